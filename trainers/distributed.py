@@ -1,0 +1,93 @@
+"""Several processes under torchrun, with plain torch.distributed; everything is a no-op in one
+process.
+
+Gradients are averaged by hand after backward: gradient penalties, growing networks and two-network
+updates break the usual wrappers.
+"""
+
+import os
+from dataclasses import dataclass
+
+import torch
+from torch import distributed
+
+
+@dataclass(frozen=True)
+class Processes:
+    """This process's place among all: rank 0 writes files and prints."""
+
+    rank: int = 0
+    world_size: int = 1
+    device: torch.device = torch.device("cpu")
+
+    @property
+    def is_main(self):
+        return self.rank == 0
+
+
+def start(device="auto"):
+    """Join the process group that torchrun describes, if any; returns Processes.
+
+    device "auto" takes this process's GPU where there is one. ValueError for a GPU that is not
+    there.
+    """
+    rank, world_size = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
+    local_rank = int(os.environ.get("LOCAL_RANK", 0))
+    if device == "auto":
+        device = f"cuda:{local_rank}" if torch.cuda.is_available() else "cpu"
+    device = torch.device(device)
+    if device.type == "cuda":
+        if not torch.cuda.is_available():
+            raise ValueError(
+                f"--device {device}: this machine has no usable CUDA GPU; use --device cpu."
+            )
+        torch.cuda.set_device(device)
+    if world_size > 1 and not distributed.is_initialized():
+        distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    return Processes(rank, world_size, device)
+
+
+def stop():
+    if distributed.is_initialized():
+        distributed.destroy_process_group()
+
+
+def broadcast(*modules):
+    """Give every process rank 0's parameters and buffers."""
+    if not distributed.is_initialized():
+        return
+    for module in modules:
+        for tensor in module.state_dict().values():
+            distributed.broadcast(tensor, src=0)
+
+
+def average_gradients(module):
+    """Replace each gradient by its mean over the processes; parameters without one are skipped
+    everywhere.
+    """
+    if not distributed.is_initialized():
+        return
+    gradients = [p.grad for p in module.parameters() if p.grad is not None]
+    flat = torch.cat([gradient.flatten() for gradient in gradients])
+    distributed.all_reduce(flat)
+    flat /= distributed.get_world_size()
+    for gradient, mean in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
+        gradient.copy_(mean.view_as(gradient))
+
+
+def mean(values):
+    """The mean over the processes of a dict of scalar tensors, as floats."""
+    stacked = torch.stack([value.detach().float() for value in values.values()])
+    if distributed.is_initialized():
+        distributed.all_reduce(stacked)
+        stacked /= distributed.get_world_size()
+    return dict(zip(values, stacked.tolist(), strict=True))
+
+
+def agree(flag, device):
+    """Rank 0's `flag`, on every process: decisions that read a clock must be taken once."""
+    if not distributed.is_initialized():
+        return flag
+    value = torch.tensor(int(flag), device=device)
+    distributed.broadcast(value, src=0)
+    return bool(value.item())

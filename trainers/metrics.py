@@ -1,0 +1,348 @@
+"""Scores of generated pictures: sliced Wasserstein distance, MS-SSIM, FID and KID.
+
+The first two follow metrics/sliced_wasserstein.py and metrics/ms_ssim.py of the official Progressive GAN
+code number for number (Karras et al. 2018, section 5); FID and KID come from torchmetrics. Sets of pictures
+are (N, H, W, 3) uint8, or (N, H, W) and (N, H, W, 1) for grey, which is repeated into RGB.
+
+    reference = SWDReference(real)                 # once for every set that is compared with `real`
+    reference.distance(fake)                       # {"64": ..., "32": ..., "16": ..., "mean": ...}
+"""
+
+import pickle
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+LOWEST_LEVEL = 16  # pixels; the pyramid of the sliced Wasserstein distance ends here
+PATCH = 7
+PATCHES_PER_IMAGE = 128
+REPEATS = 4
+DIRECTIONS = 128
+MS_SSIM_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
+INCEPTION_FILE = "weights-inception-2015-12-05-6726825d.pth"
+INCEPTION_ADDRESS = f"https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/{INCEPTION_FILE}"
+
+
+class MetricError(ValueError):
+    """A set of pictures that a metric cannot score, or a file it needs that is not there: one sentence."""
+
+
+def sliced_wasserstein(real, fake, seed=0):
+    """Sliced Wasserstein distance x1000 between two sets of equally many square pictures (Karras et al. 2018, 5).
+
+    Returns one value per level of the Laplacian pyramid, keyed by its resolution, and their mean:
+    {"64": ..., "32": ..., "16": ..., "mean": ...}. Raises MetricError as SWDReference does.
+
+    Two sets of real pictures do not score 0 but a floor that depends on the count: compare equal counts only.
+    """
+    return SWDReference(real, seed).distance(fake)
+
+
+class SWDReference:
+    """One set of real pictures (N, S, S, 3) uint8, ready to be compared with many others.
+
+    Holds N * 128 patch descriptors per level: 235 MB for 1,024 pictures of 64 px; a comparison takes the same
+    again, and 135 MB. Every comparison draws the same patches and directions, so a curve over checkpoints
+    shows the checkpoints and not the draws.
+
+    Raises MetricError when the pictures are not square, smaller than 16 px, or cannot be halved down to 16..31.
+    """
+
+    def __init__(self, real, seed=0):
+        self.seed = seed
+        self.shape = _rgb(real).shape
+        self.descriptors = descriptors(real, np.random.RandomState([seed, 0]))
+
+    def distance(self, fake):
+        """Distance x1000 per level and mean, as sliced_wasserstein; `fake` has the shape of the real set."""
+        if (shape := _rgb(fake).shape) != self.shape:
+            raise MetricError(
+                f"The sliced Wasserstein distance compares sets of one size: {_said(self.shape)} real against "
+                f"{_said(shape)} generated pictures. Take as many of both, at the same resolution."
+            )
+        random = np.random.RandomState([self.seed, 1])
+        return distances(self.descriptors, descriptors(fake, random), random)
+
+
+def distances(real, fake, random):
+    """Two results of `descriptors` -> {"64": ..., ..., "mean": ...} x1000, directions from `random`."""
+    levels = {str(level): 1000 * distance(real[level], fake[level], random) for level in real}
+    return levels | {"mean": sum(levels.values()) / len(levels)}
+
+
+def distance(a, b, random):
+    """Sliced Wasserstein distance between descriptors a and b (M, D) float32.
+
+    As in the official code: mean |sort(a d) - sort(b d)| over 128 random unit directions d, averaged over 4
+    repeats; `random` is a numpy RandomState.
+    """
+    means = []
+    for _ in range(REPEATS):
+        directions = random.randn(a.shape[1], DIRECTIONS)
+        directions /= np.sqrt(np.square(directions).sum(0, keepdims=True))
+        directions = directions.astype(np.float32)
+        difference = _sorted_projections(a, directions)  # (128, M)
+        difference -= _sorted_projections(b, directions)
+        means.append(np.abs(difference, out=difference).mean())
+    return float(np.mean(means))
+
+
+def descriptors(pictures, random, batch_size=None):
+    """Random 7x7 patches of every pyramid level, normalised: {level: (N * 128, 147) float32}.
+
+    As in the official code: positions are drawn batch by batch and level by level (all x, then all y), and the
+    set is normalised by its OWN mean and deviation per channel, so the distance does not see a shift of colour
+    or contrast. `batch_size` only changes which positions are drawn; the default is the official one.
+    Differs from the official code: a set without any contrast gives zeros, not NaN.
+    """
+    pictures = _rgb(pictures)
+    size = pictures.shape[1]
+    levels = pyramid_levels(pictures)
+    batch_size = batch_size or min(max(8192 // size, 4), 256)
+    patches = {
+        level: np.empty((len(pictures) * PATCHES_PER_IMAGE, 3, PATCH, PATCH), np.float32) for level in levels
+    }
+    for start in range(0, len(pictures), batch_size):
+        batch = pictures[start : start + batch_size]
+        rows = slice(start * PATCHES_PER_IMAGE, (start + len(batch)) * PATCHES_PER_IMAGE)
+        for level, images in zip(levels, laplacian_pyramid(batch), strict=True):
+            patches[level][rows] = _random_patches(images, random)
+    for level in levels:
+        for channel in range(3):
+            values = patches[level][:, channel]
+            values -= np.float32(values.mean(dtype=np.float64))
+            values /= np.float32(values.std(dtype=np.float64)) or np.float32(1)
+    return {level: values.reshape(len(values), -1) for level, values in patches.items()}
+
+
+def pyramid_levels(pictures):
+    """Resolutions of the pyramid of square pictures (N, S, S, 3), high to low: 64 -> [64, 32, 16]."""
+    _, height, width, _ = pictures.shape
+    if height != width or height < LOWEST_LEVEL:
+        raise MetricError(
+            f"The sliced Wasserstein distance needs square pictures of at least {LOWEST_LEVEL} px; "
+            f"these are {width}x{height}. Resize them first."
+        )
+    levels = [height]
+    while levels[-1] // 2 >= LOWEST_LEVEL:
+        if levels[-1] % 2:
+            raise MetricError(
+                f"The sliced Wasserstein distance halves pictures until they are {LOWEST_LEVEL} px; {height} px "
+                "cannot be halved that often. Use a power of two."
+            )
+        levels.append(levels[-1] // 2)
+    return levels
+
+
+def laplacian_pyramid(pictures):
+    """Pictures (N, S, S, 3) uint8 -> float32 arrays (N, 3, r, r) for r in pyramid_levels, the last a low-pass.
+
+    Burt and Adelson 1983 with the 5x5 binomial filter and mirrored edges (the edge pixel is not repeated).
+    """
+    image = _images(pictures).float()
+    bands = []
+    for _ in pyramid_levels(pictures)[1:]:
+        lower = _blur(image)[:, :, ::2, ::2]
+        enlarged = torch.zeros_like(image)
+        enlarged[:, :, ::2, ::2] = lower
+        bands.append(image - 4 * _blur(enlarged))
+        image = lower
+    return [band.numpy() for band in [*bands, image]]
+
+
+def _blur(images):
+    filter_1d = torch.tensor([1.0, 4.0, 6.0, 4.0, 1.0]) / 16
+    kernel = torch.outer(filter_1d, filter_1d).expand(3, 1, 5, 5)
+    return F.conv2d(F.pad(images, (2, 2, 2, 2), mode="reflect"), kernel, groups=3)
+
+
+def _random_patches(images, random):
+    """128 patches per image (N, 3, S, S) -> (N * 128, 3, 7, 7), whole patches inside the image.
+
+    As in the official code: a patch lies transposed (x before y).
+    """
+    count, size = len(images) * PATCHES_PER_IMAGE, images.shape[-1]
+    image = np.arange(count) // PATCHES_PER_IMAGE
+    x = random.randint(0, size - PATCH + 1, count)
+    y = random.randint(0, size - PATCH + 1, count)
+    windows = np.lib.stride_tricks.sliding_window_view(images, (PATCH, PATCH), axis=(2, 3))
+    return windows[image, :, y, x].swapaxes(2, 3)
+
+
+def _sorted_projections(values, directions):
+    """(M, D), (D, K) -> (K, M): row k holds the values along direction k, sorted.
+
+    One direction per row: sorting contiguous memory takes two thirds of the time of sorting columns.
+    """
+    projections = directions.T @ values.T
+    projections.sort(axis=1)
+    return projections
+
+
+def ms_ssim(pictures):
+    """Mean multi-scale structural similarity of pairs of pictures (N, H, W, 3): the higher, the less variety.
+
+    As in the official code: the pairs are pictures 0 and 1, 2 and 3, ... (an odd last one is left out), so the
+    order must be random. Returns a float in [0, 1]. Raises MetricError as pair_ms_ssim does.
+    """
+    pictures = _rgb(pictures)
+    if len(pictures) < 2:
+        raise MetricError("MS-SSIM compares pairs of pictures and got fewer than two. Take more pictures.")
+    even = len(pictures) // 2 * 2
+    return float(pair_ms_ssim(pictures[0:even:2], pictures[1:even:2]).mean())
+
+
+def pair_ms_ssim(first, second):
+    """MS-SSIM of picture n of one set with picture n of the other -> (N,) float64 (Wang et al. 2003).
+
+    As in the official code: five scales even on small pictures, the window shrinks with them; the mean over
+    positions AND channels is taken before the product over scales. Sides must be multiples of 16 px.
+    """
+    first, second = _rgb(first), _rgb(second)
+    if first.shape != second.shape:
+        raise MetricError(f"MS-SSIM got {_said(first.shape)} and {_said(second.shape)} pictures; the two must agree.")
+    if first.shape[1] % 16 or first.shape[2] % 16:
+        raise MetricError(f"MS-SSIM needs sides that are multiples of 16 px; these pictures are {_said(first.shape)}.")
+    values = []
+    for start in range(0, len(first), 64):
+        a, b = (_images(set_[start : start + 64]).double() for set_ in (first, second))  # (64, 3, H, W)
+        product = torch.ones(len(a), dtype=torch.float64)
+        for scale, weight in enumerate(MS_SSIM_WEIGHTS):
+            similarity, contrast = _ssim(a, b)
+            last = scale == len(MS_SSIM_WEIGHTS) - 1
+            product *= (similarity if last else contrast).clamp(min=0) ** weight
+            if not last:
+                a, b = F.avg_pool2d(a, 2), F.avg_pool2d(b, 2)
+        values.append(product)
+    return torch.cat(values).numpy()
+
+
+def _ssim(a, b):
+    """SSIM and its contrast-structure part of images (N, 3, H, W) in [0, 255] -> two (N,) means."""
+    size = min(11, a.shape[2], a.shape[3])
+    rows, columns = _gauss_rows(a.shape[2], size), _gauss_rows(a.shape[3], size).mT
+
+    def window(images):
+        return rows @ images @ columns  # only where the whole window lies inside the image
+
+    mean_a, mean_b = window(a), window(b)
+    variances = window(a * a) - mean_a**2 + window(b * b) - mean_b**2
+    covariance = window(a * b) - mean_a * mean_b
+    c1, c2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
+    contrast = (2 * covariance + c2) / (variances + c2)
+    similarity = contrast * (2 * mean_a * mean_b + c1) / (mean_a**2 + mean_b**2 + c1)
+    return similarity.mean((1, 2, 3)), contrast.mean((1, 2, 3))
+
+
+def _gauss_rows(length, size):
+    """(length - size + 1, length) float64 matrix that slides a Gauss window of `size` along an axis."""
+    sigma = 1.5 * size / 11
+    positions = torch.arange(length, dtype=torch.float64) - (size - 1) / 2
+    offsets = positions - torch.arange(length - size + 1)[:, None]
+    gauss = torch.exp(-(offsets**2) / (2 * sigma**2)) * (offsets.abs() <= (size - 1) / 2)
+    return gauss / gauss.sum(1, keepdim=True)
+
+
+def inception_file():
+    """Path of the Inception weights that FID and KID need, where torch-fidelity keeps them.
+
+    Nothing is ever downloaded here: raises MetricError saying what to install or where to put the file.
+    """
+    from torchmetrics.utilities.imports import _TORCH_FIDELITY_AVAILABLE
+
+    if not _TORCH_FIDELITY_AVAILABLE:
+        raise MetricError("FID and KID need the package torch-fidelity: run `pip install torch-fidelity`.")
+    path = Path(torch.hub.get_dir()) / "checkpoints" / INCEPTION_FILE
+    if not path.is_file():
+        raise MetricError(
+            f"FID and KID need the Inception weights, which are not here and are never downloaded on their own: "
+            f"put {INCEPTION_ADDRESS} into {path.parent} (TORCH_HOME moves that folder)."
+        )
+    return path
+
+
+@cache
+def _inception(path):
+    from torchmetrics.image.fid import NoTrainInceptionV3
+
+    try:  # torch-fidelity would unpickle anything; plain tensors are all that may be in the file
+        torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+        raise MetricError(f"{path} is not the Inception weights file or is cut short: fetch {INCEPTION_ADDRESS}.") from error
+    return NoTrainInceptionV3("inception-v3-compat", ["2048"], str(path))
+
+
+def inception_features(pictures, batch_size=32):
+    """Pictures (N, H, W, 3) -> (N, 2048) float32 features of the FID Inception, for `fid` and `kid`."""
+    pictures = _rgb(pictures)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    network = _inception(inception_file()).to(device)
+    batches = []
+    for start in range(0, len(pictures), batch_size):
+        with torch.inference_mode():
+            batches.append(network(_images(pictures[start : start + batch_size]).to(device)).cpu())
+    return torch.cat(batches)
+
+
+class _Given(torch.nn.Module):
+    """Hands torchmetrics features that are computed already, so that FID and KID share one pass."""
+
+    num_features = 2048
+
+    def forward(self, features):
+        return features
+
+
+def fid(real, fake):
+    """Fréchet Inception distance (Heusel et al. 2017) of two results of inception_features.
+
+    Biased upwards at small counts (the papers use 50,000 pictures): compare equal counts only.
+    """
+    from torchmetrics.image.fid import FrechetInceptionDistance
+
+    return float(_updated(FrechetInceptionDistance(feature=_Given()), real, fake).compute())
+
+
+def kid(real, fake, seed=0):
+    """Kernel Inception distance (Binkowski et al. 2018) of two results of inception_features.
+
+    Mean over 100 random subsets of at most 1,000 features; unbiased at every count.
+    """
+    from torchmetrics.image.kid import KernelInceptionDistance
+
+    subset_size = min(1000, len(real), len(fake))
+    metric = _updated(KernelInceptionDistance(feature=_Given(), subset_size=subset_size), real, fake)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return float(metric.compute()[0])
+
+
+def _updated(metric, real, fake):
+    metric.update(real, real=True)
+    metric.update(fake, real=False)
+    return metric
+
+
+def _rgb(pictures):
+    """Checked (N, H, W, 3) uint8 view of a set of colour or grey pictures."""
+    pictures = np.asarray(pictures)
+    if pictures.ndim == 3:
+        pictures = pictures[..., None]
+    if pictures.ndim != 4 or pictures.shape[3] not in (1, 3) or pictures.dtype != np.uint8 or not len(pictures):
+        raise MetricError(
+            "A metric takes a set of pictures (N, H, W, 3) uint8, or (N, H, W) for grey; "
+            f"it got {pictures.dtype} {tuple(pictures.shape)}."
+        )
+    return np.broadcast_to(pictures, (*pictures.shape[:3], 3))
+
+
+def _images(pictures):
+    """(N, H, W, 3) array -> (N, 3, H, W) uint8 tensor of its own memory."""
+    return torch.from_numpy(pictures.transpose(0, 3, 1, 2).copy())
+
+
+def _said(shape):
+    return f"{shape[0]:,} {shape[2]}x{shape[1]}"

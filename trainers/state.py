@@ -1,0 +1,60 @@
+"""The full training state: written so that a kill at any moment leaves the last one whole, and read
+back safely.
+"""
+
+import os
+from pathlib import Path
+
+import torch
+
+
+class StateError(ValueError):
+    """A state that can't be written or read; the message says what to do."""
+
+
+def average(averaged, trained, decay):
+    """Move the averaged network towards the trained one: a <- decay * a + (1 - decay) * t, buffers
+    copied.
+    """
+    with torch.no_grad():
+        torch._foreach_lerp_(list(averaged.parameters()), list(trained.parameters()), 1 - decay)
+        for mine, theirs in zip(averaged.buffers(), trained.buffers(), strict=True):
+            mine.copy_(theirs)
+
+
+def save_state(path, state):
+    """Write `state` (nested dicts, lists, numbers, strings, tensors) under a temporary name, then
+    rename it.
+
+    StateError when the disk is full or not writable; the previous file stays as it was.
+    """
+    path = Path(path)
+    temporary = path.with_name(path.name + ".part")
+    try:
+        with open(temporary, "wb") as file:
+            torch.save(state, file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except (OSError, RuntimeError) as error:  # a full disk is a RuntimeError to torch's zip writer
+        temporary.unlink(missing_ok=True)
+        raise StateError(
+            f"{path} could not be written ({error}); the last state is intact. Make room on the "
+            "disk and give the same command again."
+        ) from error
+
+
+def load_state(path, device="cpu"):
+    """The state written by `save_state`, or None where there is none. StateError for a damaged
+    file.
+    """
+    path = Path(path)
+    if not path.exists():
+        return None
+    try:
+        return torch.load(path, map_location=device, weights_only=True)
+    except Exception as error:  # torch.load raises half a dozen unrelated types for a damaged file
+        raise StateError(
+            f"{path} can't be read as a training state ({type(error).__name__}: {error}); "
+            "use --fresh to start over beside it."
+        ) from error
