@@ -61,17 +61,24 @@ def drift(real_scores):
     return real_scores.square().mean()
 
 
-def gradient_penalty(critic, real, fake, mix, target=1.0):
+def gradient_penalty(critic, real, fake, mix, target=1.0, shrink=1.0):
     """WGAN-GP's penalty, mean of (|gradient| - target)^2 / target^2 (Gulrajani et al. 2017; ProGAN,
     appendix B).
 
     critic maps images (N, C, H, W) to scores (N,); mix (N, 1, 1, 1) in [0, 1] picks the point
     between `real` (0) and `fake` (1). Computed in the precision of `real`, which should be float32.
+    shrink multiplies the norms: the official code differentiates by pictures enlarged to the final
+    size, whose gradients are shorter by H / final size.
     """
-    between = torch.lerp(real, fake, mix).requires_grad_(True)
-    (gradient,) = torch.autograd.grad(critic(between).sum(), between, create_graph=True)
-    norms = gradient.square().sum(dim=(1, 2, 3)).sqrt()  # (N,)
+    norms = shrink * gradient_norms(critic, torch.lerp(real, fake, mix))
     return (norms - target).square().mean() / target**2
+
+
+def gradient_norms(critic, images):
+    """Length (N,) of the scores' gradient at images (N, C, H, W); can itself be differentiated."""
+    images = images.detach().requires_grad_(True)
+    (gradient,) = torch.autograd.grad(critic(images).sum(), images, create_graph=True)
+    return gradient.square().sum(dim=(1, 2, 3)).sqrt()  # (N,)
 
 
 def r1_penalty(critic, real):

@@ -1,8 +1,9 @@
 """Scores of generated pictures: sliced Wasserstein distance, MS-SSIM, FID and KID.
 
-The first two follow metrics/sliced_wasserstein.py and metrics/ms_ssim.py of the official Progressive GAN
-code number for number (Karras et al. 2018, section 5); FID and KID come from torchmetrics. Sets of pictures
-are (N, H, W, 3) uint8, or (N, H, W) and (N, H, W, 1) for grey, which is repeated into RGB.
+The first two follow metrics/sliced_wasserstein.py and metrics/ms_ssim.py of the official
+Progressive GAN code number for number (Karras et al. 2018, section 5); FID and KID come from
+torchmetrics. Sets of pictures are (N, H, W, 3) uint8, or (N, H, W) and (N, H, W, 1) for grey, which
+is repeated into RGB.
 
     reference = SWDReference(real)                 # once for every set that is compared with `real`
     reference.distance(fake)                       # {"64": ..., "32": ..., "16": ..., "mean": ...}
@@ -23,20 +24,24 @@ REPEATS = 4
 DIRECTIONS = 128
 MS_SSIM_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 INCEPTION_FILE = "weights-inception-2015-12-05-6726825d.pth"
-INCEPTION_ADDRESS = f"https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/{INCEPTION_FILE}"
+INCEPTION_ADDRESS = (
+    f"https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/{INCEPTION_FILE}"
+)
 
 
 class MetricError(ValueError):
-    """A set of pictures that a metric cannot score, or a file it needs that is not there: one sentence."""
+    """Pictures that a metric cannot score, or a file that it lacks: one sentence."""
 
 
 def sliced_wasserstein(real, fake, seed=0):
-    """Sliced Wasserstein distance x1000 between two sets of equally many square pictures (Karras et al. 2018, 5).
+    """Sliced Wasserstein distance x1000 between two sets of equally many square pictures.
 
-    Returns one value per level of the Laplacian pyramid, keyed by its resolution, and their mean:
-    {"64": ..., "32": ..., "16": ..., "mean": ...}. Raises MetricError as SWDReference does.
+    Karras et al. 2018, section 5. Returns one value per level of the Laplacian pyramid, keyed by
+    its resolution, and their mean: {"64": ..., "32": ..., "16": ..., "mean": ...}. Raises
+    MetricError as SWDReference does.
 
-    Two sets of real pictures do not score 0 but a floor that depends on the count: compare equal counts only.
+    Two sets of real pictures do not score 0 but a floor that depends on the count: compare equal
+    counts only.
     """
     return SWDReference(real, seed).distance(fake)
 
@@ -44,11 +49,12 @@ def sliced_wasserstein(real, fake, seed=0):
 class SWDReference:
     """One set of real pictures (N, S, S, 3) uint8, ready to be compared with many others.
 
-    Holds N * 128 patch descriptors per level: 235 MB for 1,024 pictures of 64 px; a comparison takes the same
-    again, and 135 MB. Every comparison draws the same patches and directions, so a curve over checkpoints
-    shows the checkpoints and not the draws.
+    Holds N * 128 patch descriptors per level: 231 MB for 1,024 pictures of 64 px; a comparison
+    takes the same again, and 135 MB. Every comparison draws the same patches and directions, so a
+    curve over checkpoints shows the checkpoints and not the draws.
 
-    Raises MetricError when the pictures are not square, smaller than 16 px, or cannot be halved down to 16..31.
+    Raises MetricError when the pictures are not square, smaller than 16 px, or cannot be halved
+    down to 16 px or a little more.
     """
 
     def __init__(self, real, seed=0):
@@ -57,18 +63,19 @@ class SWDReference:
         self.descriptors = descriptors(real, np.random.RandomState([seed, 0]))
 
     def distance(self, fake):
-        """Distance x1000 per level and mean, as sliced_wasserstein; `fake` has the shape of the real set."""
+        """As `sliced_wasserstein`; `fake` has the shape of the real set."""
         if (shape := _rgb(fake).shape) != self.shape:
             raise MetricError(
-                f"The sliced Wasserstein distance compares sets of one size: {_said(self.shape)} real against "
-                f"{_said(shape)} generated pictures. Take as many of both, at the same resolution."
+                f"The sliced Wasserstein distance compares sets of one size: {_said(self.shape)} "
+                f"real against {_said(shape)} generated pictures. Take as many of both, at the "
+                "same resolution."
             )
         random = np.random.RandomState([self.seed, 1])
         return distances(self.descriptors, descriptors(fake, random), random)
 
 
 def distances(real, fake, random):
-    """Two results of `descriptors` -> {"64": ..., ..., "mean": ...} x1000, directions from `random`."""
+    """Two results of `descriptors` -> {"64": ..., "mean": ...} x1000, directions from `random`."""
     levels = {str(level): 1000 * distance(real[level], fake[level], random) for level in real}
     return levels | {"mean": sum(levels.values()) / len(levels)}
 
@@ -76,8 +83,8 @@ def distances(real, fake, random):
 def distance(a, b, random):
     """Sliced Wasserstein distance between descriptors a and b (M, D) float32.
 
-    As in the official code: mean |sort(a d) - sort(b d)| over 128 random unit directions d, averaged over 4
-    repeats; `random` is a numpy RandomState.
+    As in the official code: mean |sort(a d) - sort(b d)| over 128 random unit directions d,
+    averaged over 4 repeats; `random` is a numpy RandomState.
     """
     means = []
     for _ in range(REPEATS):
@@ -93,9 +100,10 @@ def distance(a, b, random):
 def descriptors(pictures, random, batch_size=None):
     """Random 7x7 patches of every pyramid level, normalised: {level: (N * 128, 147) float32}.
 
-    As in the official code: positions are drawn batch by batch and level by level (all x, then all y), and the
-    set is normalised by its OWN mean and deviation per channel, so the distance does not see a shift of colour
-    or contrast. `batch_size` only changes which positions are drawn; the default is the official one.
+    As in the official code: positions are drawn batch by batch and level by level (all x, then all
+    y), and the set is normalised by its OWN mean and deviation per channel, so the distance does
+    not see a shift of colour or contrast. `batch_size` only changes which positions are drawn; the
+    default is the official one.
     Differs from the official code: a set without any contrast gives zeros, not NaN.
     """
     pictures = _rgb(pictures)
@@ -103,7 +111,8 @@ def descriptors(pictures, random, batch_size=None):
     levels = pyramid_levels(pictures)
     batch_size = batch_size or min(max(8192 // size, 4), 256)
     patches = {
-        level: np.empty((len(pictures) * PATCHES_PER_IMAGE, 3, PATCH, PATCH), np.float32) for level in levels
+        level: np.empty((len(pictures) * PATCHES_PER_IMAGE, 3, PATCH, PATCH), np.float32)
+        for level in levels
     }
     for start in range(0, len(pictures), batch_size):
         batch = pictures[start : start + batch_size]
@@ -119,7 +128,7 @@ def descriptors(pictures, random, batch_size=None):
 
 
 def pyramid_levels(pictures):
-    """Resolutions of the pyramid of square pictures (N, S, S, 3), high to low: 64 -> [64, 32, 16]."""
+    """Pyramid resolutions of square pictures (N, S, S, 3), high to low: 64 -> [64, 32, 16]."""
     _, height, width, _ = pictures.shape
     if height != width or height < LOWEST_LEVEL:
         raise MetricError(
@@ -130,17 +139,18 @@ def pyramid_levels(pictures):
     while levels[-1] // 2 >= LOWEST_LEVEL:
         if levels[-1] % 2:
             raise MetricError(
-                f"The sliced Wasserstein distance halves pictures until they are {LOWEST_LEVEL} px; {height} px "
-                "cannot be halved that often. Use a power of two."
+                f"The sliced Wasserstein distance halves pictures down to {LOWEST_LEVEL} px; "
+                f"{height} px cannot be halved that often. Use a power of two."
             )
         levels.append(levels[-1] // 2)
     return levels
 
 
 def laplacian_pyramid(pictures):
-    """Pictures (N, S, S, 3) uint8 -> float32 arrays (N, 3, r, r) for r in pyramid_levels, the last a low-pass.
+    """Pictures (N, S, S, 3) uint8 -> float32 arrays (N, 3, r, r) for r in pyramid_levels.
 
-    Burt and Adelson 1983 with the 5x5 binomial filter and mirrored edges (the edge pixel is not repeated).
+    Burt and Adelson 1983 with the 5x5 binomial filter and mirrored edges (the edge pixel is not
+    repeated); the last level is a low-pass.
     """
     image = _images(pictures).float()
     bands = []
@@ -175,7 +185,10 @@ def _random_patches(images, random):
 def _sorted_projections(values, directions):
     """(M, D), (D, K) -> (K, M): row k holds the values along direction k, sorted.
 
-    One direction per row: sorting contiguous memory takes two thirds of the time of sorting columns.
+    One direction per row: sorting contiguous memory is a third faster than sorting columns.
+    Most of a comparison is spent here. On AMD's Zen 4, NumPy's AVX-512 sort is 4 times slower than
+    its AVX2 sort: with NumPy 2.4, start Python under
+    NPY_DISABLE_CPU_FEATURES="X86_V4 AVX512_ICL AVX512_SPR".
     """
     projections = directions.T @ values.T
     projections.sort(axis=1)
@@ -183,32 +196,43 @@ def _sorted_projections(values, directions):
 
 
 def ms_ssim(pictures):
-    """Mean multi-scale structural similarity of pairs of pictures (N, H, W, 3): the higher, the less variety.
+    """Mean multi-scale structural similarity of pairs in a set; high means little variety.
 
-    As in the official code: the pairs are pictures 0 and 1, 2 and 3, ... (an odd last one is left out), so the
-    order must be random. Returns a float in [0, 1]. Raises MetricError as pair_ms_ssim does.
+    As in the official code: the pairs are pictures 0 and 1, 2 and 3, ... (an odd last one is left
+    out), so the order must be random. Returns a float in [0, 1]; errors as pair_ms_ssim.
     """
     pictures = _rgb(pictures)
     if len(pictures) < 2:
-        raise MetricError("MS-SSIM compares pairs of pictures and got fewer than two. Take more pictures.")
+        raise MetricError(
+            "MS-SSIM compares pairs of pictures and got fewer than two. Take more pictures."
+        )
     even = len(pictures) // 2 * 2
     return float(pair_ms_ssim(pictures[0:even:2], pictures[1:even:2]).mean())
 
 
 def pair_ms_ssim(first, second):
-    """MS-SSIM of picture n of one set with picture n of the other -> (N,) float64 (Wang et al. 2003).
+    """MS-SSIM of picture n of one set with picture n of the other -> (N,) float64.
 
-    As in the official code: five scales even on small pictures, the window shrinks with them; the mean over
-    positions AND channels is taken before the product over scales. Sides must be multiples of 16 px.
+    Wang et al. 2003. As in the official code: five scales even on small pictures, the window
+    shrinks with them; the mean over positions AND channels is taken before the product over scales.
+    Raises MetricError when the sets differ in shape or the sides are not multiples of 16 px.
     """
     first, second = _rgb(first), _rgb(second)
     if first.shape != second.shape:
-        raise MetricError(f"MS-SSIM got {_said(first.shape)} and {_said(second.shape)} pictures; the two must agree.")
+        raise MetricError(
+            f"MS-SSIM got {_said(first.shape)} and {_said(second.shape)} pictures; "
+            "the two must agree."
+        )
     if first.shape[1] % 16 or first.shape[2] % 16:
-        raise MetricError(f"MS-SSIM needs sides that are multiples of 16 px; these pictures are {_said(first.shape)}.")
+        raise MetricError(
+            f"MS-SSIM needs sides that are multiples of 16 px; these are "
+            f"{_said(first.shape)} pictures. Resize them first."
+        )
     values = []
     for start in range(0, len(first), 64):
-        a, b = (_images(set_[start : start + 64]).double() for set_ in (first, second))  # (64, 3, H, W)
+        a, b = (
+            _images(set_[start : start + 64]).double() for set_ in (first, second)
+        )  # (64, 3, H, W)
         product = torch.ones(len(a), dtype=torch.float64)
         for scale, weight in enumerate(MS_SSIM_WEIGHTS):
             similarity, contrast = _ssim(a, b)
@@ -238,7 +262,7 @@ def _ssim(a, b):
 
 
 def _gauss_rows(length, size):
-    """(length - size + 1, length) float64 matrix that slides a Gauss window of `size` along an axis."""
+    """(length - size + 1, length) float64 matrix: a Gauss window slides along an axis."""
     sigma = 1.5 * size / 11
     positions = torch.arange(length, dtype=torch.float64) - (size - 1) / 2
     offsets = positions - torch.arange(length - size + 1)[:, None]
@@ -249,16 +273,18 @@ def _gauss_rows(length, size):
 def inception_file():
     """Path of the Inception weights that FID and KID need, where torch-fidelity keeps them.
 
-    Nothing is ever downloaded here: raises MetricError saying what to install or where to put the file.
+    Nothing is ever downloaded: raises MetricError saying what to install or where to put the file.
     """
     from torchmetrics.utilities.imports import _TORCH_FIDELITY_AVAILABLE
 
     if not _TORCH_FIDELITY_AVAILABLE:
-        raise MetricError("FID and KID need the package torch-fidelity: run `pip install torch-fidelity`.")
+        raise MetricError(
+            "FID and KID need the package torch-fidelity: run `pip install torch-fidelity`."
+        )
     path = Path(torch.hub.get_dir()) / "checkpoints" / INCEPTION_FILE
     if not path.is_file():
         raise MetricError(
-            f"FID and KID need the Inception weights, which are not here and are never downloaded on their own: "
+            "FID and KID need Inception weights, which are never downloaded on their own: "
             f"put {INCEPTION_ADDRESS} into {path.parent} (TORCH_HOME moves that folder)."
         )
     return path
@@ -271,12 +297,14 @@ def _inception(path):
     try:  # torch-fidelity would unpickle anything; plain tensors are all that may be in the file
         torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        raise MetricError(f"{path} is not the Inception weights file or is cut short: fetch {INCEPTION_ADDRESS}.") from error
+        raise MetricError(
+            f"{path} is not the Inception weights file or is cut short: fetch {INCEPTION_ADDRESS}."
+        ) from error
     return NoTrainInceptionV3("inception-v3-compat", ["2048"], str(path))
 
 
 def inception_features(pictures, batch_size=32):
-    """Pictures (N, H, W, 3) -> (N, 2048) float32 features of the FID Inception, for `fid` and `kid`."""
+    """Pictures (N, H, W, 3) -> (N, 2048) float32 Inception features, for `fid` and `kid`."""
     pictures = _rgb(pictures)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     network = _inception(inception_file()).to(device)
@@ -314,7 +342,9 @@ def kid(real, fake, seed=0):
     from torchmetrics.image.kid import KernelInceptionDistance
 
     subset_size = min(1000, len(real), len(fake))
-    metric = _updated(KernelInceptionDistance(feature=_Given(), subset_size=subset_size), real, fake)
+    metric = _updated(
+        KernelInceptionDistance(feature=_Given(), subset_size=subset_size), real, fake
+    )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return float(metric.compute()[0])
@@ -331,7 +361,12 @@ def _rgb(pictures):
     pictures = np.asarray(pictures)
     if pictures.ndim == 3:
         pictures = pictures[..., None]
-    if pictures.ndim != 4 or pictures.shape[3] not in (1, 3) or pictures.dtype != np.uint8 or not len(pictures):
+    if (
+        pictures.ndim != 4
+        or pictures.shape[3] not in (1, 3)
+        or pictures.dtype != np.uint8
+        or not len(pictures)
+    ):
         raise MetricError(
             "A metric takes a set of pictures (N, H, W, 3) uint8, or (N, H, W) for grey; "
             f"it got {pictures.dtype} {tuple(pictures.shape)}."

@@ -250,7 +250,11 @@ class Discriminator(nn.Module):
     hidden            width of the last hidden layer (default channels[0])
     last_gain         gain of the last layer
     activate_rgb      leaky ReLU after fromRGB (not in akanimax's old networks)
-    stddev_group      samples a group of the minibatch deviation; None: whole batch; 0: no such layer
+    pool_last         leaky ReLU before each 2x2 mean (the official unfused networks and everybody
+                      else's) instead of after it (the official fused ones)
+    stddev_group      samples a group of the minibatch deviation; None: whole batch; 0: no layer
+    projection        labels enter by a product with the last features instead of being guessed
+                      (akanimax's conditional networks; Miyato & Koyama 2018)
     """
 
     def __init__(
@@ -263,15 +267,18 @@ class Discriminator(nn.Module):
         hidden=None,
         last_gain=1.0,
         activate_rgb=True,
+        pool_last=False,
         scale_bias=False,
         equalized=True,
         stddev_group=4,
         stddev_consecutive=False,
         stddev_unbiased=False,
+        projection=False,
     ):
         super().__init__()
         check_widths(resolution, channels)
-        self.resolution, self.label_size, self.activate_rgb = resolution, label_size, activate_rgb
+        self.resolution, self.label_size = resolution, label_size
+        self.activate_rgb, self.pool_last = activate_rgb, pool_last
         self.stddev = {
             "group": stddev_group,
             "consecutive": stddev_consecutive,
@@ -281,34 +288,54 @@ class Discriminator(nn.Module):
         layer = {"scale_bias": scale_bias, "equalized": equalized}
         self.from_rgb = nn.ModuleList(Conv(num_channels, width, 1, **layer) for width in channels)
         self.conv1 = nn.ModuleList(Conv(width, width, 3, **layer) for width in channels[1:])
+        second = Conv if pool_last else DownConv
         self.conv2 = nn.ModuleList(
-            DownConv(channels[level], channels[level - 1], 3, **layer)
+            second(channels[level], channels[level - 1], 3, **layer)
             for level in range(1, len(channels))
         )  # conv1[level - 1], conv2[level - 1]: the 4x4 level has its own layers below
         extra = 0 if stddev_group == 0 else 1
         self.conv = Conv(channels[0] + extra, channels[0], 3, **layer)
         self.dense = Dense(channels[0] * 16, hidden, **layer)
-        self.last = Dense(hidden, 1 + label_size, gain=last_gain, **layer)
+        self.projection = projection
+        outputs = 1 if projection else 1 + label_size
+        self.last = Dense(hidden, outputs, gain=last_gain, **layer)
+        if projection:
+            self.embedding = nn.Parameter(torch.randn(label_size, hidden))
 
     def forward(self, images, labels=None, alpha=1.0):
-        """Scores (N,) and class logits (N, label_size).
+        """Scores (N,) and class logits (N, label_size), which are (N, 0) with `projection`.
 
-        images (N, num_channels, r, r), r one of 4, 8, ..., self.resolution; alpha in [0, 1] fades
-        the level of r in, as in the generator.
+        images (N, num_channels, r, r), r one of 4, 8, ..., self.resolution; labels (N, label_size)
+        one-hot, used with `projection` only; alpha in [0, 1] fades the level of r in, as in the
+        generator.
         """
         top = check_level(images.shape[-1], len(self.from_rgb))
         x = self.features_of(images, top)
         for level in range(top, 0, -1):
             x = F.leaky_relu(self.conv1[level - 1](x), LEAK)
-            x = F.leaky_relu(self.conv2[level - 1](x), LEAK)  # (N, C, H/2, W/2)
+            x = F.leaky_relu(self.conv2[level - 1](x), LEAK)
+            x = downsample(x) if self.pool_last else x  # (N, C, H/2, W/2)
             if level == top and alpha < 1:
                 x = torch.lerp(self.features_of(downsample(images), top - 1), x, alpha)
         if self.stddev["group"] != 0:
             x = minibatch_stddev(x, **self.stddev)
         x = F.leaky_relu(self.conv(x), LEAK)
         x = F.leaky_relu(self.dense(x.flatten(1)), LEAK)
-        x = self.last(x)  # (N, 1 + label_size)
-        return x[:, 0], x[:, 1:]
+        scores = self.last(x)  # (N, 1 + label_size)
+        if self.projection:
+            scores = F.leaky_relu(scores, LEAK) + self.label_scores(x, labels)
+        return scores[:, 0], scores[:, 1:]
+
+    def label_scores(self, features, labels):
+        """Product of features (N, C) with the labels' embeddings, none longer than 1: (N, 1).
+
+        Differs from the official code: the stored embeddings are not themselves shortened.
+        """
+        if labels is None:
+            raise ValueError("this discriminator needs labels (N, label_size), one-hot")
+        lengths = self.embedding.norm(dim=1, keepdim=True)
+        embeddings = labels @ (self.embedding / lengths.clamp(min=1))  # (N, C)
+        return (embeddings * features).sum(dim=1, keepdim=True)
 
     def features_of(self, images, level):
         x = self.from_rgb[level](images)

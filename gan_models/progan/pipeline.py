@@ -13,7 +13,6 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 import torch
 
-from gan_models import images
 from gan_models.progan.folded import FoldedGenerator
 from gan_models.progan.networks import Generator
 
@@ -137,6 +136,8 @@ class ProGANPipeline:
 
     def pictures(self, outputs):
         """Network outputs (N, channels, H, W) to pictures (N, H, W, 3) uint8; grey ones become RGB."""
+        from gan_models import images
+
         return images.to_pictures(outputs.expand(-1, 3, -1, -1), self.value_range)
 
     def check_latents(self, latents):

@@ -1,0 +1,432 @@
+"""trainers/data: the order of pictures, broken files, .tar shards, puppets."""
+
+import io
+import itertools
+import json
+import logging
+import shutil
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from trainers.data import DATA_HELP, DataError, open_data
+from trainers.data.sources import FIRST_SCORE_SEED, Puppets, in_part
+
+SIZE = 8
+
+
+def colour(index: int) -> tuple[int, int, int]:
+    """A colour that tells the picture's number."""
+    return index, 255 - index, 7 * index % 256
+
+
+def half_and_half(index: int) -> Image.Image:
+    """Picture `index`: its colour on the left, black on the right, so that a mirror shows."""
+    picture = np.zeros((SIZE, SIZE, 3), np.uint8)
+    picture[:, : SIZE // 2] = colour(index)
+    return Image.fromarray(picture)
+
+
+def encoded(index: int) -> bytes:
+    file = io.BytesIO()
+    half_and_half(index).save(file, "PNG")
+    return file.getvalue()
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """11 pictures, numbered by their colour."""
+    root = tmp_path / "pictures"
+    root.mkdir()
+    for index in range(11):
+        half_and_half(index).save(root / f"{index:02d}.png")
+    return root
+
+
+@pytest.fixture
+def shards(tmp_path):
+    """5 shards of unequal length with 29 pictures in all, class = number % 3."""
+    root = tmp_path / "shards"
+    root.mkdir()
+    numbers = iter(range(29))
+    for shard, count in enumerate((7, 4, 9, 6, 3)):
+        with tarfile.open(root / f"{shard:04d}.tar", "w") as tar:
+            for number in itertools.islice(numbers, count):
+                add(tar, f"{number:03d}.png", encoded(number))
+                add(tar, f"{number:03d}.cls", str(number % 3).encode())
+    (root / "classes.txt").write_text("red\ngreen\nblue\n")
+    return root
+
+
+def add(tar: tarfile.TarFile, name: str, data: bytes):
+    entry = tarfile.TarInfo(name)
+    entry.size = len(data)
+    tar.addfile(entry, io.BytesIO(data))
+
+
+def take(pictures, count, position=None, batch_size=4, **options):
+    sizes = batch_size if callable(batch_size) else lambda seen: batch_size
+    stream = pictures.batches(position or {}, sizes, **options)
+    return list(itertools.islice(stream, count))
+
+
+def numbers(batches) -> list[int]:
+    """The numbers of the pictures, read off their colours (mirrored or not)."""
+    return [int(value) for batch in batches for value in batch.images[:, 0].amax((1, 2))]
+
+
+def all_images(batches) -> torch.Tensor:
+    return torch.cat([batch.images for batch in batches])
+
+
+# The order -------------------------------------------------------------------------------------
+
+
+def test_every_epoch_shows_each_picture_once_in_a_new_order(folder):
+    seen = numbers(take(open_data(folder, size=SIZE, seed=3), 3, batch_size=11))
+    epochs = [seen[:11], seen[11:22], seen[22:]]
+    assert all(sorted(epoch) == list(range(11)) for epoch in epochs)
+    assert epochs[0] != epochs[1] != epochs[2]
+    assert seen == numbers(take(open_data(folder, size=SIZE, seed=3), 3, batch_size=11))
+    assert seen != numbers(take(open_data(folder, size=SIZE, seed=4), 3, batch_size=11))
+
+
+def test_a_batch_has_the_promised_form_and_values(folder):
+    (batch,) = take(open_data(folder, size=SIZE), 1, batch_size=3)
+    assert batch.images.shape == (3, 3, SIZE, SIZE) and batch.images.dtype == torch.uint8
+    assert batch.labels.tolist() == [0, 0, 0] and batch.labels.dtype == torch.int64
+    assert batch.position == {"images_seen": 3}
+    for image, number in zip(batch.images, numbers([batch]), strict=True):
+        expected = np.asarray(half_and_half(number)).transpose(2, 0, 1)
+        assert (image.numpy() == expected).all()
+
+
+def test_a_batch_may_be_larger_than_the_set(folder):
+    (batch,) = take(open_data(folder, size=SIZE), 1, batch_size=25)
+    assert sorted(numbers([batch])) == sorted([*range(11), *range(11), *numbers([batch])[22:]])
+
+
+@pytest.mark.parametrize("kind", ["folder", "shards"])
+def test_resuming_after_any_batch_equals_going_on(kind, request):
+    path = request.getfixturevalue(kind)
+
+    def sizes(seen):
+        return 2 if seen < 8 else 5  # the batch grows on the way
+
+    def opened():
+        return open_data(path, size=SIZE, mirror=True, seed=5)
+
+    whole = take(opened(), 14, batch_size=sizes)
+    for done in range(1, 13):
+        position = json.loads(json.dumps(whole[done - 1].position))
+        rest = take(opened(), 14 - done, position, batch_size=sizes)
+        assert torch.equal(all_images(whole[done:]), all_images(rest)), done
+        assert rest[-1].position == whole[-1].position
+
+
+@pytest.mark.parametrize("kind", ["folder", "shards"])
+@pytest.mark.parametrize("world_size", [2, 3])
+def test_ranks_together_see_what_one_process_sees(kind, world_size, request):
+    path = request.getfixturevalue(kind)
+    one = take(open_data(path, size=SIZE, mirror=True), 8, batch_size=7)
+    for rank in range(world_size):
+        share = take(
+            open_data(path, size=SIZE, mirror=True), 8, batch_size=7, rank=rank,
+            world_size=world_size,
+        )
+        for whole, part in zip(one, share, strict=True):
+            assert torch.equal(whole.images[rank::world_size], part.images)
+            assert part.position["images_seen"] == whole.position["images_seen"]
+
+
+@pytest.mark.parametrize("kind", ["folder", "shards"])
+def test_workers_change_nothing(kind, request):
+    path = request.getfixturevalue(kind)
+    (path / "05b.png").write_bytes(b"not a picture")  # .tar folders ignore it
+
+    def read(num_workers):
+        opened = open_data(path, size=SIZE, mirror=True, num_workers=num_workers)
+        random_state = torch.get_rng_state()
+        batches = take(opened, 6, batch_size=5)
+        assert torch.equal(torch.get_rng_state(), random_state)
+        assert opened.loader_rate > 0
+        return all_images(batches), [batch.position for batch in batches], opened.skipped
+
+    alone, two = read(0), read(2)
+    assert torch.equal(alone[0], two[0])
+    assert alone[1:] == two[1:]
+
+
+@pytest.mark.parametrize("kind", ["folder", "shards"])
+def test_mirroring_is_drawn_anew_for_each_epoch_about_half_the_time(kind, request):
+    path = request.getfixturevalue(kind)
+    plain = all_images(take(open_data(path, size=SIZE), 20, batch_size=11))
+    mirrored = all_images(take(open_data(path, size=SIZE, mirror=True), 20, batch_size=11))
+    changed = (plain != mirrored).flatten(1).any(1)
+    assert torch.equal(mirrored[changed], plain[changed].flip(3))
+    assert 80 < changed.sum() < 140  # of 220
+    assert len({tuple(epoch.tolist()) for epoch in changed.view(20, 11)}) > 10
+
+
+def test_a_batch_smaller_than_the_processes_is_refused(folder):
+    with pytest.raises(DataError, match="A batch of 2 cannot be shared by 4 processes"):
+        take(open_data(folder, size=SIZE), 1, batch_size=2, world_size=4)
+
+
+# Folders ---------------------------------------------------------------------------------------
+
+
+def test_pictures_of_any_mode_and_size_are_cut_or_stretched(tmp_path):
+    (tmp_path / "deep" / "er").mkdir(parents=True)
+    wide = np.zeros((20, 60, 3), np.uint8)
+    wide[:, 20:40] = 200
+    Image.fromarray(wide).save(tmp_path / "deep" / "er" / "wide.PNG")
+    (tmp_path / "notes.txt").write_text("ignored")
+    (tmp_path / ".hidden.png").write_text("ignored")
+    cropped = open_data(tmp_path, size=10)
+    assert cropped.length == 1
+    assert (take(cropped, 1, batch_size=1)[0].images == 200).all()
+    stretched = take(open_data(tmp_path, size=10, resize="stretch"), 1, batch_size=1)[0].images
+    assert (stretched[..., 0] == 0).all() and (stretched[..., 5] > 180).all()
+
+    Image.new("L", (12, 12), 90).save(tmp_path / "grey.png")
+    Image.new("RGBA", (12, 12), (10, 20, 30, 0)).save(tmp_path / "clear.png")
+    found = take(open_data(tmp_path, size=10), 1, batch_size=3)[0].images.float().mean((2, 3))
+    assert sorted(found.int().tolist()) == [[90] * 3, [200] * 3, [255] * 3]
+
+
+def test_class_folders_give_labels(tmp_path, folder):
+    for index in range(11):
+        place = tmp_path / "classes" / ("cat" if index < 4 else "dog") / str(index)
+        place.mkdir(parents=True)
+        shutil.copy(folder / f"{index:02d}.png", place)
+    opened = open_data(tmp_path / "classes", size=SIZE, labels=True)
+    assert opened.classes == ["cat", "dog"] and opened.num_classes == 2
+    (batch,) = take(opened, 1, batch_size=11)
+    assert batch.labels.tolist() == [int(number >= 4) for number in numbers([batch])]
+    with pytest.raises(DataError, match="00.png lies outside a class folder"):
+        open_data(folder, size=SIZE, labels=True)
+
+
+def test_the_held_out_part_is_the_rest_and_does_not_move(folder):
+    def names(part):
+        return set(numbers(take(open_data(folder, size=SIZE, holdout=0.4, part=part), 9)))
+
+    train, held_out = names("train"), names("held_out")
+    assert train and held_out and not train & held_out and len(train | held_out) == 11
+    half_and_half(40).save(folder / "another.png")
+    assert names("train") - {40} == train and names("held_out") - {40} == held_out
+
+
+def test_the_hold_out_takes_its_share():
+    held = sum(in_part(f"{number}.jpg", 0.1, "held_out") for number in range(5000))
+    assert 420 < held < 580
+    assert all(in_part(str(number), 0.0, "train") for number in range(50))
+
+
+def test_links_that_lead_back_up_end(folder):
+    (folder / "again").symlink_to(folder)
+    assert open_data(folder, size=SIZE).length == 11
+
+
+@pytest.mark.parametrize(
+    ("path", "options", "message"),
+    [
+        ("missing", {}, "There is no folder .*missing"),
+        ("empty", {}, "There are no pictures in .*empty"),
+        ("file.zip", {}, "is a file: give the folder"),
+        ("shard-{0..2}.tar", {}, "There is no shard .*shard-0.tar"),
+        ("pictures", {"seed": -1}, "A seed of -1"),
+        ("pictures", {"resize": "pad"}, "'pad'"),
+        ("pictures", {"holdout": 0.7}, "A holdout of 0.7"),
+        ("pictures", {"part": "held_out"}, "holdout of 0"),
+        ("pictures", {"holdout": 1e-9, "part": "held_out"}, "leaves no picture"),
+        ("pictures", {"num_workers": -2}, "-2 workers"),
+    ],
+)
+def test_what_cannot_be_used_is_refused_in_a_sentence(tmp_path, folder, path, options, message):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "file.zip").write_bytes(b"PK")
+    with pytest.raises(DataError, match=message):
+        open_data(tmp_path / path, size=SIZE, **options)
+
+
+def test_puppet_counts_are_checked():
+    for name in ("puppets:", "puppets:0", "puppets:many"):
+        with pytest.raises(DataError, match="puppets:COUNT"):
+            open_data(name, size=32)
+    assert "puppets:COUNT" in DATA_HELP
+
+
+# Broken files ----------------------------------------------------------------------------------
+
+
+def break_files(folder: Path, count: int):
+    """Spoil `count` pictures in different ways."""
+    for index, path in enumerate(sorted(folder.glob("*.png"))[:count]):
+        data = path.read_bytes()
+        broken = [b"", data[: len(data) // 2], b"<html>not found</html>", data[:20] + b"\0" * 40]
+        path.write_bytes(broken[index % 4])
+
+
+def test_unreadable_pictures_are_replaced_counted_and_told_once(folder, caplog):
+    break_files(folder, 4)
+    opened = open_data(folder, size=SIZE)
+    with caplog.at_level(logging.WARNING):
+        batches = take(opened, 10, batch_size=11)
+    assert opened.skipped == 4
+    assert set(numbers(batches)) == set(range(4, 11))
+    assert sum("Skipped" in record.getMessage() for record in caplog.records) <= 1
+    again = take(open_data(folder, size=SIZE), 4, batches[5].position, batch_size=11)
+    assert torch.equal(all_images(again), all_images(batches[6:]))
+
+
+def test_a_warning_names_the_first_unreadable_picture(folder, caplog):
+    (folder / "03.png").write_bytes(b"")
+    opened = open_data(folder, size=SIZE)
+    take(opened, 10)
+    (message,) = [record.getMessage() for record in caplog.records]
+    assert message.startswith("Skipped 03.png of ") and str(folder) in message
+
+
+def test_a_folder_that_is_mostly_unreadable_is_refused(folder):
+    break_files(folder, 6)
+    with pytest.raises(DataError, match=r"6 of the 11 pictures tried in .*pictures cannot be read"):
+        open_data(folder, size=SIZE)
+
+
+def test_a_large_set_that_turns_out_mostly_unreadable_stops_the_run(tmp_path):
+    for index in range(60):
+        half_and_half(index).save(tmp_path / f"{index:02d}.png")
+    opened = open_data(tmp_path, size=SIZE, num_workers=1)  # one that keeps nothing in memory
+    break_files(tmp_path, 59)
+    with pytest.raises(DataError, match="cannot be read"):
+        take(opened, 100)
+
+
+def test_small_pictures_are_enlarged_with_one_warning(folder, caplog):
+    (batch,) = take(open_data(folder, size=2 * SIZE), 1, batch_size=11)
+    assert batch.images.shape[-1] == 2 * SIZE
+    (message,) = [record.getMessage() for record in caplog.records]
+    assert "smaller than 16 pixels" in message
+
+
+def test_a_small_set_is_decoded_once(folder):
+    opened = open_data(folder, size=SIZE)
+    first = take(opened, 1, batch_size=11)
+    shutil.rmtree(folder)
+    assert sorted(numbers(take(opened, 1, first[0].position, batch_size=11))) == list(range(11))
+
+
+# Shards ----------------------------------------------------------------------------------------
+
+
+def test_shards_give_every_picture_with_its_class(shards):
+    opened = open_data(shards, size=SIZE, seed=1, labels=True)
+    assert opened.length is None and opened.classes == ["red", "green", "blue"]
+    batches = take(opened, 30)
+    seen = numbers(batches)
+    assert set(seen) == set(range(29)) and seen[:29] != sorted(seen[:29])
+    assert [n % 3 for n in seen] == torch.cat([batch.labels for batch in batches]).tolist()
+
+
+def test_a_pattern_names_the_same_shards(shards):
+    by_pattern = open_data(f"{shards}/{{0000..0004}}.tar", size=SIZE, seed=1)
+    assert numbers(take(by_pattern, 9)) == numbers(take(open_data(shards, size=SIZE, seed=1), 9))
+    one = open_data(shards / "0001.tar", size=SIZE)
+    assert sorted(numbers(take(one, 2))) == sorted([7, 8, 9, 10] * 2)
+
+
+def test_equal_shards_resume_exactly_on_two_ranks_from_the_first_ones_position(tmp_path):
+    for shard in range(4):
+        with tarfile.open(tmp_path / f"{shard}.tar", "w") as tar:
+            for number in range(6 * shard, 6 * shard + 6):
+                add(tar, f"{number}.png", encoded(number))
+
+    def read(count, rank, position=None):
+        return take(open_data(tmp_path, size=SIZE), count, position, rank=rank, world_size=2)
+
+    saved = read(5, rank=0)[-1].position
+    assert numbers(read(9, rank=1)[5:]) == numbers(read(4, rank=1, position=saved))
+
+
+def test_the_held_out_part_of_shards(shards):
+    def names(part):
+        return set(numbers(take(open_data(shards, size=SIZE, holdout=0.3, part=part), 40)))
+
+    assert names("train") | names("held_out") == set(range(29))
+    assert names("held_out") and not names("train") & names("held_out")
+
+
+def test_broken_pictures_and_cut_shards_are_skipped(shards, caplog):
+    with tarfile.open(shards / "0000.tar", "w") as tar:
+        for number in range(6):
+            add(tar, f"{number:03d}.png", encoded(number) if number > 1 else b"broken")
+    whole = (shards / "0002.tar").read_bytes()
+    (shards / "0002.tar").write_bytes(whole[: 5 * 1024 + 600])
+    (shards / "0003.tar").write_bytes(b"no tar at all")
+    opened = open_data(shards, size=SIZE)
+    seen = take(opened, 60)
+    assert not {0, 1} & set(numbers(seen)) and {2, 11, 28} <= set(numbers(seen))
+    assert opened.skipped == 4  # two pictures, two shards
+    rest = take(open_data(shards, size=SIZE), 10, seen[9].position)
+    assert torch.equal(all_images(rest), all_images(seen[10:20]))
+    for rank in range(3):  # more ranks than divide the lanes: they share some
+        share = take(open_data(shards, size=SIZE), 20, rank=rank, world_size=3)
+        for whole, part in zip(seen, share, strict=False):
+            assert torch.equal(whole.images[rank::3], part.images)
+
+
+@pytest.mark.parametrize("num_workers", [0, 1])
+def test_shards_without_a_readable_picture_end_in_a_sentence(tmp_path, num_workers):
+    with tarfile.open(tmp_path / "a.tar", "w") as tar:
+        add(tar, "readme.txt", b"hello")
+    with pytest.raises(DataError, match="There are no pictures to be read in .*a.tar"):
+        take(open_data(tmp_path, size=SIZE, num_workers=num_workers), 1)
+    with tarfile.open(tmp_path / "a.tar", "w") as tar:
+        for number in range(30):
+            add(tar, f"{number}.png", b"broken")
+    with pytest.raises(DataError, match="cannot be read"):
+        take(open_data(tmp_path, size=SIZE, num_workers=num_workers), 1)
+
+
+def test_labels_of_shards_need_their_names(shards):
+    (shards / "classes.txt").write_text("red\n")
+    with pytest.raises(DataError, match="no class of classes.txt"):
+        take(open_data(shards, size=SIZE, labels=True), 40)
+    (shards / "classes.txt").unlink()
+    with pytest.raises(DataError, match="classes.txt"):
+        open_data(shards, size=SIZE, labels=True)
+
+
+# Puppets ---------------------------------------------------------------------------------------
+
+
+def test_puppets_are_drawn_once_from_their_number_and_seed():
+    opened = open_data("puppets:6", size=32, seed=2, labels=True, num_workers=3)
+    first, second = take(opened, 2, batch_size=6)
+    assert opened.length == 6 and opened.num_classes == len(opened.classes) >= 3
+    assert {image.numpy().tobytes() for image in first.images} == {
+        image.numpy().tobytes() for image in second.images
+    }
+    assert len({image.numpy().tobytes() for image in first.images}) == 6
+    (other,) = take(open_data("puppets:6", size=32, seed=3), 1, batch_size=6)
+    assert not {image.numpy().tobytes() for image in other.images} & {
+        image.numpy().tobytes() for image in first.images
+    }
+
+
+def test_held_out_puppets_are_the_same_for_every_run_and_never_trained_on(monkeypatch):
+    from trainers import puppets
+
+    drawn = []
+    monkeypatch.setattr(puppets, "random_parameters", lambda seed: drawn.append(seed) or seed)
+    train = Puppets(500, size=32, seed=1, part="train", labels=False)
+    held_out = Puppets(500, size=32, seed=1, part="held_out", labels=False)
+    assert [held_out.parameters(i) for i in (0, 7)] == [FIRST_SCORE_SEED, FIRST_SCORE_SEED + 7]
+    assert all(0 <= train.parameters(i) < FIRST_SCORE_SEED for i in range(500))
+    assert len(set(drawn)) > 490

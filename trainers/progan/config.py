@@ -1,0 +1,203 @@
+"""Options and presets of ProGAN's trainer, and its schedule as a function of images seen."""
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+from gan_models.progan.networks import channel_widths
+from trainers import run
+
+
+@dataclass(frozen=True)
+class Config:
+    """One training run. Sizes are in pixels, lengths in images seen; tuples hold one value per
+    level 4, 8, 16, ...
+    """
+
+    data: str = (
+        "puppets"  # folder of pictures, folder of .tar shards or of .tfrecords, or puppets[:count]
+    )
+    out: str = ""  # run folder; default runs/progan-<preset>
+    minutes: float = 0  # end cleanly after this much wall-clock time; 0: when total_images are seen
+    fresh: bool = False  # move an earlier run in the same folder aside instead of resuming it
+    seed: int = 0  # of the initial networks, the order of the pictures and every draw
+    device: str = "auto"  # auto, cpu, cuda or cuda:N
+    num_workers: int = 0  # processes that decode pictures; 0: in the training process
+    resolution: int = 64  # size of the finished pictures, a power of two
+    resize: Literal["crop", "stretch"] = "crop"  # centre square, or squeeze the whole picture
+    mirror: bool = True  # also learn each picture's mirror image
+    holdout: float = 0.0  # part of the pictures left out of training, for scoring (0 to 0.5)
+    labels: bool = False  # learn the class folders as labels (AC-GAN)
+    latent_size: int = 512
+    channels: tuple[int, ...] = channel_widths(64)  # widths of both networks per level
+    loss: Literal["wgan_gp", "lsgan", "logistic"] = "wgan_gp"
+    penalty_weight: float = 10.0  # wgan_gp: of the gradient penalty
+    penalty_target: float = 1.0  # wgan_gp: gradient norm aimed at (CIFAR-10 preset: 750)
+    drift_weight: float = 0.001  # wgan_gp: of the mean squared score of reals
+    class_weight: float = 1.0  # of the classification losses, with labels
+    r1_weight: float = (
+        0.0  # gamma of the R1 penalty at full resolution, scaled with the number of pixels
+    )
+    r1_every: int = 16  # steps between R1 penalties (lazy regularisation)
+    stddev_group: int = (
+        4  # samples a group of the minibatch standard deviation; 0: without that layer
+    )
+    start_resolution: int = 4
+    stable_images: tuple[int, ...] = (600_000,) * 5  # images at each level before the next fades in
+    fade_images: tuple[int, ...] = (600_000,) * 5  # images while the level after this one fades in
+    total_images: int = 12_000_000
+    batch_sizes: tuple[int, ...] = (128, 128, 128, 64, 32)  # images a step, over all processes
+    learning_rates: tuple[float, ...] = (1e-3,) * 5
+    ema_decay: float = 0.999  # of the averaged generator, a step
+    ema_rampup: float = 0.0  # average over at most about this share of the images seen; 0: no limit
+    reset_optimizers: bool = True  # forget Adam's averages when the networks change shape
+    precision: Literal["float32", "bfloat16"] = (
+        "float32"  # of the convolutions; penalties stay float32
+    )
+    report_interval: int = 2_000  # images between lines of the log
+    sample_interval: int = 20_000  # images between sample sheets
+    save_interval: int = 20_000  # images between states and weights
+    snapshot_interval: int = 0  # images between weights kept for good in snapshots/; 0: none
+
+
+def published(gpus, resolution=1024, first=600_000, total=12_000_000, **fields):
+    """A preset of the official config.py: batch sizes and learning rates by number of GPUs."""
+    levels = int(math.log2(resolution)) - 1
+    batch_sizes = {
+        1: (128, 128, 128, 64, 32, 16, 8, 4, 4),
+        2: (256, 256, 128, 64, 32, 16, 8, 8, 8),
+        4: (512, 256, 128, 64, 32, 16, 16, 16, 16),
+        8: (512, 256, 128, 64, 32, 32, 32, 32, 32),
+    }[gpus]
+    learning_rates = {
+        1: (1e-3,) * 8 + (1.5e-3,),
+        2: (1e-3,) * 7 + (1.5e-3, 2e-3),
+        4: (1e-3,) * 6 + (1.5e-3, 2e-3, 3e-3),
+        8: (1e-3,) * 5 + (1.5e-3, 2e-3, 3e-3, 3e-3),
+    }[gpus]
+    given = {
+        "data": "pictures",
+        "resolution": resolution,
+        "channels": channel_widths(resolution),
+        "batch_sizes": batch_sizes[:levels],
+        "learning_rates": learning_rates[:levels],
+        "stable_images": (first,) * levels,
+        "fade_images": (first,) * levels,
+        "total_images": total,
+        "report_interval": 10_000,
+        "sample_interval": 200_000,
+        "save_interval": 200_000,
+    }
+    return Config(**{**given, **fields})
+
+
+PRESETS = {
+    # Ours: learns drawn puppets on two CPU cores.
+    "puppets": Config(
+        latent_size=128,
+        channels=(128, 96, 64, 32, 16),
+        loss="logistic",
+        r1_weight=3.0,
+        start_resolution=8,
+        stable_images=(0, 25_000, 30_000, 40_000, 0),
+        fade_images=(0, 10_000, 12_000, 16_000, 0),
+        total_images=1_000_000,
+        batch_sizes=(32, 32, 32, 16, 16),
+        learning_rates=(2e-3,) * 5,
+        ema_rampup=0.05,
+        precision="bfloat16",
+    ),
+    # The paper's: CelebA-HQ at 1024 pixels (table 1 h; config.py's preset-v1-1gpu).
+    "paper": published(
+        1,
+        first=800_000,
+        total=19_000_000,
+        batch_sizes=(16, 16, 16, 16, 16, 16, 14, 6, 3),
+        learning_rates=(1e-3,) * 9,
+        stddev_group=16,
+    ),
+    "v2-1gpu": published(1),
+    "v2-2gpus": published(2),
+    "v2-4gpus": published(4),
+    "v2-8gpus": published(8),
+    # Section 6.3 and appendix B of the paper.
+    "cifar-10": published(
+        1,
+        32,
+        latent_size=128,
+        channels=channel_widths(32, 4096, 128),
+        penalty_target=750.0,
+        batch_sizes=(16,) * 4,
+        learning_rates=(1e-3,) * 4,
+        mirror=False,
+        labels=False,
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Phase:
+    """Where the growing stands: `index` counts stable and fading phases; alpha 1 shows the newest
+    level only.
+    """
+
+    index: int
+    resolution: int
+    alpha: float
+    batch_size: int
+    learning_rate: float
+
+
+def schedule(config, images_seen):
+    """The Phase at `images_seen` (paper, section 2; official TrainingSchedule): stabilise, then
+    fade to the next.
+
+    While a level fades in, its batch size and learning rate already apply.
+    """
+    level, last = int(math.log2(config.start_resolution)) - 2, len(config.channels) - 1
+    index, alpha, left = 0, 1.0, images_seen
+    while level < last:
+        stable, fade = config.stable_images[level], config.fade_images[level]
+        if left < stable:
+            break
+        left -= stable
+        level, index = level + 1, index + 1
+        if left < fade:
+            alpha = left / fade
+            break
+        left -= fade
+        index += 1
+    return Phase(index, 4 << level, alpha, config.batch_sizes[level], config.learning_rates[level])
+
+
+def ema_decay(config, images_seen, batch_size):
+    """The averaged generator's decay for one step; early on the ramp forgets the untrained start.
+    """
+    if not config.ema_rampup:
+        return config.ema_decay
+    half_life = config.ema_rampup * (images_seen + batch_size)  # in images
+    return min(config.ema_decay, 0.5 ** (batch_size / half_life))
+
+
+def check(config, world_size):
+    """RunError, before anything is made, for options that can't train."""
+    levels = int(math.log2(config.resolution)) - 1
+    if config.resolution < 4 or 4 << (levels - 1) != config.resolution:
+        raise run.RunError(f"--resolution {config.resolution}: give a power of two from 4 to 1024.")
+    if config.start_resolution not in [4 << level for level in range(levels)]:
+        raise run.RunError(
+            f"--start-resolution {config.start_resolution}: give 4, 8, ... up to --resolution."
+        )
+    for name in ("channels", "stable_images", "fade_images", "batch_sizes", "learning_rates"):
+        if len(getattr(config, name)) != levels:
+            raise run.RunError(
+                f"--{name.replace('_', '-')} needs {levels} values, one for each of 4, 8, ... up to "
+                f"{config.resolution} pixels; it has {len(getattr(config, name))}."
+            )
+    uneven = [size for size in config.batch_sizes if size < 1 or size % world_size]
+    if uneven:
+        raise run.RunError(
+            f"--batch-sizes {uneven[0]}: each must be a multiple of the {world_size} process(es)."
+        )
+    if config.loss != "logistic" and config.r1_weight:
+        raise run.RunError("--r1-weight goes with --loss logistic; wgan_gp has its own penalty.")
