@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import torch
 from torch import distributed
 
+from trainers.run import RunError
+
 
 @dataclass(frozen=True)
 class Processes:
@@ -28,7 +30,7 @@ class Processes:
 def start(device="auto"):
     """Join the process group that torchrun describes, if any; returns Processes.
 
-    device "auto" takes this process's GPU where there is one. ValueError for a GPU that is not
+    device "auto" takes this process's GPU where there is one. RunError for a GPU that is not
     there.
     """
     rank, world_size = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
@@ -38,7 +40,7 @@ def start(device="auto"):
     device = torch.device(device)
     if device.type == "cuda":
         if not torch.cuda.is_available():
-            raise ValueError(
+            raise RunError(
                 f"--device {device}: this machine has no usable CUDA GPU; use --device cpu."
             )
         torch.cuda.set_device(device)
@@ -50,6 +52,12 @@ def start(device="auto"):
 def stop():
     if distributed.is_initialized():
         distributed.destroy_process_group()
+
+
+def wait():
+    """Until every process is here."""
+    if distributed.is_initialized():
+        distributed.barrier()
 
 
 def broadcast(*modules):

@@ -46,13 +46,12 @@ def folder_of(config, system, preset):
     return Path(config.out or f"runs/{system}-{preset}")
 
 
-def open_folder(config, system, preset):
-    """The run's folder, made or resumed; its config.json holds the resolved options.
+def open_folder(folder, config):
+    """Make the run's folder, or take up the one that is there; config.json holds the options.
 
-    RunError when the folder's run had other options (except FREE_FIELDS and *_interval), naming
-    each.
+    RunError when the folder's state was trained with other options (FREE_FIELDS and *_interval
+    may change), naming each.
     """
-    folder = folder_of(config, system, preset)
     if config.fresh and folder.exists():
         aside = next(
             path
@@ -67,7 +66,7 @@ def open_folder(config, system, preset):
         raise RunError(f"--out {folder}: can't make this folder ({error.strerror}).") from error
     file = folder / "config.json"
     ours = json.loads(json.dumps(dataclasses.asdict(config)))
-    if file.exists():
+    if file.exists() and (folder / "state.pt").exists():
         theirs = json.loads(file.read_text())
         changed = sorted(
             key
@@ -85,7 +84,6 @@ def open_folder(config, system, preset):
                 "resume it, another --out, or --fresh to move it aside."
             )
     write_text(file, json.dumps(ours, indent=1) + "\n")
-    return folder
 
 
 def write_text(path, text):

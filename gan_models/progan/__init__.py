@@ -1,9 +1,9 @@
-"""ProGAN (Karras et al., "Progressive Growing of GANs", ICLR 2018): networks, pipeline, command line.
+"""ProGAN (Karras et al., "Progressive Growing of GANs", ICLR 2018).
 
-    networks.py   Generator and Discriminator, as they are trained
-    folded.py     the generator as the pipeline runs it, faster
-    pipeline.py   ProGANPipeline: latents in, pictures out; paths between latents
-    __main__.py   python -m gan_models.progan sample | interpolate
+networks.py   Generator and Discriminator, as they are trained
+folded.py     the generator as the pipeline runs it, faster
+pipeline.py   ProGANPipeline: latents in, pictures out; paths between latents
+__main__.py   python -m gan_models.progan sample | interpolate
 """
 
 from gan_models.progan.networks import Discriminator, Generator, channel_widths

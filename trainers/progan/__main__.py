@@ -5,7 +5,7 @@ import sys
 from gan_models import weights
 from trainers import data, distributed, run, state
 from trainers.progan.config import PRESETS, check
-from trainers.progan.train import train
+from trainers.progan.train import open_pictures, train
 
 
 def main(argv=None):
@@ -14,19 +14,14 @@ def main(argv=None):
     try:
         processes = distributed.start(config.device)
         check(config, processes.world_size)
+        pictures = open_pictures(config)
+        folder = run.folder_of(config, "progan", preset)
         if processes.is_main:
-            folder = run.open_folder(config, "progan", preset)
+            run.open_folder(folder, config)
             print(f"{folder}: {config}", file=sys.stderr)
-        else:
-            folder = run.folder_of(config, "progan", preset)
-        train(config, folder, processes, command.strip())
-    except (
-        run.RunError,
-        data.DataError,
-        state.StateError,
-        weights.WeightsError,
-        ValueError,
-    ) as error:
+        distributed.wait()
+        train(config, folder, pictures, processes, command.strip())
+    except (run.RunError, data.DataError, state.StateError, weights.WeightsError) as error:
         raise SystemExit(f"trainers.progan: {error}") from error
     finally:
         distributed.stop()

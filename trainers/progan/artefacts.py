@@ -1,6 +1,4 @@
-"""What a ProGAN run leaves behind: sample sheets, the state that resumes it, weights with their
-card.
-"""
+"""What a ProGAN run leaves behind: sample sheets, resumable state, weights with their card."""
 
 from gan_models import images, weights
 from gan_models.progan.pipeline import ProGANPipeline

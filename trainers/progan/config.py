@@ -171,8 +171,7 @@ def schedule(config, images_seen):
 
 
 def ema_decay(config, images_seen, batch_size):
-    """The averaged generator's decay for one step; early on the ramp forgets the untrained start.
-    """
+    """The averaged generator's decay for one step; the ramp forgets the untrained start early."""
     if not config.ema_rampup:
         return config.ema_decay
     half_life = config.ema_rampup * (images_seen + batch_size)  # in images
@@ -191,8 +190,8 @@ def check(config, world_size):
     for name in ("channels", "stable_images", "fade_images", "batch_sizes", "learning_rates"):
         if len(getattr(config, name)) != levels:
             raise run.RunError(
-                f"--{name.replace('_', '-')} needs {levels} values, one for each of 4, 8, ... up to "
-                f"{config.resolution} pixels; it has {len(getattr(config, name))}."
+                f"--{name.replace('_', '-')} needs {levels} values, one for each of 4, 8, ... "
+                f"up to {config.resolution} pixels; it has {len(getattr(config, name))}."
             )
     uneven = [size for size in config.batch_sizes if size < 1 or size % world_size]
     if uneven:

@@ -160,15 +160,9 @@ def step(network, optimizer, loss, learning_rate):
     return finite
 
 
-def train(config, folder, processes, command=""):
-    """Train into `folder` until total_images, --minutes or Ctrl-C; resumes the state that lies
-    there.
-
-    Differs from the official code: learning rate, batch size and fade follow every step, not every
-    fourth; the optimisers' state is part of what resumes.
-    """
-    budget = run.Budget(config.minutes)
-    pictures = data.open_data(
+def open_pictures(config):
+    """The training pictures; DataError where there are none."""
+    return data.open_data(
         config.data,
         size=config.resolution,
         resize=config.resize,
@@ -179,6 +173,15 @@ def train(config, folder, processes, command=""):
         holdout=config.holdout,
         part="train",
     )
+
+
+def train(config, folder, pictures, processes, command=""):
+    """Train into `folder` until total_images, --minutes or Ctrl-C; resumes the state in there.
+
+    Differs from the official code: learning rate, batch size and fade follow every step, not every
+    fourth; the optimisers' state is part of what resumes.
+    """
+    budget = run.Budget(config.minutes)
     num_classes = pictures.num_classes if config.labels else 0
     parts = build(config, num_classes, processes.device)
     generator, discriminator, generator_ema = list(parts.values())[:3]

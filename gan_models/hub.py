@@ -1,0 +1,201 @@
+"""Weights folders on the Hugging Face Hub: the cached copy first, then one online try.
+
+Only config.json, the safetensors of the networks it names, and README.md are ever fetched. Used
+through `gan_models.weights.find_weights`.
+"""
+
+import logging
+import os
+import queue
+import re
+import socket
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+from gan_models.weights import MAX_TEXT_BYTES, WeightsError, check_files, read_config
+
+logger = logging.getLogger(__name__)
+
+COMMIT = re.compile(r"[0-9a-f]{40}")
+MAX_NETWORK_BYTES = 4 * 2**30
+CONNECT_SECONDS = 1.5  # until "no connection"; the sentence then comes within 2 s
+ANSWER_SECONDS = 4.0  # until "did not answer", for one request; the sentence within 8 s
+
+
+def find(repo: str, subfolder: str = "", revision: str | None = None) -> Path:
+    """The folder in the Hub's local cache that holds these weights, downloaded if need be.
+
+    Without a revision the newest cached commit counts, else the Hub's newest. The commit is
+    logged whenever the name leaves it open, so that it can be pinned.
+
+    Args:
+        repo: "org/repo".
+        subfolder: Folder inside the repository; "" is its root.
+        revision: Commit, tag or branch.
+
+    Raises:
+        WeightsError: Not cached and not reachable, or not a sound weights folder. What was
+            cached before stays.
+    """
+    from huggingface_hub import constants, errors
+
+    # A switch that the library reads once, at import. It would ask the Hub for a list of known
+    # callers and name its caller in each request.
+    constants.HF_HUB_DISABLE_TELEMETRY = True
+    name = repo + (f":{subfolder}" if subfolder else "")
+    storage = Path(constants.HF_HUB_CACHE) / f"models--{repo.replace('/', '--')}"
+    folder = _cached(storage, subfolder, revision)
+    if folder is None:
+        try:
+            folder = _download(storage, repo, subfolder, revision)
+        except WeightsError:
+            raise
+        except (errors.HTTPError, OSError, ValueError) as error:  # all that the client raises
+            raise WeightsError(_sentence(f"{name}@{revision or 'main'}", error)) from error
+    commit = folder.relative_to(storage / "snapshots").parts[0]
+    if revision != commit:
+        logger.warning("%s is at commit %s; pin it as %s@%s", name, commit, name, commit)
+    return folder
+
+
+def _cached(storage: Path, subfolder: str, revision: str | None) -> Path | None:
+    """A complete, sound copy of this revision (None: of the newest cached commit), or None."""
+    if revision is None:
+        snapshots = sorted(storage.glob("snapshots/*"), key=os.path.getmtime, reverse=True)
+    else:
+        reference = storage / "refs" / revision
+        commit = reference.read_text().strip() if reference.is_file() else revision
+        snapshots = [storage / "snapshots" / commit] if COMMIT.fullmatch(commit) else []
+    for snapshot in snapshots:
+        try:
+            check_files(snapshot / subfolder)
+        except WeightsError:
+            continue
+        return snapshot / subfolder
+    return None
+
+
+def _download(storage: Path, repo: str, subfolder: str, revision: str | None) -> Path:
+    """Fetch one commit's weights folder into the cache, and check it.
+
+    Raises:
+        WeightsError: The files are not sound.
+        HTTPError, OSError, ValueError: From the client, or no connection.
+    """
+    from huggingface_hub import constants
+    from huggingface_hub.errors import RemoteEntryNotFoundError
+
+    if constants.HF_HUB_OFFLINE:
+        raise ConnectionError("HF_HUB_OFFLINE is set")
+    try:
+        _within(CONNECT_SECONDS, _connect, constants.ENDPOINT)
+    except OSError as error:
+        raise ConnectionError("there is no connection to it") from error
+    path = f"{subfolder}/" if subfolder else ""
+    commit = revision or "main"
+    if not COMMIT.fullmatch(commit):
+        commit = _metadata(repo, f"{path}config.json", commit).commit_hash or ""
+    if not COMMIT.fullmatch(commit):
+        raise ConnectionError("it does not say which commit this is")
+    folder = storage / "snapshots" / commit / subfolder
+    again = folder.is_dir()  # and not sound, or it would have been used: fetch its files anew
+    _fetch(repo, f"{path}config.json", commit, MAX_TEXT_BYTES, again)
+    for network in read_config(folder)["networks"]:
+        _fetch(repo, f"{path}{network}.safetensors", commit, MAX_NETWORK_BYTES, again)
+    try:
+        _fetch(repo, f"{path}README.md", commit, MAX_TEXT_BYTES, again)
+    except RemoteEntryNotFoundError:
+        logger.info("%s has no model card", repo)
+    check_files(folder)
+    if revision not in (None, commit):  # remember what a branch or tag meant, as the library does
+        reference = storage / "refs" / revision
+        reference.parent.mkdir(parents=True, exist_ok=True)
+        fresh = reference.with_name(f"{reference.name}.{os.getpid()}.new")
+        fresh.write_text(commit)
+        os.replace(fresh, reference)
+    return folder
+
+
+def _fetch(repo: str, file: str, commit: str, limit: int, again: bool) -> None:
+    """Bring one file into the cache; the library checks its length before it keeps it.
+
+    Its size is asked first, with a deadline: the download's own retries would last minutes.
+    """
+    from huggingface_hub import constants, hf_hub_download
+
+    found = _metadata(repo, file, commit)
+    if found.commit_hash != commit:
+        raise ConnectionError(f"it offers another commit of {file}")
+    if found.size is not None and found.size > limit:
+        raise WeightsError(f"{repo}: {file} is larger than {limit:,} bytes and is refused.")
+    hf_hub_download(
+        repo,
+        file,
+        revision=commit,
+        endpoint=constants.ENDPOINT,
+        cache_dir=constants.HF_HUB_CACHE,
+        force_download=again,
+    )
+
+
+def _metadata(repo: str, file: str, revision: str):
+    """Commit and size of one file, by a request that is not retried."""
+    from huggingface_hub import constants, get_hf_file_metadata, hf_hub_url
+
+    url = hf_hub_url(repo, file, revision=revision, endpoint=constants.ENDPOINT)
+    return _within(ANSWER_SECONDS, get_hf_file_metadata, url, timeout=ANSWER_SECONDS)
+
+
+def _connect(endpoint: str) -> None:
+    """Open and close a connection to the Hub, or to the proxy that leads there."""
+    url = urlsplit(endpoint)
+    proxies = {} if proxy_bypass(url.hostname) else getproxies()
+    proxy = proxies.get(url.scheme) or proxies.get("all")
+    if proxy:
+        url = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
+    port = url.port or {"http": 80, "https": 443}.get(url.scheme, 1080)
+    socket.create_connection((url.hostname, port), CONNECT_SECONDS).close()
+
+
+def _within(seconds: float, function: Callable, *args, **kwargs):
+    """The result of `function(...)`, or TimeoutError after `seconds`.
+
+    In a thread, because a name look-up has no timeout and a socket's starts anew at each byte.
+    """
+    answers: queue.Queue = queue.Queue()
+
+    def work():
+        try:
+            answers.put((function(*args, **kwargs), None))
+        except Exception as error:  # handed to the caller, which raises it
+            answers.put((None, error))
+
+    threading.Thread(target=work, daemon=True).start()
+    try:
+        result, error = answers.get(timeout=seconds)
+    except queue.Empty:
+        raise TimeoutError(f"it did not answer within {seconds:g} s") from None
+    if error is not None:
+        raise error
+    return result
+
+
+def _sentence(name: str, error: Exception) -> str:
+    """What went wrong, for a person."""
+    from huggingface_hub import errors
+
+    begin = f"Could not get {name} from the Hugging Face Hub: "
+    if isinstance(error, errors.GatedRepoError):
+        return begin + "its owner asks for consent; give it on its page and set HF_TOKEN."
+    if isinstance(error, errors.RepositoryNotFoundError):
+        return begin + "there is no such repository, or it is private (then set HF_TOKEN)."
+    if isinstance(error, errors.RevisionNotFoundError):
+        return begin + "the repository has no such revision; name another one after the @."
+    if isinstance(error, errors.RemoteEntryNotFoundError):
+        file = str(error.response.url).rsplit("/", 1)[-1]
+        return begin + f"{file} is not there, so it is not a weights folder of this project."
+    reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
+    return begin + f"{reason}. Try again later, or use weights that are already here."

@@ -1,0 +1,191 @@
+"""ProGAN from the command line.
+
+    python -m gan_models.progan sample --seeds 0-63 --out grid.png
+    python -m gan_models.progan interpolate --seeds 1,2,3 --seconds 6 --out path.mp4
+    python -m gan_models.progan interpolate --seeds 1 --mode walk --seconds 10 --out walk.gif
+
+Files carry their settings, the weights' name and the words "made by a model".
+"""
+
+import itertools
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import tyro
+from tqdm import tqdm
+
+from gan_models import images, video
+from gan_models.progan.pipeline import ProGANPipeline
+from gan_models.weights import find_weights, list_weights
+
+MOST_SEEDS = 10_000
+Precision = Literal["float32", "bfloat16", "float16"]
+
+
+def sample(
+    out: Path = Path("grid.png"),
+    seeds: str = "0-31",
+    columns: int = 8,
+    label: str | None = None,
+    resolution: int | None = None,
+    alpha: float = 1.0,
+    separate: Path | None = None,
+    weights: str | None = None,
+    device: str = "auto",
+    precision: Precision = "float32",
+) -> None:
+    """Draw a picture for each seed, and arrange them in a grid.
+
+    Args:
+        out: The grid to write: .png, .jpg or .webp.
+        seeds: Whole numbers and ranges, such as 0-63 or 3,5,8-10.
+        columns: Pictures in a row of the grid.
+        label: For weights with classes: the name or number of one.
+        resolution: Pixels of a picture: 4, 8, ... up to the weights' own size, the default.
+        alpha: How far that resolution is faded in: 0 shows the previous one enlarged, 1 this one.
+        separate: A folder to which each picture is written on its own, too.
+        weights: A shipped name, a run or folder, or org/repo on the Hub; else the first shipped.
+        device: auto, cpu, cuda or cuda:N.
+        precision: bfloat16 is faster on processors that have it, float16 needs a GPU.
+    """
+    if out.suffix.lower() not in images.WRITABLE:
+        raise ValueError(f"--out {out} must end in {', '.join(images.WRITABLE)}.")
+    if columns < 1:
+        raise ValueError(f"--columns {columns}: a grid has at least 1.")
+    numbers = parse_seeds(seeds)
+    pipeline = open_pipeline(weights, device, precision)
+    latents = np.concatenate([pipeline.latents(seed) for seed in numbers])
+    frames = pipeline.frames(latents, parse_label(pipeline, label), resolution, alpha)
+    pictures = list(tqdm(frames, total=len(numbers), unit="picture"))
+    settings = {
+        "seeds": seeds,
+        "label": label,
+        "resolution": len(pictures[0]),
+        "alpha": alpha,
+        "precision": precision,
+    }
+    sheet = images.grid(pictures, columns)
+    images.save_picture(out, sheet, weights=pipeline.name, settings=settings)
+    print(f"{out}: {len(pictures)} pictures, {sheet.shape[1]} x {sheet.shape[0]} pixels")
+    if separate is not None:
+        for seed, picture in zip(numbers, pictures, strict=True):
+            images.save_picture(
+                separate / f"seed-{seed:06d}.png",
+                picture,
+                weights=pipeline.name,
+                settings={**settings, "seeds": str(seed)},
+            )
+        print(f"{separate}: {len(pictures)} files")
+
+
+def interpolate(
+    out: Path = Path("clip.mp4"),
+    seeds: str = "0,1",
+    mode: Literal["spherical", "linear", "walk"] = "spherical",
+    seconds: float = 4.0,
+    fps: float = 30.0,
+    loop: bool = False,
+    smoothing: float = 1.0,
+    scale: int = 4,
+    label: str | None = None,
+    weights: str | None = None,
+    device: str = "auto",
+    precision: Precision = "float32",
+) -> None:
+    """Write a clip that moves from seed to seed, or walks at random and ends where it began.
+
+    Args:
+        out: The clip to write: .mp4 or .gif.
+        seeds: The stops of the path, such as 1,2,3. One seed with --mode walk.
+        mode: The path between two seeds, or a random walk that loops.
+        seconds: Length of the whole clip.
+        fps: Frames per second.
+        loop: Let the path go on from the last seed to the first.
+        smoothing: With walk: seconds over which the noise is smoothed; more is slower.
+        scale: Enlarge every pixel this many times.
+        label: For weights with classes: the name or number of one.
+        weights: A shipped name, a run or folder, or org/repo on the Hub; else the first shipped.
+        device: auto, cpu, cuda or cuda:N.
+        precision: bfloat16 is faster on processors that have it, float16 needs a GPU.
+    """
+    numbers = parse_seeds(seeds)
+    if mode == "walk" and len(numbers) != 1:
+        raise ValueError(f"--mode walk takes one seed, not --seeds {seeds}.")
+    if mode != "walk" and len(numbers) < 2:
+        raise ValueError(f"--seeds {seeds}: a path needs two; give more, or --mode walk.")
+    if not 1 <= seconds * fps <= 10**7:
+        raise ValueError(f"--seconds {seconds} at --fps {fps} make no clip: give other ones.")
+    if not 1 <= scale <= 64:
+        raise ValueError(f"--scale {scale}: give a whole number from 1 to 64.")
+    pipeline = open_pipeline(weights, device, precision)
+    num_frames = round(seconds * fps)
+    if mode == "walk":
+        latents = pipeline.random_walk(numbers[0], num_frames, smoothing * fps)
+    else:
+        waypoints = np.concatenate([pipeline.latents(seed) for seed in numbers])
+        latents = pipeline.path(waypoints, num_frames, mode, loop)
+    frames = pipeline.frames(latents, parse_label(pipeline, label))
+    settings = {"seeds": seeds, "mode": mode, "seconds": seconds, "fps": fps, "label": label}
+    settings |= {"smoothing": smoothing} if mode == "walk" else {"loop": loop}
+    info = video.write_clip(
+        out,
+        enlarged(tqdm(frames, total=num_frames, unit="frame"), scale),
+        fps,
+        weights=pipeline.name,
+        settings={**settings, "precision": precision},
+    )
+    print(f"{out}: {info.frames} frames, {info.seconds:.2f} s, {info.width} x {info.height} pixels")
+
+
+def parse_seeds(text: str) -> list[int]:
+    """ "3,5,8-10" -> [3, 5, 8, 9, 10]; ValueError for anything else."""
+    seeds = []
+    for part in text.split(","):
+        first, dash, last = part.strip().partition("-")
+        if not first.isdecimal() or (dash and not last.isdecimal()):
+            raise ValueError(f"--seeds {text}: give whole numbers and ranges, such as 0-63 or 3,5.")
+        numbers = range(int(first), int(last if dash else first) + 1)
+        if not numbers or numbers[-1] >= 2**32:
+            raise ValueError(f"--seeds {part}: seeds go upwards, from 0 to {2**32 - 1}.")
+        seeds += itertools.islice(numbers, MOST_SEEDS + 1)
+        if len(seeds) > MOST_SEEDS:
+            raise ValueError(f"--seeds {text}: {MOST_SEEDS} at a time are the most.")
+    return seeds
+
+
+def parse_label(pipeline: ProGANPipeline, text: str | None) -> str | int | None:
+    """A class's name if the weights know it, else its number."""
+    if text is None or text in pipeline.classes or not text.isdecimal():
+        return text
+    return int(text)
+
+
+def open_pipeline(name: str | None, device: str, precision: str) -> ProGANPipeline:
+    if name is None:
+        known = list_weights("progan")
+        if not known:
+            raise ValueError("There are no ProGAN weights here: train some, or name --weights.")
+        name = known[0][1]
+    return ProGANPipeline.from_weights(find_weights(name), device, precision)
+
+
+def enlarged(frames: Iterable[np.ndarray], scale: int) -> Iterator[np.ndarray]:
+    """Frames (H, W, 3) -> (scale H, scale W, 3): each pixel becomes a square, sharp as it is."""
+    for frame in frames:
+        yield frame.repeat(scale, axis=0).repeat(scale, axis=1)
+
+
+def main(args: list[str] | None = None) -> None:
+    commands = {"sample": sample, "interpolate": interpolate}
+    try:
+        tyro.extras.subcommand_cli_from_dict(
+            commands, prog="python -m gan_models.progan", args=args, description=__doc__
+        )
+    except ValueError as error:
+        raise SystemExit(f"error: {error}") from error
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,259 @@
+"""Clips: writing frames one at a time to .mp4 or .gif with a label, and asking what a clip holds.
+
+Frames are streamed to ffmpeg (the binary that imageio-ffmpeg brings), so memory does not grow with
+the length of a clip. ffmpeg is started here and not through `imageio_ffmpeg.write_frames`, because
+that function drops ffmpeg's exit status: a clip cut off by a full disk would pass for a good one.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import IO
+
+import imageio_ffmpeg
+import numpy as np
+from PIL import Image
+
+from gan_models.images import label_text, parse_label, written_whole
+
+# GIF counts in hundredths of a second, and browsers slow down anything shorter than two of them.
+FASTEST = {".mp4": 120, ".gif": 50}
+
+
+class ClipError(ValueError):
+    """A clip cannot be written or read; the message is a sentence that names it."""
+
+
+@dataclass(frozen=True)
+class ClipInfo:
+    """What a clip holds. Sizes are those stored in the file, in pixels."""
+
+    frames: int
+    seconds: float
+    width: int
+    height: int
+    fps: float
+    padded: tuple[int, int] = (0, 0)  # columns, rows that write_clip added at the right and bottom
+    label: dict | None = None  # {"note": "made by a model", "weights": name, "settings": {...}}
+
+
+# --- writing ----------------------------------------------------------------------------------
+
+
+def write_clip(
+    path: str | os.PathLike,
+    frames: Iterable[np.ndarray],
+    fps: float | Fraction,
+    *,
+    weights: str,
+    settings: dict,
+    audio: str | os.PathLike | None = None,
+) -> ClipInfo:
+    """Write frames, (H, W, 3) uint8 of one size, to .mp4 (H.264, any browser) or looping .gif.
+
+    H.264 stores even sizes only: an odd edge is repeated once, which ClipInfo.padded says.
+    audio: a file whose first sound track goes into the .mp4, cut or followed by silence to the
+    clip's length. The label (`images.label_text`) is the file's comment; `clip_info` gives it back.
+    The file appears whole or not at all: whatever is raised here or by `frames` (GeneratorExit too)
+    removes what was written so far.
+    Raises ClipError for anything wrong with the options, the frames or the disk.
+    """
+    path = Path(path)
+    kind = path.suffix.lower()
+    rate = _checked_rate(path, kind, fps)
+    sound = _checked_sound(path, kind, audio)
+    try:
+        label = label_text(weights, settings)
+    except ValueError as error:
+        raise ClipError(f"{path} cannot be written: {error}") from error
+    pictures = _checked_frames(path, frames)
+    first = next(pictures)
+    height, width = first.shape[:2]
+    padded = (width % 2, height % 2) if kind == ".mp4" else (0, 0)
+    width, height = width + padded[0], height + padded[1]
+    options = _mp4_options(label, sound) if kind == ".mp4" else _gif_options()
+    count = 0
+    try:
+        with written_whole(path) as part:
+            with _encoder(path, part, width, height, rate, options) as send:
+                for picture in itertools.chain([first], pictures):
+                    send(_padded(picture, padded))
+                    count += 1
+            if kind == ".gif":
+                _comment_gif(part, label)
+    except OSError as error:
+        raise ClipError(f"{path} could not be written: {error.strerror or error}.") from error
+    seconds = float(count / rate)
+    return ClipInfo(count, seconds, width, height, float(rate), padded, parse_label(label))
+
+
+def _checked_rate(path: Path, kind: str, fps: float | Fraction) -> Fraction:
+    if kind not in FASTEST:
+        raise ClipError(f"{path} must end in .mp4 or .gif.")
+    if not 1 <= fps <= FASTEST[kind]:  # NaN fails too
+        raise ClipError(f"a {kind} clip has 1 to {FASTEST[kind]} frames per second, not {fps}.")
+    return Fraction(fps).limit_denominator(1001)
+
+
+def _checked_sound(path: Path, kind: str, audio: str | os.PathLike | None) -> Path | None:
+    if audio is None:
+        return None
+    if kind == ".gif":
+        raise ClipError(f"{path} cannot hold sound: write an .mp4, or leave the sound out.")
+    if not Path(audio).is_file():
+        raise ClipError(f"the sound file {audio} does not exist.")
+    if not re.search(r"Stream #.*: Audio:", _ask_ffmpeg("-i", f"file:{audio}").stderr):
+        raise ClipError(f"{audio} holds no sound that can be read.")
+    return Path(audio)
+
+
+def _checked_frames(path: Path, frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+    """The same frames; ClipError at one that is no picture or of another size, or if none comes."""
+    shape = None
+    for index, frame in enumerate(frames):
+        is_array = isinstance(frame, np.ndarray) and frame.dtype == np.uint8
+        if not is_array or frame.ndim != 3 or frame.shape[2] != 3 or frame.size == 0:
+            raise ClipError(f"frame {index} of {path} is no (height, width, 3) array of uint8.")
+        shape = shape or frame.shape
+        if frame.shape != shape:
+            raise ClipError(
+                f"frame {index} of {path} is {frame.shape[1]} x {frame.shape[0]} pixels, the first "
+                f"{shape[1]} x {shape[0]}: bring all frames to one size."
+            )
+        yield frame
+    if shape is None:
+        raise ClipError(f"{path} was not written: there is not a single frame.")
+
+
+def _padded(picture: np.ndarray, padded: tuple[int, int]) -> np.ndarray:
+    right, bottom = padded
+    if right or bottom:
+        picture = np.pad(picture, ((0, bottom), (0, right), (0, 0)), mode="edge")
+    return np.ascontiguousarray(picture)
+
+
+def _mp4_options(label: str, sound: Path | None) -> list[str]:
+    # The colours are converted and marked as BT.709: players guess differently at unmarked ones.
+    colours = (
+        "scale=out_color_matrix=bt709:out_range=tv:flags=accurate_rnd+full_chroma_int,"
+        "format=yuv420p,setparams=color_primaries=bt709:color_trc=bt709"
+    )
+    options = ["-i", f"file:{sound}", "-map", "0:v:0", "-map", "1:a:0"] if sound else []
+    options += ["-c:v", "libx264", "-crf", "18", "-vf", colours]
+    if sound:  # endless silence after the track, and the picture decides where it ends
+        options += ["-c:a", "aac", "-af", "apad", "-shortest"]
+    options += ["-map_metadata", "-1", "-metadata", f"comment={label}"]
+    return [*options, "-movflags", "+faststart"]
+
+
+def _gif_options() -> list[str]:
+    # A palette per frame: one for the whole clip would make ffmpeg hold every frame in memory.
+    palettes = "split[a][b];[a]palettegen=stats_mode=single[p];[b][p]paletteuse=new=1"
+    return ["-filter_complex", palettes, "-loop", "0"]
+
+
+@contextmanager
+def _encoder(
+    path: Path, part: Path, width: int, height: int, rate: Fraction, options: list[str]
+) -> Iterator[Callable[[np.ndarray], None]]:
+    """A function that sends one frame to ffmpeg, which writes `part`; any error ends ffmpeg."""
+    source = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{width}x{height}", "-r", str(rate)]
+    command = [_ffmpeg(), "-v", "error", "-y", *source, "-i", "-", *options, f"file:{part}"]
+    with tempfile.TemporaryFile() as words:  # a pipe that nobody reads could block ffmpeg
+        process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=words
+        )
+
+        def send(picture: np.ndarray) -> None:
+            try:
+                process.stdin.write(picture.data)
+            except OSError as error:  # ffmpeg has ended, and its last words say why
+                process.wait()
+                raise _refusal(path, words) from error
+
+        try:
+            yield send
+            with suppress(OSError):
+                process.stdin.close()
+            if process.wait() != 0:
+                raise _refusal(path, words)
+        finally:
+            process.kill()
+            process.wait()
+            with suppress(OSError):
+                process.stdin.close()
+
+
+def _refusal(path: Path, words: IO[bytes]) -> ClipError:
+    words.seek(0)
+    lines = words.read().decode(errors="replace").strip().splitlines() or ["ffmpeg was ended"]
+    reason = re.sub(r"^\[.*?\] ", "", lines[-1]).rstrip(".")  # without the name of ffmpeg's part
+    return ClipError(f"{path} could not be written: {reason}.")
+
+
+def _comment_gif(part: Path, label: str) -> None:
+    """Put the label into a finished GIF as a comment before the first frame (ffmpeg does not)."""
+    text = label.encode("ascii")
+    blocks = [text[start : start + 255] for start in range(0, len(text), 255)]
+    comment = b"\x21\xfe" + b"".join(bytes([len(block)]) + block for block in blocks) + b"\x00"
+    with written_whole(part) as commented:
+        with open(part, "rb") as plain, open(commented, "wb") as target:
+            start = plain.read(13)  # signature and screen; its bits say whether a palette follows
+            if start[10] & 0x80:
+                start += plain.read(3 * 2 ** ((start[10] & 7) + 1))
+            target.write(start + comment)
+            shutil.copyfileobj(plain, target)
+
+
+# --- asking -----------------------------------------------------------------------------------
+
+
+def clip_info(path: str | os.PathLike) -> ClipInfo:
+    """What the clip at `path` holds, with the label that `write_clip` stored (None if it has none).
+
+    Raises ClipError for a missing or damaged file.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise ClipError(f"{path} does not exist.")
+    try:
+        reader = imageio_ffmpeg.read_frames(str(path))
+        about = next(reader)
+        reader.close()
+        count, seconds = imageio_ffmpeg.count_frames_and_secs(str(path))
+    except (OSError, RuntimeError, StopIteration, IndexError, ValueError) as error:
+        raise ClipError(f"{path} is not a clip that can be read, or is cut off.") from error
+    width, height = about["size"]
+    # ffmpeg guesses a GIF's rate from its shortest frame, but knows how long it plays
+    fps = count / seconds if path.suffix.lower() == ".gif" and seconds else about["fps"]
+    return ClipInfo(count, seconds, width, height, fps, label=parse_label(_comment(path)))
+
+
+def _comment(path: Path) -> str | None:
+    if path.suffix.lower() == ".gif":
+        with Image.open(path, formats=["GIF"]) as image:
+            return image.info.get("comment", b"").decode("ascii", "replace")
+    text = _ask_ffmpeg("-i", f"file:{path}", "-f", "ffmetadata", "-").stdout
+    found = re.search(r"^comment=(.*)$", text, re.MULTILINE)
+    return re.sub(r"\\(.)", r"\1", found[1]) if found else None  # ffmetadata escapes = ; # and \
+
+
+def _ask_ffmpeg(*arguments: str) -> subprocess.CompletedProcess:
+    command = [_ffmpeg(), "-hide_banner", *arguments]
+    return subprocess.run(
+        command, stdin=subprocess.DEVNULL, capture_output=True, encoding="utf-8", errors="replace"
+    )
+
+
+def _ffmpeg() -> str:
+    return imageio_ffmpeg.get_ffmpeg_exe()

@@ -1,0 +1,196 @@
+"""Sliced Wasserstein distance and MS-SSIM against the official numbers; FID and KID."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from trainers import metrics
+from trainers.metrics import MetricError, SWDReference
+
+PARITY = Path(__file__).parent / "parity"
+sys.path.insert(0, str(PARITY))
+from fill import noise, smooth_image  # noqa: E402
+
+KEPT = [
+    (..., slice(None, None, 4), slice(None, None, 4)),
+    (..., slice(None, None, 2), slice(None, None, 2)),
+    ...,
+]
+
+
+def last_channel(images):
+    return np.ascontiguousarray(np.rint(images).astype(np.uint8).transpose(0, 2, 3, 1))
+
+
+@pytest.fixture(scope="module")
+def pictures():
+    """The two sets of the parity cases: 64 smooth pictures, and 64 paler ones with noise."""
+    shape = (64, 3, 64, 64)
+    a = smooth_image("swdA64", 64, 3, 64)
+    b = smooth_image("swdB64", 64, 3, 64, 0.1, 0.8) + 0.03 * noise("swdBn64", shape)
+    return last_channel(255 * a), last_channel(255 * np.clip(b, 0, 1))
+
+
+@pytest.fixture(scope="module")
+def official():
+    return np.load(PARITY / "swd_64.npz")
+
+
+@pytest.fixture(scope="module")
+def patterns():
+    """64 pictures of 32 px with bright blocks at random places."""
+    random = np.random.default_rng(3)
+    coarse = random.integers(0, 256, (64, 8, 8, 3))
+    return coarse.repeat(4, 1).repeat(4, 2).astype(np.uint8)
+
+
+@pytest.mark.parametrize(("name", "which"), [("A", 0), ("B", 1)])
+def test_pyramid_is_the_official_one(pictures, official, name, which):
+    bands = metrics.laplacian_pyramid(pictures[which][:2])
+    assert [band.shape for band in bands] == [(2, 3, 64, 64), (2, 3, 32, 32), (2, 3, 16, 16)]
+    for level, band in enumerate(bands):
+        np.testing.assert_allclose(
+            band[KEPT[level]], official[f"pyramid_{name}_level{level}"], atol=1e-4
+        )
+
+
+def test_distances_are_the_official_ones_with_its_draws(pictures, official):
+    random = np.random.RandomState(5)
+    reals = metrics.descriptors(pictures[0], random, batch_size=32)
+    itself = metrics.distances(reals, reals, random)  # the official reals pass: it takes draws too
+    assert set(itself.values()) == {0}
+    for which, case in [(0, "A_vs_A_again"), (1, "A_vs_B")]:
+        fakes = metrics.descriptors(pictures[which], random, batch_size=32)
+        found = metrics.distances(reals, fakes, random)
+        assert list(found) == ["64", "32", "16", "mean"]
+        np.testing.assert_allclose(list(found.values()), official[case], rtol=1e-4)
+
+
+def test_distance_of_given_descriptors_is_the_official_one(official):
+    def finalized(patches):
+        patches = patches - patches.mean((0, 2, 3), keepdims=True)
+        return (patches / patches.std((0, 2, 3), keepdims=True)).reshape(len(patches), -1)
+
+    a = finalized(noise("descA", (2048, 3, 7, 7)))
+    b = finalized((2 * noise("descB", (2048, 3, 7, 7), -1, 1) ** 3 + 0.3).astype(np.float32))
+    found = metrics.distance(a, b, np.random.RandomState(7))
+    assert found == pytest.approx(float(official["sliced_wasserstein_AB_4x128"]), rel=1e-4)
+
+
+def test_public_function_agrees_with_the_official_mean_over_draws(pictures, official):
+    found = metrics.sliced_wasserstein(*pictures, seed=11)
+    wanted, deviation = official["A_vs_B_mean_over_5_seeds"], official["A_vs_B_std_over_5_seeds"]
+    assert np.all(np.abs(np.array(list(found.values())) - wanted) < 4 * deviation)
+
+
+def test_reference_repeats_itself_and_the_seed_matters(patterns):
+    reference = SWDReference(patterns[:32], seed=1)
+    first = reference.distance(patterns[32:])
+    assert first == reference.distance(patterns[32:])
+    assert first == metrics.sliced_wasserstein(patterns[:32], patterns[32:], seed=1)
+    assert first != metrics.sliced_wasserstein(patterns[:32], patterns[32:], seed=2)
+
+
+def test_worse_pictures_score_worse(pictures):
+    real, other = pictures[0][:32], pictures[0][32:]
+    random = np.random.default_rng(0)
+    noisy = np.clip(other + random.normal(0, 30, other.shape), 0, 255).astype(np.uint8)
+    reference = SWDReference(real)
+    assert reference.distance(noisy)["mean"] > 1.5 * reference.distance(other)["mean"]
+
+
+def test_pictures_without_contrast_score_a_number(patterns):
+    black = np.zeros_like(patterns)
+    assert np.isfinite(SWDReference(patterns).distance(black)["mean"])
+
+
+def test_grey_pictures_are_repeated_into_rgb(patterns):
+    grey = patterns[..., 0]
+    rgb = np.stack([grey] * 3, axis=-1)
+    wanted = metrics.sliced_wasserstein(rgb[:32], rgb[32:])
+    assert metrics.sliced_wasserstein(grey[:32], grey[32:]) == wanted
+    assert metrics.sliced_wasserstein(grey[:32, ..., None], grey[32:, ..., None]) == wanted
+    assert metrics.ms_ssim(grey) == metrics.ms_ssim(rgb)
+
+
+def test_ms_ssim_is_the_official_one(pictures):
+    official = np.load(PARITY / "msssim_64.npz")
+    a, b = pictures
+    assert metrics.ms_ssim(a) == pytest.approx(float(official["metric_A"]), rel=1e-4)
+    assert metrics.ms_ssim(b) == pytest.approx(float(official["metric_B"]), rel=1e-4)
+
+    channels_first = a.transpose(0, 3, 1, 2)
+    noisy = channels_first.astype(np.float32) + 12 * noise("msn64", channels_first.shape)
+    noisy = np.clip(noisy, 0, 255).astype(np.uint8).transpose(0, 2, 3, 1)
+    found = metrics.pair_ms_ssim(a, noisy)
+    assert found.shape == (64,)
+    assert found.mean() == pytest.approx(float(official["A_vs_noisyA"]), rel=1e-4)
+    similarity, contrast = metrics._ssim(*(metrics._images(x[:4]).double() for x in (a, noisy)))
+    np.testing.assert_allclose(similarity, official["level0_ssim"], rtol=1e-4)
+    np.testing.assert_allclose(contrast, official["level0_cs"], rtol=1e-4)
+
+
+def test_ms_ssim_of_equal_pairs_is_one_and_an_odd_picture_is_left_out(patterns):
+    twice = patterns[:8].repeat(2, axis=0)
+    assert metrics.ms_ssim(twice) == pytest.approx(1)
+    assert metrics.ms_ssim(patterns[:5]) == metrics.ms_ssim(patterns[:4])
+
+
+@pytest.mark.parametrize(
+    ("shape", "sentence"),
+    [
+        ((4, 16, 32, 3), "square"),
+        ((4, 8, 8, 3), "at least 16 px"),
+        ((4, 66, 66, 3), "66 px cannot be halved"),
+        ((4, 16, 16, 4), r"\(N, H, W, 3\) uint8"),
+        ((0, 16, 16, 3), r"\(N, H, W, 3\) uint8"),
+    ],
+)
+def test_unfit_pictures_are_refused_in_a_sentence(shape, sentence):
+    with pytest.raises(MetricError, match=sentence):
+        SWDReference(np.zeros(shape, np.uint8))
+
+
+def test_sets_of_different_sizes_are_refused(patterns):
+    with pytest.raises(MetricError, match="32 32x32 real against 16 32x32 generated"):
+        metrics.sliced_wasserstein(patterns[:32], patterns[:16])
+    with pytest.raises(MetricError, match="float64"):
+        metrics.ms_ssim(patterns / 255)
+    with pytest.raises(MetricError, match="multiples of 16"):
+        metrics.ms_ssim(patterns[:, :24, :24])
+    with pytest.raises(MetricError, match="fewer than two"):
+        metrics.ms_ssim(patterns[:1])
+
+
+def test_missing_inception_weights_are_said_and_never_fetched(monkeypatch, tmp_path):
+    imports = pytest.importorskip("torchmetrics.utilities.imports")
+    monkeypatch.setattr(torch.hub, "_hub_dir", str(tmp_path))
+    monkeypatch.setattr(imports, "_TORCH_FIDELITY_AVAILABLE", False)
+    with pytest.raises(MetricError, match="pip install torch-fidelity"):
+        metrics.inception_features(np.zeros((2, 16, 16, 3), np.uint8))
+    monkeypatch.setattr(imports, "_TORCH_FIDELITY_AVAILABLE", True)
+    with pytest.raises(MetricError, match="weights-inception") as refusal:
+        metrics.inception_features(np.zeros((2, 16, 16, 3), np.uint8))
+    assert str(tmp_path / "checkpoints") in str(refusal.value)
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / metrics.INCEPTION_FILE).write_bytes(b"not weights")
+    with pytest.raises(MetricError, match="cut short"):
+        metrics.inception_features(np.zeros((2, 16, 16, 3), np.uint8))
+
+
+def test_fid_and_kid_of_features(monkeypatch):
+    pytest.importorskip("torchmetrics")
+    monkeypatch.setattr(metrics._Given, "num_features", 8)
+    random = torch.Generator().manual_seed(0)
+    real, same = torch.randn(2, 400, 8, generator=random)
+    assert metrics.fid(real, real) == pytest.approx(0, abs=1e-3)
+    # Gaussians of equal covariance, means 1 apart in each of 8 dimensions: FID is 8.
+    assert metrics.fid(real, same + 1) == pytest.approx(8, rel=0.2)
+    assert abs(metrics.kid(real, same)) < 0.05 < metrics.kid(real, same + 1)
+
+    state = torch.get_rng_state()
+    assert metrics.kid(real, same, seed=3) == metrics.kid(real, same, seed=3)
+    assert torch.equal(state, torch.get_rng_state())

@@ -1,0 +1,369 @@
+"""The ProGAN trainer: schedule, losses, resuming, kills, several processes, bad input."""
+
+import dataclasses
+import json
+import random
+import signal
+import time
+
+import pytest
+import torch
+
+from gan_models.progan import Discriminator, Generator
+from tests import commands
+from trainers import distributed, run, state
+from trainers.progan import __main__ as command
+from trainers.progan import config as settings
+from trainers.progan import train as training
+
+TINY = [
+    *(
+        "--data",
+        "pictures",
+        "--resolution",
+        "16",
+        "--latent-size",
+        "8",
+        "--channels",
+        "8",
+        "8",
+        "4",
+    ),
+    *(
+        "--start-resolution",
+        "4",
+        "--stable-images",
+        "16",
+        "16",
+        "0",
+        "--fade-images",
+        "16",
+        "16",
+        "0",
+    ),
+    *("--batch-sizes", "8", "8", "8", "--learning-rates", "1e-3", "1e-3", "1e-3"),
+    *("--sample-interval", "1000", "--device", "cpu", "--precision", "float32"),
+]
+
+
+def tiny(**fields):
+    given = dict(
+        resolution=16,
+        latent_size=8,
+        channels=(8, 8, 4),
+        stable_images=(16, 16, 0),
+        fade_images=(16, 16, 0),
+        batch_sizes=(8, 8, 8),
+        learning_rates=(1e-3,) * 3,
+    )
+    return settings.Config(**{**given, **fields})
+
+
+def test_schedule_stabilises_then_fades():
+    config = tiny(batch_sizes=(32, 16, 8), learning_rates=(1.0, 2.0, 3.0))
+    expected = [
+        (0, 0, 4, 1.0, 32),
+        (15, 0, 4, 1.0, 32),
+        (16, 1, 8, 0.0, 16),
+        (24, 1, 8, 0.5, 16),
+        (32, 2, 8, 1.0, 16),
+        (48, 3, 16, 0.0, 8),
+        (60, 3, 16, 0.75, 8),
+        (64, 4, 16, 1.0, 8),
+        (10**9, 4, 16, 1.0, 8),
+    ]
+    for seen, index, resolution, alpha, batch in expected:
+        phase = settings.schedule(config, seen)
+        assert (phase.index, phase.resolution, phase.alpha, phase.batch_size) == (
+            index,
+            resolution,
+            alpha,
+            batch,
+        )
+        assert phase.learning_rate == {4: 1.0, 8: 2.0, 16: 3.0}[resolution]
+
+
+@pytest.mark.parametrize("name", list(settings.PRESETS))
+def test_every_preset_is_whole(name):
+    config = settings.PRESETS[name]
+    settings.check(config, 1)
+    end = settings.schedule(config, config.total_images)
+    assert (end.resolution, end.alpha) == (config.resolution, 1.0)
+
+
+def test_reals_fade_like_fakes():
+    pictures = torch.randint(0, 256, (2, 3, 16, 16), dtype=torch.uint8)
+    real = training.fade_reals(pictures, 8, 1.0)
+    mean = pictures.float().view(2, 3, 8, 2, 8, 2).mean(dim=(3, 5)) / 127.5 - 1
+    torch.testing.assert_close(real, mean)
+    blurred = training.fade_reals(pictures, 8, 0.0)
+    assert torch.equal(blurred[..., ::2, ::2], blurred[..., 1::2, 1::2])
+
+
+def test_draws_are_sliced_from_the_global_batch():
+    config = tiny()
+    whole = training.draws(config, 48, 8, 3, distributed.Processes())
+    halves = [training.draws(config, 48, 8, 3, distributed.Processes(r, 2)) for r in (0, 1)]
+    assert torch.equal(whole[0][0][1::2], halves[1][0][0])
+    assert torch.equal(whole[1][0::2], halves[0][1])
+    assert torch.equal(whole[2][1][0::2], halves[0][2][1])
+    other = training.draws(config, 56, 8, 3, distributed.Processes())
+    assert not torch.equal(whole[0][0], other[0][0])
+
+
+@pytest.mark.parametrize("loss", ["wgan_gp", "lsgan", "logistic"])
+def test_each_loss_trains_its_own_network(loss):
+    torch.manual_seed(0)
+    config = tiny(loss=loss, r1_weight=1.0 if loss == "logistic" else 0.0)
+    generator, discriminator = (
+        Generator(16, 8, (8, 8, 4), label_size=2),
+        Discriminator(16, (8, 8, 4), label_size=2),
+    )
+    phase = settings.Phase(3, 16, 0.5, 8, 1e-3)
+    labels = torch.eye(2).repeat(4, 1)
+    value, parts = training.discriminator_loss(
+        config,
+        generator,
+        discriminator,
+        torch.randn(8, 3, 16, 16),
+        labels,
+        torch.randn(8, 8),
+        labels,
+        torch.rand(8, 1, 1, 1),
+        phase,
+        penalise=True,
+    )
+    value.backward()
+    assert all(p.grad is None for p in generator.parameters())
+    assert discriminator.conv.weight.grad.abs().sum() > 0
+    expected = {"wgan_gp": {"gradient_penalty", "drift"}, "lsgan": set(), "logistic": {"r1"}}[loss]
+    assert set(parts) == {"real", "fake", "adversarial", "class_real", "class_fake"} | expected
+    discriminator.requires_grad_(False)
+    value, parts = training.generator_loss(
+        config, generator, discriminator, torch.randn(8, 8), labels, phase
+    )
+    value.backward()
+    assert generator.first.weight.grad.abs().sum() > 0
+    assert set(parts) == {"adversarial", "class"}
+
+
+def train(folder, *flags, cwd, **options):
+    """The real command in its own process."""
+    return commands.python(
+        "-m", "trainers.progan", *TINY, "--out", folder, *flags, cwd=cwd, **options
+    )
+
+
+@pytest.fixture
+def train_here(place, monkeypatch):
+    """The same command in this process, which spares the start of another."""
+    monkeypatch.chdir(place)
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield lambda folder, *flags: command.main([*TINY, "--out", folder, *flags])
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+
+
+def final_state(folder):
+    return state.load_state(folder / "state.pt")
+
+
+def assert_equal(a, b, path="state"):
+    assert type(a) is type(b), path
+    if isinstance(a, dict):
+        assert a.keys() == b.keys(), path
+        for key in a:
+            if key != "seconds":
+                assert_equal(a[key], b[key], f"{path}.{key}")
+    elif isinstance(a, list):
+        assert len(a) == len(b), path
+        for i, (x, y) in enumerate(zip(a, b, strict=True)):
+            assert_equal(x, y, f"{path}[{i}]")
+    elif isinstance(a, torch.Tensor):
+        assert torch.equal(a, b), path
+    else:
+        assert a == b, path
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs")
+    commands.make_pictures(folder / "pictures")
+    return folder
+
+
+LONG = ["--total-images", "1600", "--save-interval", "8", "--report-interval", "80"]
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(place):
+    train("whole", *LONG, cwd=place)
+    return final_state(place / "whole")
+
+
+def test_four_steps_are_two_a_kill_and_two(place):
+    """A killed run, continued by the same command, ends bit for bit where an unbroken one ends."""
+    flags = ["--total-images", "32", "--save-interval", "16"]
+    train("four", *flags, cwd=place)
+    process = commands.start(
+        "-c",
+        # The real command, killed the moment the state of step two is whole.
+        "import os, signal, sys\n"
+        "from trainers import state\n"
+        "from trainers.progan.__main__ import main\n"
+        "save = state.save_state\n"
+        "def save_and_die(path, content):\n"
+        "    save(path, content)\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+        "state.save_state = save_and_die\n"
+        "main(sys.argv[1:])\n",
+        *TINY,
+        *("--out", "two"),
+        *flags,
+        cwd=place,
+    )
+    assert process.wait(120) == -signal.SIGKILL, process.stderr.read()[-2000:]
+    process.stderr.close()
+    assert final_state(place / "two")["counters"]["steps"] == 2
+    train("two", *flags, cwd=place)
+    assert_equal(final_state(place / "two"), final_state(place / "four"))
+
+
+def test_kills_at_random_moments(place, uninterrupted):
+    """Killed several times wherever it happens to be, inside a save too, a run still ends equal."""
+    moments = random.Random(1)
+    kills = 0
+    for _ in range(2):
+        before = final_state(place / "killed")
+        seen = before["counters"]["images_seen"] if before else 0
+        process = commands.start(
+            "-m", "trainers.progan", *TINY, "--out", "killed", *LONG, cwd=place
+        )
+        deadline = time.monotonic() + 120
+        while process.poll() is None and time.monotonic() < deadline:
+            now = final_state(place / "killed")
+            if now and now["counters"]["images_seen"] > seen:
+                break
+            time.sleep(0.02)
+        time.sleep(moments.random() * 0.3)
+        process.kill()
+        kills += process.wait() == -signal.SIGKILL
+        process.stderr.close()
+        assert final_state(place / "killed")["counters"]["images_seen"] > seen
+    assert kills
+    train("killed", *LONG, cwd=place)
+    assert_equal(final_state(place / "killed"), uninterrupted)
+    lines = (place / "killed" / "scalars.jsonl").read_text().splitlines()
+    seen = [json.loads(line)["images_seen"] for line in lines]
+    assert seen == sorted(set(seen)) and seen[-1] == 1600
+
+
+def test_two_processes_see_the_losses_of_one(place):
+    flags = ["--total-images", "64", "--report-interval", "8", "--save-interval", "64"]
+    train("one", *flags, cwd=place)
+    commands.python(
+        *("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"),
+        *("-m", "trainers.progan", *TINY, "--out", "both", *flags),
+        cwd=place,
+    )
+    lines = [
+        [json.loads(line) for line in (place / name / "scalars.jsonl").read_text().splitlines()]
+        for name in ("one", "both")
+    ]
+    assert len(lines[0]) == len(lines[1]) == 8
+    for alone, together in zip(*lines, strict=True):
+        for key in alone:
+            if key not in ("seconds", "loader_rate"):
+                assert together[key] == pytest.approx(alone[key], rel=2e-3, abs=2e-4), key
+
+
+def test_an_ended_run_leaves_weights_and_a_sheet(place, uninterrupted):
+    from gan_models.progan import ProGANPipeline
+
+    folder = place / "whole"
+    pipeline = ProGANPipeline.from_weights(folder / "weights", device="cpu")
+    assert pipeline.size == 16
+    assert pipeline.sample(pipeline.latents(0, 2)).shape == (2, 16, 16, 3)
+    assert (folder / "fakes-000001600.png").exists()
+    assert "images seen | 1,600" in (folder / "weights" / "README.md").read_text()
+    assert any((folder / "tensorboard").iterdir())
+
+
+def test_minutes_end_a_run_cleanly_and_may_change(place, train_here):
+    train_here("budget", "--minutes", "0.02")
+    first = final_state(place / "budget")["counters"]["images_seen"]
+    assert 0 < first < 12_000_000
+    train_here("budget", "--minutes", "0.01", "--report-interval", "16")
+    assert final_state(place / "budget")["counters"]["images_seen"] > first
+
+
+def test_a_changed_option_is_refused_by_name_and_fresh_moves_aside(place, train_here):
+    flags = ["--total-images", "16"]
+    train_here("changed", *flags)
+    with pytest.raises(SystemExit, match="seed was 0, now 7"):
+        train_here("changed", *flags, "--seed", "7")
+    train_here("changed", *flags, "--seed", "7", "--fresh")
+    assert (place / "changed-old1" / "state.pt").exists()
+
+
+@pytest.mark.parametrize(
+    ("flags", "sentence"),
+    [
+        (["--resolution", "24"], "power of two"),
+        (["--batch-sizes", "8", "8"], "--batch-sizes needs 3 values"),
+        (["--data", "nowhere"], "nowhere"),
+        (["--start-resolution", "32"], "--start-resolution 32"),
+        (["--r1-weight", "1"], "--loss logistic"),
+        (["--device", "cuda"], "no usable CUDA GPU"),
+        (["--learning-rat", "1"], "--learning-rat"),
+    ],
+)
+def test_bad_options_are_refused_in_a_sentence(train_here, place, capsys, flags, sentence):
+    with pytest.raises(SystemExit) as refused:
+        train_here("bad", *flags)
+    assert sentence in str(refused.value) + capsys.readouterr().err
+    assert not (place / "bad").exists()
+
+
+def test_a_full_disk_keeps_the_last_state(place, train_here):
+    """The file-size limit stands in for a full disk: the sentence, and the earlier state intact."""
+    flags = ["--total-images", "160", "--save-interval", "16"]
+    train_here("full", "--minutes", "0.0001", *flags)
+    before = final_state(place / "full")
+    done = train("full", *flags, cwd=place, check=False, prefix=("prlimit", "--fsize=9000"))
+    assert done.returncode == 1
+    assert "Make room on the disk" in done.stderr and "Traceback" not in done.stderr
+    assert_equal(final_state(place / "full"), before)
+    assert not list((place / "full").glob("*.part"))
+
+
+def test_an_unreadable_picture_is_skipped_and_counted(place, train_here):
+    folder = commands.make_pictures(place / "mixed")
+    (folder / "broken.png").write_bytes(b"not a picture")
+    train_here("mixed-run", "--data", "mixed", "--total-images", "64")
+    last = json.loads((place / "mixed-run" / "scalars.jsonl").read_text().splitlines()[-1])
+    assert last["unreadable"] == 1
+
+
+def test_updates_that_are_not_finite_are_left_out():
+    network = torch.nn.Linear(2, 1)
+    optimizer = training.adam(network)
+    before = network.weight.clone()
+    bad = network(torch.tensor([[float("inf"), 1.0]])).sum()
+    assert not training.step(network, optimizer, bad, 1e-3)
+    assert torch.equal(network.weight, before)
+    assert training.step(network, optimizer, network(torch.ones(1, 2)).sum(), 1e-3)
+    assert not torch.equal(network.weight, before)
+
+
+def test_average_moves_by_the_decay():
+    a, b = torch.nn.Linear(1, 1), torch.nn.Linear(1, 1)
+    expected = 0.9 * a.weight.detach().clone() + 0.1 * b.weight.detach()
+    state.average(a, b, 0.9)
+    torch.testing.assert_close(a.weight.detach(), expected)
+
+
+def test_every_default_stands_once():
+    """Presets change fields of Config; none repeats the whole of it."""
+    assert all(dataclasses.is_dataclass(preset) for preset in settings.PRESETS.values())
+    assert run.due(10, 9, 10) and not run.due(10, 10, 19) and not run.due(0, 0, 100)

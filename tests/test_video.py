@@ -1,0 +1,227 @@
+"""gan_models/video.py: clips play, carry their label, and are whole or absent."""
+
+import json
+import os
+import subprocess
+import sys
+import wave
+from contextlib import contextmanager
+
+import imageio_ffmpeg
+import numpy as np
+import pytest
+from PIL import Image
+
+from gan_models.video import ClipError, ClipInfo, clip_info, write_clip
+
+LABEL = {"weights": "progan-puppets", "settings": {"seed": 3, "note": 'é = "x"; # \\ \n'}}
+
+
+def fading(count, height=16, width=16):
+    """Red fading into blue."""
+    for index in range(count):
+        frame = np.zeros((height, width, 3), np.uint8)
+        frame[:, :, 2] = 255 * index // max(count - 1, 1)
+        frame[:, :, 0] = 255 - frame[:, :, 2]
+        yield frame
+
+
+def decoded(path):
+    """All frames of a clip as ffmpeg shows them, (N, H, W, 3) uint8."""
+    reader = imageio_ffmpeg.read_frames(str(path))
+    width, height = next(reader)["size"]
+    return np.stack([np.frombuffer(raw, np.uint8).reshape(height, width, 3) for raw in reader])
+
+
+@pytest.mark.parametrize("ending", [".mp4", ".gif"])
+def test_frames_come_back(tmp_path, ending):
+    path = tmp_path / "new" / f"clip{ending}"
+    written = write_clip(path, fading(12), 20, **LABEL)
+    label = {"note": "made by a model", **LABEL}
+    assert written == ClipInfo(12, 0.6, 16, 16, 20.0, (0, 0), label)
+    assert clip_info(path) == written
+    difference = decoded(path).astype(int) - np.stack(list(fading(12)))
+    assert abs(difference).max() <= 8  # also proves that the colours are marked as they are stored
+    assert os.listdir(path.parent) == [path.name]
+
+
+def test_mp4_plays_in_browsers(tmp_path):
+    path = tmp_path / "clip.mp4"
+    write_clip(path, fading(3), 30, **LABEL)
+    data = path.read_bytes()
+    assert data.index(b"moov") < data.index(b"mdat")  # faststart
+    reader = imageio_ffmpeg.read_frames(str(path))
+    about = next(reader)
+    reader.close()
+    assert about["codec"] == "h264" and about["pix_fmt"].startswith("yuv420p(tv, bt709")
+
+
+def test_gif_loops_and_others_see_the_label(tmp_path):
+    path = tmp_path / "clip.gif"
+    settings = {"seeds": list(range(500))}  # longer than one 255 byte block
+    write_clip(path, fading(5, 7, 9), 10, weights="w", settings=settings)
+    with Image.open(path) as image:
+        assert image.n_frames == 5 and image.info["loop"] == 0 and image.info["duration"] == 100
+        assert image.size == (9, 7)
+        assert json.loads(image.info["comment"])["settings"] == settings
+
+
+def test_odd_sizes_gain_a_repeated_edge(tmp_path):
+    info = write_clip(tmp_path / "odd.mp4", fading(2, 17, 33), 10, **LABEL)
+    assert (info.width, info.height, info.padded) == (34, 18, (1, 1))
+    shown = decoded(tmp_path / "odd.mp4").astype(int)
+    assert shown.shape == (2, 18, 34, 3)
+    assert abs(shown[0, -1, -1] - (255, 0, 0)).max() <= 8
+    assert write_clip(tmp_path / "odd.gif", fading(2, 17, 33), 10, **LABEL).padded == (0, 0)
+    assert write_clip(tmp_path / "dot.mp4", fading(1, 1, 1), 10, **LABEL).frames == 1
+
+
+def test_frames_need_not_be_contiguous(tmp_path):
+    frames = [frame[:, ::-1].transpose(1, 0, 2) for frame in fading(2, 16, 20)]
+    assert write_clip(tmp_path / "a.mp4", frames, 10, **LABEL).height == 20
+
+
+def test_options_are_checked_before_any_frame_is_made(tmp_path):
+    def made():
+        raise AssertionError("a frame was made")
+        yield
+
+    def refused(match, name="a.mp4", fps=30, settings=None, **options):
+        with pytest.raises(ClipError, match=match):
+            write_clip(
+                tmp_path / name, made(), fps, weights="w", settings=settings or {}, **options
+            )
+
+    refused(r"a\.webm must end in \.mp4 or \.gif", "a.webm")
+    refused("1 to 120 frames per second, not 0", fps=0)
+    refused("not 121", fps=121)
+    refused("not nan", fps=float("nan"))
+    refused("1 to 50 frames per second, not 60", "a.gif", fps=60)
+    refused("JSON", settings={"network": object()})
+    refused("30000 is the most", settings={"latents": [0.123456789] * 5000})
+    refused("cannot hold sound", "a.gif", audio=__file__)
+    refused("missing.wav does not exist", audio="missing.wav")
+    refused("holds no sound", audio=__file__)
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("ending", [".mp4", ".gif"])
+def test_wrong_frames_leave_no_file(tmp_path, ending):
+    path = tmp_path / f"a{ending}"
+    good = list(fading(3))
+    for frames, match in (
+        ([], "not a single frame"),
+        ([*good, good[0][:8]], r"frame 3 .* 16 x 8 pixels, the first 16 x 16"),
+        ([good[0].astype(np.float32)], "frame 0"),
+        ([*good, good[0][:, :, 0]], "frame 3"),
+        ([*good, None], "frame 3"),
+        ([good[0][:0]], "frame 0"),
+    ):
+        with pytest.raises(ClipError, match=match):
+            write_clip(path, frames, 30, **LABEL)
+        assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("stop", [RuntimeError, GeneratorExit, KeyboardInterrupt, BrokenPipeError])
+def test_stopping_keeps_the_old_clip_and_no_part_of_the_new(tmp_path, stop):
+    path = tmp_path / "a.mp4"
+    write_clip(path, fading(2), 30, weights="old", settings={})
+
+    def stopped():
+        yield from fading(40)
+        raise stop("stopped here")
+
+    with pytest.raises(ClipError if stop is BrokenPipeError else stop, match="stopped here"):
+        write_clip(path, stopped(), 30, **LABEL)
+    assert os.listdir(tmp_path) == ["a.mp4"] and clip_info(path).label["weights"] == "old"
+
+
+@contextmanager
+def disk_full_after(size):
+    """No file may grow beyond `size` bytes, for this process and those it starts."""
+    resource = pytest.importorskip("resource")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.mark.parametrize("ending", [".mp4", ".gif"])
+def test_a_full_disk_is_a_sentence(tmp_path, ending):
+    rng = np.random.default_rng(0)
+    frames = (rng.integers(0, 256, (64, 64, 3), dtype=np.uint8) for _ in range(60))
+    with disk_full_after(50_000), pytest.raises(ClipError, match="could not be written"):
+        write_clip(tmp_path / f"a{ending}", frames, 30, **LABEL)
+    assert os.listdir(tmp_path) == []
+
+
+def test_sound_is_kept_and_fitted(tmp_path):
+    for seconds in (0.2, 3):
+        with wave.open(str(tmp_path / "tone.wav"), "wb") as tone:
+            tone.setnchannels(1)
+            tone.setsampwidth(2)
+            tone.setframerate(8000)
+            tone.writeframes(bytes(int(16000 * seconds)))
+        path = tmp_path / "a.mp4"
+        write_clip(path, fading(30), 30, audio=tmp_path / "tone.wav", **LABEL)
+        reader = imageio_ffmpeg.read_frames(str(path))
+        about = next(reader)
+        reader.close()
+        assert about["audio_codec"] == "aac" and 0.9 < about["duration"] < 1.5
+        assert clip_info(path).frames == 30
+
+
+def test_clip_info_refuses_what_is_no_clip(tmp_path):
+    with pytest.raises(ClipError, match=r"none\.mp4 does not exist"):
+        clip_info(tmp_path / "none.mp4")
+    write_clip(tmp_path / "a.mp4", fading(3), 30, **LABEL)
+    (tmp_path / "cut.mp4").write_bytes((tmp_path / "a.mp4").read_bytes()[:200])
+    (tmp_path / "text.mp4").write_text("no clip")
+    (tmp_path / "text.gif").write_text("no clip")
+    (tmp_path / "empty.mp4").touch()
+    for name in ("cut.mp4", "text.mp4", "text.gif", "empty.mp4"):
+        with pytest.raises(ClipError, match=name):
+            clip_info(tmp_path / name)
+
+
+MEASURED_FFMPEG = """#!{python}
+import resource, subprocess, sys
+status = subprocess.call([{ffmpeg!r}, *sys.argv[1:]])
+with open({log!r}, "a") as log:
+    print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss, file=log)
+sys.exit(status)
+"""
+
+SHORT_THEN_LONG = """
+import resource, sys
+import numpy as np
+from gan_models.video import write_clip
+row = np.random.default_rng(0).integers(0, 256, (1, 64, 3), np.uint8).repeat(64, 0)
+for length in (1, 10):
+    for ending, count in ((".mp4", 180), (".gif", 60)):
+        frames = (np.roll(row, index, 1) for index in range(count * length))
+        write_clip(sys.argv[1] + ending, frames, 30, weights="w", settings={})
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the peak of memory is counted in KiB on Linux")
+def test_memory_does_not_grow_with_the_length(tmp_path):
+    # ffmpeg is measured from a small program between: a child's peak begins with its parent's
+    log, measured = tmp_path / "log", tmp_path / "ffmpeg"
+    ffmpeg = imageio_ffmpeg.get_ffmpeg_exe()
+    measured.write_text(MEASURED_FFMPEG.format(python=sys.executable, ffmpeg=ffmpeg, log=str(log)))
+    measured.chmod(0o755)
+    done = subprocess.run(
+        [sys.executable, "-c", SHORT_THEN_LONG, str(tmp_path / "a")],
+        env={**os.environ, "IMAGEIO_FFMPEG_EXE": str(measured)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    ours = [int(line) / 1024 for line in done.stdout.split()]
+    mp4, gif, long_mp4, long_gif = (int(line) / 1024 for line in log.read_text().split())
+    growth = (ours[1] - ours[0], long_mp4 - mp4, long_gif - gif)
+    assert max(growth) < 6, growth  # MiB; the further frames are 19 MiB and 8 MiB

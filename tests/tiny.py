@@ -1,0 +1,37 @@
+"""Tiny weights with random numbers, made on the fly for the tests of the page."""
+
+import torch
+
+from gan_models.progan import Generator
+from gan_models.weights import save_weights
+
+
+def save_progan(folder, classes=(), resolution=16, latent_size=8, seed=0):
+    """A weights folder of a ProGAN that draws coloured noise in a millisecond; returns the folder."""
+    levels = resolution.bit_length() - 2
+    arguments = {
+        "resolution": resolution,
+        "latent_size": latent_size,
+        "channels": [8] * levels,
+        "label_size": len(classes),
+    }
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        generator = Generator(**arguments)
+    config = {
+        "size": resolution,
+        "value_range": [-1, 1],
+        "framing": {"kind": "face", "margin": 0.0},
+        "classes": list(classes),
+        "data": "none",
+        "licence": "Apache-2.0",
+    }
+    save_weights(
+        folder,
+        system="progan",
+        networks={"generator": generator},
+        arguments={"generator": arguments},
+        config=config,
+        card="# Random numbers, for tests",
+    )
+    return folder

@@ -1,0 +1,56 @@
+"""The contact sheet of the puppets: who they are, what moves, and what the labels say."""
+
+import numpy as np
+
+from gan_models.images import grid
+from trainers.puppets.clips import clip
+from trainers.puppets.drawing import draw
+from trainers.puppets.parameters import (
+    ACTION_UNITS,
+    DOMAINS,
+    Background,
+    PuppetParameters,
+    Style,
+    random_parameters,
+    transfer,
+)
+
+# One colour per label, for looking at label maps.
+LABEL_COLOURS = np.array(
+    [(232, 236, 242), (74, 92, 150), (206, 150, 122), (244, 196, 160), (226, 168, 132),
+     (112, 74, 60), (44, 36, 60), (255, 255, 255), (58, 150, 190), (222, 132, 104), (206, 70, 92),
+     (110, 24, 44), (250, 246, 220), (240, 128, 140), (70, 170, 140), (240, 190, 60)], np.uint8)
+
+
+def neutral(domain: str) -> PuppetParameters:
+    """A frontal, neutral puppet of a domain in colours that suit it."""
+    look = {
+        "human": (0.58, Style(tone=0.78, hair=0.45)),
+        "cat": (0.45, Style(tone=0.62, hair=0.4, iris=0.5)),
+        "robot": (0.1, Style(tone=0.52, hair=0.65, iris=0.0, accent=0.4)),
+    }
+    hue, style = look[domain]
+    return PuppetParameters(domain, style=style, background=Background(hue=hue))
+
+
+def contact_sheet(size: int = 96, gap: int = 2) -> np.ndarray:
+    """A sheet (H, W, 3) uint8 RGB of pictures of `size` pixels, 18 a row.
+
+    Three rows of random puppets; per domain the neutral face and its 17 action units; then a clip,
+    the same motion drawn on another puppet, the clip's label maps, and the held-out style.
+    """
+    columns = 1 + len(ACTION_UNITS)
+    rows = [[draw(random_parameters(row * columns + k), size).picture for k in range(columns)]
+            for row in range(3)]
+    for domain in DOMAINS:
+        rest = neutral(domain)
+        faces = [rest, *(rest.with_action_units({unit: 1.0}) for unit in ACTION_UNITS)]
+        rows.append([draw(face, size).picture for face in faces])
+    frames = clip(seed=7, num_frames=columns, domain="human", fps=5)
+    other = random_parameters(12, "cat")
+    drawings = [draw(frame, size) for frame in frames]
+    rows.append([drawing.picture for drawing in drawings])
+    rows.append([draw(transfer(other, frame), size).picture for frame in frames])
+    rows.append([LABEL_COLOURS[drawing.label_map] for drawing in drawings])
+    rows.append([draw(random_parameters(k), size, "held_out").picture for k in range(columns)])
+    return grid([picture for row in rows for picture in row], columns, gap)
