@@ -313,7 +313,7 @@ def test_a_changed_option_is_refused_by_name_and_fresh_moves_aside(place, train_
         (["--batch-sizes", "8", "8"], "--batch-sizes needs 3 values"),
         (["--data", "nowhere"], "nowhere"),
         (["--start-resolution", "32"], "--start-resolution 32"),
-        (["--r1-weight", "1"], "--loss logistic"),
+        (["--loss", "wgan_gp"], "--loss logistic"),
         (["--device", "cuda"], "no usable CUDA GPU"),
         (["--learning-rat", "1"], "--learning-rat"),
     ],
