@@ -119,9 +119,7 @@ def generator_loss(config, generator, discriminator, latents, labels, phase):
 
 
 def build(config, num_classes, device):
-    """Fresh networks and optimisers, the same on every process: a dict of everything the loop
-    trains.
-    """
+    """Fresh networks and optimisers, the same on every process: all that the loop trains."""
     torch.manual_seed(config.seed)
     generator = Generator(**generator_arguments(config, num_classes))
     discriminator = Discriminator(
@@ -198,7 +196,8 @@ def train(config, folder, pictures, processes, command=""):
         total=config.total_images,
         initial=counters["images_seen"],
         unit="img",
-        disable=None if processes.is_main else True,
+        disable=not processes.is_main,
+        mininterval=0.5 if sys.stderr.isatty() else 60,  # a log file needs no moving bar
     )
     seconds_before = counters["seconds"]
     if counters["images_seen"] >= config.total_images:
