@@ -87,8 +87,9 @@ def place_of_lod(lod, resolution):
 
 
 def gradient_norm(module):
+    """Over all parameters, in float64: a float32 sum of millions of numbers is off by 5e-5."""
     gradients = [parameter.grad for parameter in module.parameters() if parameter.grad is not None]
-    return torch.stack([gradient.norm() for gradient in gradients]).norm()
+    return torch.stack([gradient.double().norm() for gradient in gradients]).norm()
 
 
 # ---------------------------------------------------------------- forwards
@@ -110,15 +111,16 @@ def test_official_generator(name, latents, labels):
     latents = tensor(*latents)
     labels = one_hot(len(latents)) if labels else None
     for key, array in expected.items():
-        lod = 0.0 if key == "uint8_lod0" else float(key.removeprefix("lod"))
-        resolution, alpha = place_of_lod(lod, generator.resolution)
+        if key == "uint8_lod0":
+            continue
+        resolution, alpha = place_of_lod(float(key.removeprefix("lod")), generator.resolution)
         output = generator(latents, labels, resolution, alpha)
         output = F.interpolate(output, size=(generator.resolution,) * 2)
-        if key == "uint8_lod0":
-            pictures = images.to_pictures(output).transpose(0, 3, 1, 2)
-            assert np.abs(thinned(pictures, array).astype(int) - array).max() <= 1
-        else:
-            assert difference(thinned(output, array), array) < 1e-4, key
+        assert difference(thinned(output, array), array) < 1e-4, key
+        if key == "lod0.0" and "uint8_lod0" in expected:
+            array = expected["uint8_lod0"]
+            found = images.to_pictures(output).transpose(0, 3, 1, 2)
+            assert np.abs(thinned(found, array).astype(int) - array).max() <= 1
 
 
 @pytest.mark.parametrize(
@@ -339,13 +341,8 @@ def test_akanimax_losses_and_steps():
     latents = tensor("v3lz", (8, 256))
     real = train.fade_reals((picture("v3lreal", 8, 3, 16, -1, 1) + 1) * 127.5, 16, 0.6)
     assert difference(real[:2], expected["real_downsampled"]) < 1e-4
-    with torch.no_grad():
-        fake = generator(latents, alpha=0.6)
-        r, f = discriminator(real, alpha=0.6)[0], discriminator(fake, alpha=0.6)[0]
-    assert difference(r, expected["real_scores"]) < 1e-4
-    assert difference(f, expected["fake_scores"]) < 1e-4
-    assert difference(losses.logistic_d(r, f) / 2, expected["standard_dis_loss"]) < 1e-4
-    assert difference(losses.logistic_g(f), expected["standard_gen_loss"]) < 1e-4
+    scores = []
+    discriminator.register_forward_hook(lambda _, __, found: scores.append(found[0].detach()))
 
     def discriminator_loss(mix):
         return train.discriminator_loss(
@@ -357,6 +354,11 @@ def test_akanimax_losses_and_steps():
 
     loss, parts = discriminator_loss(tensor("v3leps", (8, 1, 1, 1), 0, 1))
     loss.backward()
+    r, f = scores[:2]
+    assert difference(r, expected["real_scores"]) < 1e-4
+    assert difference(f, expected["fake_scores"]) < 1e-4
+    assert difference(losses.logistic_d(r, f) / 2, expected["standard_dis_loss"]) < 1e-4
+    assert difference(losses.logistic_g(f), expected["standard_gen_loss"]) < 1e-4
     assert difference(loss, expected["dis_loss"]) < 1e-4
     assert difference(parts["adversarial"], expected["wasserstein"]) < 1e-4
     assert difference(10 * parts["gradient_penalty"], expected["gp_x10"]) < 1e-4
@@ -368,7 +370,9 @@ def test_akanimax_losses_and_steps():
         loss_d, _ = discriminator_loss(tensor(f"v3leps{step}", (8, 1, 1, 1), 0, 1))
         if step == 0:
             discriminator.requires_grad_(False)
-            generator_loss().backward()  # before D's first step, as it was recorded
+            loss_g = generator_loss()  # before D's first step, as it was recorded
+            loss_g.backward()
+            assert difference(loss_g, expected["gen_loss"]) < 1e-4
             assert difference(gradient_norm(generator), expected["gen_grad_norm"]) < 1e-4
             discriminator.requires_grad_(True)
         train.step(discriminator, optimizer_d, loss_d, phase.learning_rate)

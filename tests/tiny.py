@@ -7,7 +7,7 @@ from gan_models.weights import save_weights
 
 
 def save_progan(folder, classes=(), resolution=16, latent_size=8, seed=0):
-    """A weights folder of a ProGAN that draws coloured noise in a millisecond; returns the folder."""
+    """A weights folder of a ProGAN that draws noise in a millisecond; returns the folder."""
     levels = resolution.bit_length() - 2
     arguments = {
         "resolution": resolution,

@@ -4,7 +4,6 @@ A pickle names functions to be called when it is read. Here the few names that c
 stand-ins of this file, which keep what they are given and do nothing; every other name is refused.
 """
 
-import io
 import math
 import pickle
 import struct
@@ -115,11 +114,13 @@ def load(path):
     if not path.is_file():
         raise WeightsError(f"{path} is not a file: give a checkpoint that the project published.")
     try:
-        content = path.read_bytes()
-        if content.startswith((b"PK", LEGACY_TORCH)):
-            return load_torch(content)
-        if content.startswith(b"\x80"):
-            return DataUnpickler(io.BytesIO(content), NUMPY | OBJECTS).load()
+        with open(path, "rb") as file:
+            start = file.read(len(LEGACY_TORCH))
+            file.seek(0)
+            if start.startswith((b"PK", LEGACY_TORCH)):
+                return load_torch(file, path.stat().st_size)
+            if start.startswith(b"\x80"):
+                return DataUnpickler(file, NUMPY | OBJECTS).load()
     except DAMAGE as error:
         reason = str(error).strip().split("\n")[0] or type(error).__name__
         raise WeightsError(
@@ -131,14 +132,14 @@ def load(path):
     )
 
 
-def load_torch(content):
+def load_torch(file, size):
     """torch's own restricted reader, with stand-ins for the classes of `OBJECTS`."""
     stand_ins = [(type("Stub", (kind,), {}), ".".join(name)) for name, kind in OBJECTS.items()]
     with torch.serialization.safe_globals(stand_ins):
-        found = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+        found = torch.load(file, map_location="cpu", weights_only=True)
     for tensor in tensors_in(found):
         # A view with stride 0 can claim any size.
-        if tensor.numel() * tensor.element_size() > len(content):
+        if tensor.numel() * tensor.element_size() > size:
             raise ValueError(f"a tensor of shape {tuple(tensor.shape)} is larger than the file")
     return found
 

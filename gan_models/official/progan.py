@@ -112,12 +112,15 @@ def renamed(layout, levels, top, state):
 
 
 def generator_arguments(state, top, label_size):
-    rgb = next(state[name] for name in state if re.fullmatch(r"to_rgb\.\d+\.bias", name))
+    inputs = state["first.weight"].shape[1]
+    if not 0 <= label_size < inputs:
+        raise ValueError(f"{label_size} labels do not fit its first layer of {inputs} inputs")
+    rgb = [tensor for name, tensor in state.items() if re.fullmatch(r"to_rgb\.\d+\.bias", name)]
     return {
         "resolution": 4 << top,
-        "latent_size": state["first.weight"].shape[1] - label_size,
+        "latent_size": inputs - label_size,
         "channels": [len(state[f"conv2.{level}.bias"]) for level in range(top + 1)],
-        "num_channels": len(rgb),
+        "num_channels": len(rgb[0]),
         "label_size": label_size,
     }
 
@@ -254,8 +257,8 @@ def from_zoo(content, file_name):
     require(config, "lossCriterion", "WGANGP")  # the others end in a tanh
     settings = {"equalized": setting(config, "equalizedlR", True)}
     label_size = setting(config, "categoryVectorDim", 0)
-    fading = config.get("alpha") not in (None, 0)
-    level = -2 if fading else -1
+    alpha = config.get("alpha")  # the weight of the level below
+    level = -2 if isinstance(alpha, float) and alpha > 0 else -1
     networks = networks_of(
         (without_module(generator), level, settings | {"label_size": label_size}),
         (without_module(content["netD"]), level, settings),

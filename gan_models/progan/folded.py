@@ -14,7 +14,6 @@ from gan_models.progan.networks import LEAK, Generator, four_shifts
 # Up to this many pixels a low precision is not used: it would save little there, and an error made
 # so early spreads over the whole picture.
 EXACT_UP_TO = 16
-BLOCK = 2**18  # numbers normalised at once on a processor, about what its nearest caches hold
 
 
 class FoldedGenerator(Generator):
@@ -57,18 +56,11 @@ class FoldedGenerator(Generator):
         return x.contiguous(memory_format=torch.channels_last)
 
     def activate(self, x):
-        """Leaky ReLU and pixel norm in float32, in place: x (N, C, H, W), channels-last.
-
-        In blocks that stay in the cache, because reading and writing memory is all this costs.
-        """
-        pixels = x.permute(0, 2, 3, 1).view(-1, x.shape[1])  # (N H W, C)
-        block = BLOCK // x.shape[1] if x.device.type == "cpu" else len(pixels)
-        for part in pixels.split(block):
-            y = F.leaky_relu_(part.float(), LEAK)
-            length = torch.linalg.vector_norm(y, dim=1, keepdim=True)
-            y *= (length.square_() / y.shape[1] + self.epsilon).rsqrt_()
-            part.copy_(y)  # nothing to do in float32: y is part
-        return x
+        """Leaky ReLU and pixel norm in float32, in place in channels-last x (N, C, H, W)."""
+        y = F.leaky_relu_(x.float(), LEAK)
+        length = torch.linalg.vector_norm(y, dim=1, keepdim=True)
+        y *= (length.square_() / y.shape[1] + self.epsilon).rsqrt_()
+        return x.copy_(y)  # nothing to do in float32: y is x
 
 
 class Folded(nn.Module):
@@ -77,7 +69,7 @@ class Folded(nn.Module):
     def __init__(self, layer, dtype=torch.float32):
         super().__init__()
         weight, bias = layer.scaled()
-        self.register_buffer("weight", self.arranged(weight.detach().float()).to(dtype))
+        self.register_buffer("weight", self.arranged(weight.detach().float()).to(dtype, copy=True))
         self.register_buffer("bias", bias.detach().to(dtype, copy=True))
 
     def arranged(self, weight):

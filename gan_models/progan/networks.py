@@ -28,6 +28,14 @@ def pixel_norm(x, epsilon=1e-8):
     return x * torch.rsqrt(x.square().mean(dim=1, keepdim=True) + epsilon)
 
 
+def drawn(shape, deviation=1.0):
+    """A parameter from N(0, deviation^2); empty on the meta device, where only shapes count and
+    where drawing would import torch's compiler, which takes seconds.
+    """
+    values = torch.empty(shape)
+    return nn.Parameter(values if values.is_meta else values.normal_(std=deviation))
+
+
 class Equalized(nn.Module):
     """A weight drawn from N(0, 1) and multiplied at run time by gain / sqrt(fan in) (section 4.1).
 
@@ -38,7 +46,7 @@ class Equalized(nn.Module):
     def __init__(self, shape, bias_shape, gain=SQRT2, scale_bias=False, equalized=True):
         super().__init__()
         he = gain / math.sqrt(math.prod(shape[1:]))
-        self.weight = nn.Parameter(torch.randn(shape) * (1.0 if equalized else he))
+        self.weight = drawn(shape, 1.0 if equalized else he)
         self.bias = nn.Parameter(torch.zeros(bias_shape))
         self.scale = he if equalized else 1.0
         self.bias_scale = self.scale if scale_bias else 1.0
@@ -300,7 +308,7 @@ class Discriminator(nn.Module):
         outputs = 1 if projection else 1 + label_size
         self.last = Dense(hidden, outputs, gain=last_gain, **layer)
         if projection:
-            self.embedding = nn.Parameter(torch.randn(label_size, hidden))
+            self.embedding = drawn((label_size, hidden))
 
     def forward(self, images, labels=None, alpha=1.0):
         """Scores (N,) and class logits (N, label_size), which are (N, 0) with `projection`.

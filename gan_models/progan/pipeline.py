@@ -241,6 +241,7 @@ class ProGANPipeline:
 
         smoothing, in frames, is the standard deviation of the Gaussian that smooths the noise over
         time (seconds x frames per second; the official code takes one second). See `smoothed`.
+        A walk is made as a whole, which holds 2 kB for each frame of 512 numbers.
         """
         check_count("num_frames", num_frames)
         noise = random_state(seed).randn(num_frames, 1, self.latent_size)

@@ -1,0 +1,1 @@
+"""Speed and memory, measured against plain baselines: `python -m benchmarks.<system>`."""

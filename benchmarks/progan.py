@@ -1,0 +1,303 @@
+"""ProGAN's speed and memory: `python -m benchmarks.progan [--only sampling]`.
+
+    sampling   256 px at the paper's widths: one by one as the reference scripts do (enlarge, then
+               convolve, every weight scaled at every call), against the pipeline
+    training   the trainer's step at 64 px in a plain float32 loop with such layers, against ours
+    page       from `python app.py` to a served page
+    clip       the most memory that writing 10 s and 60 s clips at 30 fps takes
+
+Both sides alternate in one run; `spread` is how far the median round lies above the fastest.
+"""
+
+import copy
+import dataclasses
+import http.client
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+import tyro
+from torch import nn
+
+from benchmarks.timing import alternate, compared
+from gan_models import images
+from gan_models.progan import Generator, ProGANPipeline, channel_widths
+from gan_models.progan.networks import Conv, Equalized, downsample, upsample
+from gan_models.weights import save_weights
+
+ROOT = Path(__file__).resolve().parent.parent
+PICTURES = 4  # sampled in a round
+STEPS = 4  # trained in a round, the first with its R1 penalty
+
+
+def main(
+    only: Literal["all", "sampling", "training", "page", "clip"] = "all",
+    rounds: int = 7,
+    threads: int = 0,
+) -> None:
+    """Measure ProGAN's speed and memory and print one table.
+
+    Args:
+        only: One part instead of all.
+        rounds: Of the alternating sides; 7 or more tell something.
+        threads: For torch on the processor; 0: its default.
+    """
+    if threads:
+        torch.set_num_threads(threads)
+    print(f"{torch.get_num_threads()} thread(s), torch {torch.__version__}, {rounds} rounds\n")
+    print(f"{'':54}{'fastest':>12}{'spread':>8}{'ratio':>7}{'target':>8}   remarks", flush=True)
+    parts = {
+        "sampling": lambda: sampling(rounds),
+        "training": lambda: training(rounds),
+        "page": page,
+        "clip": clip,
+    }
+    for name, part in parts.items():
+        if only in ("all", name):
+            part()
+
+
+def row(name, value, spread="", ratio="", target="", remarks=""):
+    print(f"{name:54}{value:>12}{spread:>8}{ratio:>7}{target:>8}   {remarks}", flush=True)
+
+
+# ---------------------------------------------------------------- sampling
+
+
+class Enlarging(nn.Module):
+    """An `UpConv` as the reference scripts write it: nearest-neighbour enlargement, then 3x3."""
+
+    def __init__(self, layer):
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, x):
+        return Conv.forward(self.layer, upsample(x))
+
+
+class Reducing(nn.Module):
+    """A `DownConv` as the reference scripts write it: 3x3, then the mean of each 2x2 block."""
+
+    def __init__(self, layer):
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, x):
+        return downsample(Conv.forward(self.layer, x))
+
+
+def plain_generator(generator):
+    plain = copy.deepcopy(generator)
+    plain.conv1 = nn.ModuleList(Enlarging(layer) for layer in plain.conv1)
+    return plain
+
+
+def sampling(rounds):
+    torch.manual_seed(0)
+    generator = Generator(256, 512, channel_widths(256))
+    for layer in generator.modules():
+        if isinstance(layer, Equalized):
+            nn.init.normal_(layer.bias, std=0.1)  # so that they take part in the comparison
+    plain = plain_generator(generator)
+    pipelines = {
+        precision: ProGANPipeline(generator, {}, device="cpu", precision=precision)
+        for precision in ("float32", "bfloat16")
+    }
+    latents = pipelines["float32"].latents(seed=0, count=PICTURES)
+
+    @torch.no_grad()
+    def one_by_one():
+        outputs = [plain(z[None]) for z in torch.from_numpy(latents)]
+        return np.concatenate([images.to_pictures(output) for output in outputs])
+
+    ways = {"one by one, float32, plain layers": one_by_one}
+    for precision, pipeline in pipelines.items():
+        ways[f"pipeline, {precision}"] = lambda pipeline=pipeline: pipeline.sample(latents)
+    results = compared(alternate(ways, rounds))
+    truth = one_by_one().astype(int)
+    targets = ("", ">= 1.45", ">= 2.6" if has_bfloat16() else "no bf16")
+    for (name, (fastest, spread, ratio)), target in zip(results.items(), targets, strict=True):
+        difference = np.abs(ways[name]() - truth)
+        row(
+            f"sampling at 256 px, {name}",
+            f"{fastest / PICTURES * 1000:.0f} ms/img",
+            f"{spread:.0%}",
+            f"{ratio:.2f}",
+            target,
+            f"{difference.mean():.3f} of 255 off on average, {difference.max()} at most",
+        )
+
+
+def has_bfloat16():
+    """Whether the processor multiplies bfloat16 itself, as far as the system tells."""
+    about = Path("/proc/cpuinfo")
+    words = about.read_text().split() if about.exists() else []
+    return any(flag in words for flag in ("avx512_bf16", "amx_bf16", "bf16"))
+
+
+# ---------------------------------------------------------------- training
+
+
+def training(rounds):
+    from trainers.progan.config import PRESETS
+    from trainers.progan.train import build
+
+    config = dataclasses.replace(PRESETS["puppets"], precision="float32")
+    plain = build(config, 0, torch.device("cpu"))
+    for network in (plain["generator"], plain["discriminator"]):
+        network.to(memory_format=torch.contiguous_format)
+    plain["generator"].conv1 = nn.ModuleList(map(Enlarging, plain["generator"].conv1))
+    plain["discriminator"].conv2 = nn.ModuleList(map(Reducing, plain["discriminator"].conv2))
+    ours = build(config, 0, torch.device("cpu"))
+    mixed_config = dataclasses.replace(config, precision="bfloat16")
+    mixed = build(mixed_config, 0, torch.device("cpu"))
+    sides = {
+        "plain loop, float32": (config, plain),
+        "ours, float32": (config, ours),
+        "ours, bfloat16": (mixed_config, mixed),
+    }
+    first = {name: steps(*side) for name, side in sides.items()}
+    results = compared(
+        alternate({name: lambda side=side: steps(*side) for name, side in sides.items()}, rounds)
+    )
+    truth = first["plain loop, float32"]
+    for name, (fastest, spread, ratio) in results.items():
+        rate = STEPS * config.batch_sizes[-1] / fastest
+        remarks = f"first losses D {first[name][0]:.6f}, G {first[name][1]:.6f}"
+        if name == "ours, float32":
+            difference = max(abs(a - b) / abs(b) for a, b in zip(first[name], truth, strict=True))
+            remarks += f": equal to {difference:.0e}"
+        title = f"training at {config.resolution} px, {name}"
+        row(title, f"{rate:.1f} img/s", f"{spread:.0%}", f"{ratio:.2f}", remarks=remarks)
+
+
+def steps(config, parts):
+    """STEPS of the trainer's loop on drawn noise; (D, G) losses of the first."""
+    from trainers import state
+    from trainers.progan import train
+    from trainers.progan.config import Phase
+
+    generator, discriminator = parts["generator"], parts["discriminator"]
+    size, batch, rate = config.resolution, config.batch_sizes[-1], config.learning_rates[-1]
+    phase = Phase(0, size, alpha=1.0, batch_size=batch, learning_rate=rate)
+    source = torch.Generator().manual_seed(0)
+    losses = []
+    for number in range(STEPS):
+        real = torch.randn(batch, 3, size, size, generator=source)
+        latents = torch.randn(batch, config.latent_size, generator=source)
+        with train.autocast(config, real.device):
+            loss_d, _ = train.discriminator_loss(
+                config,
+                generator,
+                discriminator,
+                real,
+                None,
+                latents,
+                None,
+                None,
+                phase,
+                number == 0,
+            )
+        train.step(discriminator, parts["optimizer_d"], loss_d, rate)
+        state.average(parts["generator_ema"], generator, config.ema_decay)
+        discriminator.requires_grad_(False)
+        with train.autocast(config, real.device):
+            loss_g, _ = train.generator_loss(config, generator, discriminator, latents, None, phase)
+        train.step(generator, parts["optimizer_g"], loss_g, rate)
+        discriminator.requires_grad_(True)
+        losses.append((loss_d.item(), loss_g.item()))
+    return losses[0]
+
+
+# ---------------------------------------------------------------- page and clip
+
+
+def page(tries=3):
+    seconds = []
+    for _ in range(tries):
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        start = time.perf_counter()
+        command = [sys.executable, "app.py", "--port", str(port), "--device", "cpu"]
+        server = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
+        try:
+            while not serves(port):
+                if server.poll() is not None or time.perf_counter() - start > 120:
+                    raise SystemExit("app.py served no page.")
+                time.sleep(0.05)
+            seconds.append(time.perf_counter() - start)
+        finally:
+            server.terminate()
+            server.wait()
+    fastest, spread, _ = compared({"page": seconds})["page"]
+    row("page, from `python app.py` to served", f"{fastest:.1f} s", f"{spread:.0%}", "", "< 8 s")
+
+
+def serves(port):
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    try:
+        connection.request("GET", "/")
+        return connection.getresponse().status == 200
+    except OSError:
+        return False
+    finally:
+        connection.close()
+
+
+def clip(lengths=(10, 60)):
+    from trainers.progan.config import PRESETS
+
+    preset = PRESETS["puppets"]
+    arguments = {"latent_size": preset.latent_size, "channels": list(preset.channels)}
+    with tempfile.TemporaryDirectory() as folder:
+        save_weights(
+            f"{folder}/weights",
+            system="progan",
+            networks={"generator": Generator(preset.resolution, **arguments)},
+            arguments={"generator": {"resolution": preset.resolution, **arguments}},
+            config={
+                "size": preset.resolution,
+                "value_range": [-1, 1],
+                "framing": {"kind": "centre", "margin": 0.0},
+                "data": "none: these weights are random",
+                "licence": "Apache-2.0",
+            },
+            card="Random weights for a benchmark.",
+        )
+        for mode, seeds in (("spherical", "1,2,3,4"), ("walk", "1")):
+            shortest = None
+            for length in lengths:
+                command = [sys.executable, "-m", "gan_models.progan", "interpolate"]
+                command += ["--weights", f"{folder}/weights", "--out", f"{folder}/clip.mp4"]
+                command += ["--seeds", seeds, "--mode", mode, "--seconds", str(length)]
+                megabytes, seconds = peak_memory(command)
+                shortest = shortest or megabytes
+                growth = f"{megabytes - shortest:+.0f} MB against {lengths[0]} s"
+                remarks = f"{growth if length > lengths[0] else ''}  ({seconds:.0f} s to write)"
+                title = f"clip of {length} s at 30 fps, {mode}, largest process"
+                row(title, f"{megabytes:.0f} MB", remarks=remarks.strip())
+
+
+def peak_memory(command):
+    """(megabytes, seconds) of a command: the most memory it, or one it started, held at a time."""
+    start = time.perf_counter()
+    process = subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    _, status, usage = os.wait4(process.pid, 0)
+    if status:
+        raise SystemExit(f"{' '.join(command)} failed.")
+    unit = 2**20 if sys.platform == "darwin" else 2**10  # bytes there, kilobytes elsewhere
+    return usage.ru_maxrss / unit, time.perf_counter() - start
+
+
+if __name__ == "__main__":
+    tyro.cli(main)

@@ -1,0 +1,247 @@
+"""The page in a real browser, served by the real command: one visit from opening to leaving.
+
+Needs Chromium or Chrome; without one the test is skipped, or fails where CI is set.
+"""
+
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from tabs.latent import texts
+from tests import tiny
+
+ROOT = Path(__file__).resolve().parent.parent
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
+FLAGS = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
+    "--disable-background-networking", "--disable-component-update",
+]  # fmt: skip
+PATIENCE = 60_000  # milliseconds until the page counts as stuck
+
+
+def missing(what):
+    """No browser: a skip with the reason; a failure in CI, which installs one."""
+    reason = f"{what}, so the page was not tried in a browser"
+    if os.environ.get("CI"):
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        missing("playwright is not installed")
+    program = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if program is None:
+        missing("there is no Chromium or Chrome")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, headless=True, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+class Outside:
+    """A proxy that lets nothing through and remembers who wanted to leave this computer."""
+
+    def __init__(self):
+        self.asked = []
+        self.socket = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self.socket.getsockname()[1]}"
+        threading.Thread(target=self.listen, daemon=True).start()
+
+    def listen(self):
+        while True:
+            try:
+                connection, _ = self.socket.accept()
+            except OSError:  # closed
+                return
+            with connection:
+                connection.settimeout(5)
+                self.asked.append(connection.recv(200).decode(errors="replace"))
+
+
+@pytest.fixture(scope="module")
+def server(browser, tmp_path_factory):
+    """`python app.py` on tiny weights: (url, process, its temporary folder, outside)."""
+    place = tmp_path_factory.mktemp("server")
+    weights = tiny.save_progan(place / "tiny-weights", resolution=16)
+    temporary = place / "tmp"
+    temporary.mkdir()
+    outside = Outside()
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    proxies = {f"{scheme}_proxy": outside.url for scheme in ("http", "https", "all")}
+    proxies |= {name.upper(): url for name, url in proxies.items()} | {
+        "no_proxy": "127.0.0.1,localhost",
+        "NO_PROXY": "127.0.0.1,localhost",
+    }
+    kept = {k: v for k, v in os.environ.items() if not k.startswith("GRADIO_")}
+    with open(place / "log", "w") as log:
+        process = subprocess.Popen(
+            [sys.executable, ROOT / "app.py", "--weights", f"tiny={weights}", "--port", str(port)],
+            cwd=place, env=kept | proxies | {"TMPDIR": str(temporary), "OMP_NUM_THREADS": "1"},
+            stdout=log, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+    url = f"http://127.0.0.1:{port}"
+    try:
+        deadline = time.monotonic() + 120  # benchmarks say how fast; here it only has to come
+        while True:
+            try:
+                urllib.request.urlopen(url, timeout=5).close()
+                break
+            except OSError:
+                assert process.poll() is None, (place / "log").read_text()
+                assert time.monotonic() < deadline, "the page was not served"
+                threading.Event().wait(0.1)
+        yield url, process, temporary, outside
+    finally:
+        process.kill()
+        process.wait()
+        outside.socket.close()
+
+
+@pytest.fixture
+def visit(browser, server):
+    """The opened page, ready to use; afterwards: nothing has left this computer."""
+    url, _, _, outside = server
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    page.set_default_timeout(PATIENCE)
+    hosts, errors = set(), []
+    page.on("request", lambda request: hosts.add(urlsplit(request.url).hostname))
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.goto(url)
+    page.get_by_text("16 px, shown at 512 px.").first.wait_for()
+    yield page
+    page.close()
+    assert hosts <= {"127.0.0.1", None}, hosts  # None: data and blob URLs
+    assert outside.asked == []
+    assert errors == []
+
+
+def walk(page):
+    return page.get_by_role("button", name=texts.WALK, exact=True)
+
+
+def ready(page):
+    page.locator("button.run-button:not([disabled])").wait_for()
+
+
+PLAYS = """async () => {
+  const video = [...document.querySelectorAll('video')].find((one) => one.offsetParent !== null);
+  if (!video) return {};
+  if (video.readyState < 1) await new Promise((done) => (video.onloadedmetadata = done));
+  video.muted = true;
+  await video.play();
+  const before = video.currentTime;
+  const moved = await new Promise((done) => {
+    const began = performance.now();
+    const look = () => (video.currentTime !== before || performance.now() - began > 10000)
+      ? done(video.currentTime !== before) : requestAnimationFrame(look);
+    look();
+  });
+  return {moved, duration: video.duration, width: video.videoWidth, error: video.error?.message};
+}"""
+
+
+def test_a_visit(visit, server):
+    page = visit
+    # The first look: pictures to pick from, start, end and the picture between them.
+    assert page.locator(".picks img").count() == 12
+    assert page.locator(".stage img").is_visible()
+    assert "Weights: tiny" in page.locator("#footer").inner_text()
+
+    # A click in the grid and a live slider.
+    page.locator(".picks button").nth(4).click()
+    page.get_by_text("Seed 5 to seed 2, 50 %").wait_for()
+    page.locator("input[type=range]").nth(2).wait_for()
+    slider = page.get_by_role("slider", name=re.compile("^range slider for Mix"))
+    slider.focus()
+    slider.press("Home")
+    page.get_by_text("Seed 5. 16 px").wait_for()
+
+    # A clip of one second that plays.
+    seconds = page.get_by_label(f"number input for {texts.SECONDS}")
+    seconds.fill("1")
+    seconds.press("Enter")  # Enter runs
+    page.get_by_text("30 frames, 1 s, 512 px (16 px pictures).").wait_for()
+    ready(page)
+    played = page.evaluate(PLAYS)
+    assert played["moved"] and not played["error"]
+    assert played["width"] == 512 and played["duration"] == pytest.approx(1, abs=0.1)
+    with page.expect_download() as download:
+        page.get_by_role("button", name=texts.GET_CLIP).click()
+    assert download.value.suggested_filename == "tiny-path.mp4"
+
+    # Files made when asked for.
+    with page.expect_download() as download:
+        page.get_by_role("button", name=texts.GET_PICTURE).click()
+    assert download.value.suggested_filename == "tiny-16px.png"
+
+    # An error is a sentence at its control, and the page goes on working.
+    page.get_by_label(texts.SEED.format(point=texts.START)).fill("-3")
+    page.get_by_role("alert").get_by_text(texts.BAD_SEED).wait_for()
+    page.get_by_label(texts.SEED.format(point=texts.START)).fill("8")
+    page.get_by_role("alert").wait_for(state="detached")
+
+    # The README, from the header's link, at the section it names.
+    page.locator("#header a").click()
+    heading = page.get_by_role("heading", name="Latent space (ProGAN)")
+    heading.wait_for()
+    page.wait_for_function("scrollY > 0")
+    assert heading.bounding_box()["y"] < 900
+
+
+def test_stop_leaves_a_clip_and_leaving_leaves_nothing(visit, server):
+    _, process, temporary, _ = server
+    page = visit
+    seconds = page.get_by_label(f"number input for {texts.SECONDS}")
+    seconds.fill("60")
+    seconds.press("Tab")
+    walk(page).click()
+    page.get_by_text("of 1800 frames").wait_for()
+    page.keyboard.press("Escape")  # Escape stops
+    page.get_by_text("Stopped at frame").wait_for()
+    ready(page)
+    played = page.evaluate(PLAYS)
+    assert played["moved"] and 0 < played["duration"] < 60
+
+    # Leaving in the middle of a clip ends the work and its files.
+    walk(page).click()
+    page.get_by_text("of 1800 frames").wait_for()
+    assert list(temporary.glob("gan-atelier-*/visitors/*"))
+    page.close()
+    deadline = time.monotonic() + 30
+    while any(temporary.glob("gan-atelier-*/visitors/*/*")):
+        assert time.monotonic() < deadline, "the visitor's files are still there"
+        threading.Event().wait(0.1)
+
+
+def test_a_phone_needs_no_sideways_scrolling(visit):
+    visit.set_viewport_size({"width": 360, "height": 780})
+    overflow = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+    for accordion in (texts.MORE_SETTINGS, texts.HUB, texts.HOW):
+        visit.get_by_role("button", name=accordion).click()
+    visit.get_by_label(texts.HUB_NAME).wait_for()
+    assert visit.evaluate(overflow) == 0
+    assert visit.locator(".stage img").bounding_box()["width"] >= 320
+
+
+def test_the_temporary_folder_ends_with_the_program(server):
+    _, process, temporary, _ = server
+    assert list(temporary.glob("gan-atelier-*"))
+    process.send_signal(signal.SIGTERM)
+    process.wait(30)
+    assert not list(temporary.glob("gan-atelier-*"))
