@@ -322,6 +322,17 @@ def test_the_frames_go_from_start_to_end(settings, pipeline):
         assert np.abs(made[place].astype(int) - expected).max() <= 1
 
 
+def test_the_strip_goes_from_the_first_to_the_last_frame_however_long_the_clip():
+    for length in (1, 2, 7, 8, 100, 5000):
+        frames = (np.full((4, 4, 3), number % 251, np.uint8) for number in range(length))
+        kept = []
+        *_, newest = clips._noted(frames, kept)
+        assert len(kept) <= 8 * clips.STRIP  # memory does not grow with the clip
+        strip = clips._strip(kept, newest, sharp=True)
+        assert strip.shape[1] == min(length, 8) * 130 - 2
+        assert strip[0, 0, 0] == 0 and strip[0, -1, 0] == (length - 1) % 251
+
+
 def test_the_clip_uses_the_class(settings, tmp_path):
     _, clip = finished(clip_of(settings, name="classes", label="cat"), tmp_path)
     assert video.clip_info(clip).label["settings"]["class"] == "cat"

@@ -1,0 +1,136 @@
+"""The page: header, one tab per system, footer, and how it is started.
+
+    python app.py                                     then open http://127.0.0.1:7860
+    python app.py --weights mine=runs/mine/weights --device cuda --port 8000
+
+Adding a tab is one file in tabs/ and one entry in `tabs_shown`. Nothing leaves the computer unless
+a visitor asks for a download.
+"""
+
+import argparse
+import os
+import signal
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent
+NAME = "GAN Atelier"
+SENTENCE = "Classic image GANs to play with, trained by this project's own trainers."
+README_LINK = "How it works and how to train your own"
+
+
+def parse(arguments: list[str] | None = None) -> argparse.Namespace:
+    """The command line, read before anything heavy is imported: --help answers at once."""
+    parser = argparse.ArgumentParser(
+        prog="python app.py", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument(
+        "--weights", action="append", default=[], metavar="NAME=FOLDER",
+        help="weights to show first, under NAME, in the tab of their system; may be repeated",
+    )  # fmt: skip
+    parser.add_argument("--device", default="auto", help="cpu, cuda, cuda:1 ... (default: auto)")
+    parser.add_argument("--host", default=None, help="address to serve on (default: 127.0.0.1)")
+    parser.add_argument(
+        "--port", type=int, default=None, help="default: 7860, or the next one that is free"
+    )
+    parser.add_argument(
+        "--share", action="store_true",
+        help="also serve the page on a public address, through Gradio's servers (default: off)",
+    )  # fmt: skip
+    options = parser.parse_args(arguments)
+    for given in options.weights:
+        name, equals, folder = given.partition("=")
+        if not (name and equals and folder):
+            parser.error(f"--weights {given}: write NAME=FOLDER, as in mine=runs/mine/weights")
+    options.weights = tuple(tuple(given.split("=", 1)) for given in options.weights)
+    return options
+
+
+def keep_to_itself() -> None:
+    """Before Gradio is imported: no telemetry, temporary files that end with the program."""
+    from tabs import jobs
+
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+    os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+    os.environ["GRADIO_TEMP_DIR"] = str(jobs.temporary_root() / "page")
+
+
+def settings_of(options: argparse.Namespace):
+    """The tabs' settings; SystemExit with a sentence for weights or a device that will not do."""
+    from gan_models.weights import WeightsError, read_config
+    from tabs import jobs
+
+    settings = jobs.Settings(device=options.device, weights=options.weights)
+    try:
+        for _, folder in settings.weights:
+            read_config(folder)
+        if settings.device != "auto":
+            jobs.device_name(settings)
+    except (WeightsError, ValueError) as error:
+        raise SystemExit(f"error: {error}") from error
+    return settings
+
+
+def build(settings):
+    """The page as gr.Blocks."""
+    import gradio as gr
+
+    from tabs import jobs, latent, look
+
+    def leave(request: gr.Request):
+        jobs.end_visit(request)
+
+    tabs_shown = [latent]
+    with gr.Blocks(
+        title=NAME, analytics_enabled=False, fill_width=True, delete_cache=(600, 3600)
+    ) as page:
+        gr.Navbar(visible=False)
+        gr.HTML(look.header(NAME, SENTENCE, tabs_shown[0].README, README_LINK))
+        footer = gr.HTML(render=False)
+        with gr.Tabs():
+            for tab in tabs_shown:
+                with gr.Tab(tab.NAME):
+                    tab.build(page, settings, footer)
+        footer.render()
+        page.unload(leave)
+    with page.route("README", "/readme", show_in_navbar=False):
+        gr.Navbar(visible=False)
+        gr.Markdown(look.readme(ROOT), header_links=True)
+    if jobs.ON_ZERO_GPU:
+        for tab in tabs_shown:
+            tab.load_now(settings)
+    return page
+
+
+def launch(page, options: argparse.Namespace, **more):
+    """Serve the page; `more` goes to Gradio's launch."""
+    from tabs import look
+
+    page.queue(max_size=64, default_concurrency_limit=8)
+    return page.launch(
+        server_name=options.host,
+        server_port=options.port,
+        share=options.share,
+        theme=look.theme(),
+        css=look.CSS,
+        head=look.HEAD,
+        footer_links=[],
+        run_history=False,
+        enable_monitoring=False,
+        ssr_mode=False,
+        max_file_size="20mb",
+        allowed_paths=[str(ROOT / "assets")],
+        **more,
+    )
+
+
+def main() -> None:
+    options = parse()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # so that temporary files go then, too
+    keep_to_itself()
+    settings = settings_of(options)
+    launch(build(settings), options)
+
+
+if __name__ == "__main__":
+    main()

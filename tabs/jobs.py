@@ -1,0 +1,325 @@
+"""The one way tabs run work.
+
+Everything that touches a model from the page goes through this file: loading a pipeline (once,
+kept), taking the device for one batch, running a long job with progress and Stop, and keeping a
+visitor's temporary files apart.
+
+The device is held for one batch and never for a whole job, in order of arrival: a visitor who
+moves a slider waits for at most one batch of each other visitor. Stop is a file in the visitor's
+folder, looked for between batches: it reaches the work in whatever process that runs, and it goes
+with the folder.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextvars
+import functools
+import hashlib
+import logging
+import os
+import shutil
+import tempfile
+import threading
+import time
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+ON_ZERO_GPU = bool(os.environ.get("SPACES_ZERO_GPU"))
+if ON_ZERO_GPU:
+    import spaces  # has to come before torch, and exists only where GPUs are lent by the call
+
+PIPELINES_KEPT = 4
+REPORT_SECONDS = 0.2  # how often a running job tells the page how far it is
+
+
+class Refused(ValueError):
+    """A visitor's input that cannot be used; the message is a sentence with the remedy."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the command line chose: the same for every visitor, never changed."""
+
+    device: str = "auto"
+    weights: tuple[tuple[str, str], ...] = ()  # (name, folder) pairs of --weights
+
+
+# --- the device -------------------------------------------------------------------------------
+
+
+class Turns:
+    """A lock that serves in order of arrival (a job could take a threading.Lock back at once)."""
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self._line: deque[threading.Event] = deque()
+
+    def __enter__(self) -> None:
+        my_turn = threading.Event()
+        with self._guard:
+            self._line.append(my_turn)
+            if self._line[0] is my_turn:
+                my_turn.set()
+        my_turn.wait()
+
+    def __exit__(self, *_: object) -> None:
+        with self._guard:
+            self._line.popleft()
+            if self._line:
+                self._line[0].set()
+
+
+device = Turns()  # `with jobs.device:` around one batch; a process computes on one device
+
+
+def batches(items: Iterable) -> Iterator:
+    """Yield from `items`, holding the device only while the next one is being made."""
+    iterator = iter(items)
+    try:
+        while True:
+            with device:
+                item = next(iterator, iterator)
+            if item is iterator:  # nothing yields its own iterator, so this marks the end
+                return
+            yield item
+    finally:
+        if hasattr(iterator, "close"):
+            iterator.close()
+
+
+def lease(function: Callable) -> Callable:
+    """Borrow a GPU for each call of `function` where they are lent (ZeroGPU); else `function`."""
+    return spaces.GPU(duration=60)(function) if ON_ZERO_GPU else function
+
+
+# --- pipelines --------------------------------------------------------------------------------
+
+
+@dataclass
+class _Slot:
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    pipeline: Any = None
+
+
+_slots: OrderedDict[tuple, _Slot] = OrderedDict()
+_slots_guard = threading.Lock()
+
+
+def _key(kind: type, folder: Path, settings: Settings) -> tuple:
+    try:
+        stamp = os.stat(Path(folder) / "config.json").st_mtime_ns  # a training run rewrites it
+    except FileNotFoundError:  # just now being replaced: loading knows how to read it
+        stamp = None
+    return kind, str(folder), settings.device, stamp
+
+
+def pipeline(kind: type, folder: Path, settings: Settings) -> Any:
+    """`kind.from_weights(folder)`, loaded once and kept; loaded again once it is rewritten.
+
+    Visitors who ask for weights that are being loaded wait; visitors who use other weights do not.
+    """
+    key = _key(kind, folder, settings)
+    with _slots_guard:
+        for other in [k for k in _slots if k[:3] == key[:3] and k != key]:
+            del _slots[other]
+        slot = _slots.setdefault(key, _Slot())
+        _slots.move_to_end(key)
+        while len(_slots) > PIPELINES_KEPT:
+            _slots.popitem(last=False)
+    with slot.lock:
+        if slot.pipeline is None:
+            slot.pipeline = kind.from_weights(folder, device=settings.device)
+    return slot.pipeline
+
+
+def device_name(settings: Settings) -> str:
+    """The device that --device means here, in words."""
+    import torch
+
+    from gan_models.progan.pipeline import choose_device
+
+    chosen = choose_device(settings.device)
+    if chosen.type == "cuda":
+        return f"{chosen} ({torch.cuda.get_device_name(chosen)})"
+    return "processor (CPU)" if chosen.type == "cpu" else str(chosen)
+
+
+def is_loaded(kind: type, folder: Path, settings: Settings) -> bool:
+    """Whether `pipeline` would answer at once."""
+    with _slots_guard:
+        slot = _slots.get(_key(kind, folder, settings))
+    return slot is not None and slot.pipeline is not None
+
+
+# --- a visitor's temporary files --------------------------------------------------------------
+
+
+@functools.cache
+def temporary_root() -> Path:
+    """The folder of everything written for visitors; it goes when the program ends."""
+    root = Path(tempfile.mkdtemp(prefix="gan-atelier-"))
+    atexit.register(shutil.rmtree, root, ignore_errors=True)
+    return root
+
+
+def visitor_folder(request: Any = None) -> Path:
+    """This visitor's own folder, made on first use (`request`: Gradio's; None outside the page)."""
+    session = getattr(request, "session_hash", None) or "no-visitor"
+    name = hashlib.sha256(session.encode()).hexdigest()[:20]  # browsers choose it: not a path yet
+    folder = temporary_root() / "visitors" / name
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+@contextmanager
+def handed_over(request: Any, file_name: str) -> Iterator[Path]:
+    """A path to write a file to that a handler then yields to the page.
+
+    Gradio copies what is yielded into its own cache before it resumes the handler, so the file can
+    go at the end.
+    """
+    folder = Path(tempfile.mkdtemp(dir=visitor_folder(request)))
+    try:
+        yield folder / file_name
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def end_visit(request: Any) -> None:
+    """The page was closed: delete this visitor's files (Gradio closes the running handlers)."""
+    shutil.rmtree(visitor_folder(request), ignore_errors=True)
+
+
+# --- long jobs --------------------------------------------------------------------------------
+
+
+class _Abandoned(Exception):
+    """The visitor left: the work stops and its half-made file is not wanted."""
+
+
+class Job:
+    """One long piece of work with progress and Stop.
+
+    A handler makes it, wraps what is counted in `watch`, and loops over `run`::
+
+        job = jobs.Job(folder, "clip", total=120)
+        for _ in job.run(lambda: write_clip(path, job.watch(frames), fps)):
+            yield job.status(), ...
+        info = job.result
+
+    Stop ends `watch` early, so the work finishes normally with what there is. When the visitor
+    leaves, the handler's generator is closed, `watch` raises inside the work, and whoever writes
+    the half-made file removes it.
+    """
+
+    def __init__(self, folder: Path, name: str, total: int | None = None):
+        self.total = total
+        self.done = 0
+        self.stopped = False
+        self.result: Any = None
+        self.latest: Any = None  # the last item that went through `watch`
+        self._stop_file = folder / f"{name}.stop"
+        self._abandoned = False
+        self._started = time.monotonic()
+        self._first_item = self._started
+
+    @staticmethod
+    def allow(folder: Path, name: str) -> None:
+        """Forget an earlier Stop: for the moment the job is asked for, before it is queued."""
+        (folder / f"{name}.stop").unlink(missing_ok=True)
+
+    @staticmethod
+    def stop(folder: Path, name: str) -> None:
+        """Ask the job to stop after the batch it is in."""
+        (folder / f"{name}.stop").touch()
+
+    def stop_asked(self) -> bool:
+        return self._stop_file.exists()
+
+    def watch(self, items: Iterable) -> Iterator:
+        """Count `items` as they pass; end early after Stop."""
+        iterator = iter(items)
+        try:
+            for item in iterator:
+                if self._abandoned:
+                    raise _Abandoned
+                if self.stop_asked():
+                    self.stopped = True
+                    return
+                if self.done == 0:
+                    self._first_item = time.monotonic()
+                yield item
+                self.latest = item
+                self.done += 1
+        finally:
+            if hasattr(iterator, "close"):
+                iterator.close()
+
+    def run(self, work: Callable[[], Any]) -> Iterator[None]:
+        """Run `work` in a thread, yielding now and then; then raise its error or set `result`."""
+        errors: list[BaseException] = []
+
+        def body() -> None:
+            try:
+                self.result = work()
+            except BaseException as error:  # noqa: BLE001 - raised by the page's thread below
+                errors.append(error)
+
+        # Gradio and ZeroGPU keep the request in context variables, which threads do not inherit.
+        thread = threading.Thread(target=contextvars.copy_context().run, args=(body,), daemon=True)
+        thread.start()
+        try:
+            while thread.is_alive():
+                thread.join(REPORT_SECONDS)
+                yield
+        finally:
+            self._abandoned = thread.is_alive()
+        if errors:
+            raise errors[0]
+
+    def status(self) -> dict[str, float | None]:
+        """`seconds` so far, `rate` per second and seconds `left` (None: not known yet)."""
+        now = time.monotonic()
+        rate = self.done / max(now - self._first_item, 1e-3) if self.done > 1 else None
+        left = (self.total - self.done) / rate if rate and self.total else None
+        return {"seconds": now - self._started, "rate": rate, "left": left}
+
+
+# --- errors -----------------------------------------------------------------------------------
+
+
+def told(otherwise: Callable[[str], tuple]) -> Callable:
+    """Decorate a generator handler: an error ends it with the answer `otherwise(sentence)`."""
+
+    def decorate(handler: Callable) -> Callable:
+        @functools.wraps(handler)
+        def wrapped(*inputs: Any, **named: Any) -> Iterator:
+            try:
+                yield from handler(*inputs, **named)
+            except Exception as error:  # noqa: BLE001 - `sentence` logs what is not a sentence itself
+                yield otherwise(sentence(error))
+
+        return wrapped
+
+    return decorate
+
+
+def sentence(error: Exception) -> str:
+    """What the page says about `error`: its own sentence, or a general one and a log entry."""
+    from gan_models.images import PictureError
+    from gan_models.video import ClipError
+    from gan_models.weights import WeightsError
+
+    if isinstance(error, (Refused, WeightsError, PictureError, ClipError)):
+        return str(error)
+    if type(error).__name__ in ("OutOfMemoryError", "MemoryError"):
+        return "The memory was not enough. Choose smaller weights or a smaller clip and try again."
+    if isinstance(error, OSError) and error.errno == 28:  # ENOSPC
+        return "The disk of the computer that runs this page is full. Free some room and try again."
+    logging.getLogger("gan_atelier").error("A handler failed", exc_info=error)
+    return "Something unexpected went wrong; the terminal has the details. The page works on."

@@ -1,0 +1,256 @@
+"""Puppets on disk, in the folder layout that each system's trainer takes for real data.
+
+    fomm         train/ and test/: a clip each, NAME.mp4 or a folder NAME of frames 0000000.png, ...
+    stargan_v2   train/DOMAIN/ and val/DOMAIN/: pictures
+    spade        train_img/, train_label/, train_inst/ and val_*/: PNG files of equal names; a label
+                 is an index into LABELS (mode P, so that it can be looked at), an instance one
+                 connected piece of a label (only borders between them mean anything)
+    ganimation   imgs/NAME.jpg; aus.csv (file, AU01_r ... AU45_r: OpenFace's columns, 0 to 5);
+                 train_ids.csv and test_ids.csv (one file name a line)
+    progan       pictures, flat or in a folder per domain
+
+Differs from the official code: GANimation's aus_openface.pkl is aus.csv, because a pickle can run
+code. Every layout also has manifest.json, which says from which seed each file was drawn.
+"""
+
+import csv
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import cv2
+import numpy as np
+from PIL import Image
+from tqdm import tqdm
+
+from gan_models.video import write_clip
+from trainers.data.sources import FIRST_SCORE_SEED
+from trainers.puppets.clips import clip
+from trainers.puppets.drawing import SIZES, STYLES, draw
+from trainers.puppets.parameters import ACTION_UNITS, DOMAINS, PuppetParameters, random_parameters
+from trainers.puppets.scene import LABELS
+from trainers.puppets.sheet import LABEL_COLOURS
+
+FPS = 25
+# What each layout calls the pictures that training leaves alone; ProGAN's has none.
+SECOND_PART = {
+    "fomm": "test", "stargan_v2": "val", "spade": "val", "ganimation": "test", "progan": "",
+}  # fmt: skip
+
+
+class LayoutError(ValueError):
+    """The set cannot be written; the message names the option and the remedy."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a set is drawn; the defaults are those of the command line."""
+
+    size: int = 64
+    seed: int = 0
+    style: str = "training"
+    val_count: int | None = None  # None: a tenth of count
+    clips: Literal["mp4", "frames"] = "mp4"
+    num_frames: int = 64
+    class_folders: bool = False
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One puppet of a set: its part ("train", "val" or "test"), its name, where it comes from."""
+
+    part: str
+    name: str
+    seed: int
+    domain: str
+
+    @property
+    def parameters(self) -> PuppetParameters:
+        return random_parameters(self.seed, self.domain)
+
+
+def puppet_seed(seed: int, index: int, training: bool = True) -> int:
+    """The number that puppet `index` of a set is drawn from.
+
+    Training: made of (seed, index), below FIRST_SCORE_SEED. Otherwise FIRST_SCORE_SEED + index,
+    whatever the seed, so that nothing scored was ever trained on.
+    """
+    if not training:
+        return FIRST_SCORE_SEED + index
+    return int(np.random.default_rng((seed, index)).integers(FIRST_SCORE_SEED))
+
+
+def write_layout(layout: str, out: str | os.PathLike, count: int, options: Options) -> dict:
+    """Write `count` puppets (fomm: clips) for training and val_count more; returns the manifest.
+
+    The folder `out` appears whole, at the end, or not at all. Raises LayoutError for options that
+    do not fit, a folder that holds something, and a disk that refuses.
+    """
+    out = Path(out).expanduser().absolute()
+    check(layout, out, count, options)
+    part = out.with_name(f".{out.name}.part")
+    entries = list(plan(layout, count, options))
+    manifest = {
+        "layout": layout,
+        **vars(options),
+        "count": count,
+        "val_count": len(entries) - count,
+        "parameters": "trainers.puppets.random_parameters(seed, domain)",
+        "labels": LABELS,
+        "action_units": ACTION_UNITS,
+        "puppets": [],
+    }
+    if layout == "fomm":
+        manifest |= {"parameters": "trainers.puppets.clip(seed, num_frames, domain)", "fps": FPS}
+    try:
+        shutil.rmtree(part, ignore_errors=True)  # left by a command that was killed
+        part.mkdir(parents=True)
+        for entry in tqdm(entries, layout, disable=None):
+            files = WRITERS[layout](part, entry, options)
+            manifest["puppets"].append({**vars(entry), "files": files})
+        if layout == "ganimation":
+            write_action_units(part, entries)
+        (part / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n")
+        if out.exists():
+            out.rmdir()  # it is empty
+        part.rename(out)
+    except (OSError, ValueError) as error:  # a ClipError is a ValueError
+        reason = getattr(error, "strerror", None) or str(error)
+        raise LayoutError(
+            f"--out {out}: the set could not be written ({reason.rstrip('.')}); give a folder that "
+            "can be written to, on a disk with room."
+        ) from error
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    return manifest
+
+
+def check(layout: str, out: Path, count: int, options: Options) -> None:
+    """Refuse everything that can be refused before a puppet is drawn. Raises LayoutError."""
+    if layout not in SECOND_PART:
+        raise LayoutError(f"--layout {layout}: choose one of {', '.join(SECOND_PART)}.")
+    least = len(DOMAINS) if layout == "stargan_v2" else 1
+    why = f", one of each domain ({', '.join(DOMAINS)})" if least > 1 else ""
+    if count < least:
+        raise LayoutError(f"--count {count}: give {least} or more{why}.")
+    if options.val_count is not None and options.val_count < least and SECOND_PART[layout]:
+        raise LayoutError(f"--val-count {options.val_count}: give {least} or more{why}.")
+    if options.val_count and not SECOND_PART[layout]:
+        raise LayoutError(f"--val-count: the layout {layout} has no second part; leave it out.")
+    if not SIZES[0] <= options.size <= SIZES[1]:
+        raise LayoutError(f"--size {options.size}: choose {SIZES[0]} to {SIZES[1]} pixels.")
+    if layout == "fomm" and options.clips == "mp4" and options.size % 2:
+        raise LayoutError(f"--size {options.size}: .mp4 stores even sizes; use --clips frames.")
+    if options.num_frames < 2:
+        raise LayoutError(f"--num-frames {options.num_frames}: a clip takes 2 frames or more.")
+    if options.style not in STYLES:
+        raise LayoutError(f"--style {options.style}: choose one of {', '.join(STYLES)}.")
+    if options.seed < 0:
+        raise LayoutError(f"--seed {options.seed}: give 0 or more.")
+    if out == Path.cwd():
+        raise LayoutError("--out is the working folder itself: name a folder that is still to be.")
+    if os.path.lexists(out) and not out.is_dir():
+        raise LayoutError(f"--out {out} is a file: name a folder that is still to be.")
+    if out.is_dir() and any(out.iterdir()):
+        raise LayoutError(f"--out {out} is not empty: name another folder, or empty this one.")
+
+
+def plan(layout: str, count: int, options: Options) -> Iterator[Entry]:
+    """All puppets of a set, in order. Domains take turns, as they are equally likely anyway."""
+    least = len(DOMAINS) if layout == "stargan_v2" else 1
+    val_count = max(count // 10, least) if options.val_count is None else options.val_count
+    parts = [("train", count), (SECOND_PART[layout], val_count)]
+    for part, number in parts if SECOND_PART[layout] else parts[:1]:
+        for index in range(number):
+            seed = puppet_seed(options.seed, index, part == "train")
+            yield Entry(part, f"{part}-{index:06d}", seed, DOMAINS[index % len(DOMAINS)])
+
+
+# --- one writer per layout: (folder, entry, options) -> names of the files written ---------------
+
+
+def write_fomm(root: Path, entry: Entry, options: Options) -> list[str]:
+    """One clip of one puppet in motion."""
+    sequence = clip(entry.seed, options.num_frames, entry.domain, FPS)
+    pictures = (draw(parameters, options.size, options.style).picture for parameters in sequence)
+    place = f"{entry.part}/{entry.name}"
+    if options.clips == "mp4":
+        settings = {"seed": entry.seed, "domain": entry.domain, "style": options.style}
+        write_clip(root / f"{place}.mp4", pictures, FPS, weights="puppets", settings=settings)
+        return [f"{place}.mp4"]
+    return [
+        save(root, f"{place}/{frame:07d}.png", picture) for frame, picture in enumerate(pictures)
+    ]
+
+
+def write_stargan_v2(root: Path, entry: Entry, options: Options) -> list[str]:
+    picture = draw(entry.parameters, options.size, options.style).picture
+    return [save(root, f"{entry.part}/{entry.domain}/{entry.name}.png", picture)]
+
+
+def write_spade(root: Path, entry: Entry, options: Options) -> list[str]:
+    drawing = draw(entry.parameters, options.size, options.style)
+    label = Image.fromarray(drawing.label_map, "L")
+    label.putpalette(LABEL_COLOURS.tobytes())
+    return [
+        save(root, f"{entry.part}_img/{entry.name}.png", drawing.picture),
+        save(root, f"{entry.part}_label/{entry.name}.png", label),
+        save(root, f"{entry.part}_inst/{entry.name}.png", instances(drawing.label_map)),
+    ]
+
+
+def write_ganimation(root: Path, entry: Entry, options: Options) -> list[str]:
+    picture = draw(entry.parameters, options.size, options.style).picture
+    # The official loader takes .jpg only; without colour subsampling little is lost.
+    return [save(root, f"imgs/{entry.name}.jpg", picture, quality=95, subsampling=0)]
+
+
+def write_progan(root: Path, entry: Entry, options: Options) -> list[str]:
+    folder = f"{entry.domain}/" if options.class_folders else ""
+    picture = draw(entry.parameters, options.size, options.style).picture
+    return [save(root, f"{folder}{entry.name}.png", picture)]
+
+
+WRITERS: dict[str, Callable[[Path, Entry, Options], list[str]]] = {
+    "fomm": write_fomm, "stargan_v2": write_stargan_v2, "spade": write_spade,
+    "ganimation": write_ganimation, "progan": write_progan,
+}  # fmt: skip
+
+
+def write_action_units(root: Path, entries: list[Entry]) -> None:
+    """aus.csv with the intensities as OpenFace gives them, 0 to 5, and the two lists of names."""
+    with open(root / "aus.csv", "w", newline="", encoding="utf-8") as file:
+        rows = csv.writer(file, lineterminator="\n")
+        rows.writerow(["file", *(f"AU{unit:02d}_r" for unit in ACTION_UNITS)])
+        for entry in entries:
+            intensities = (f"{5 * value:.4f}" for value in entry.parameters.action_units)
+            rows.writerow([f"{entry.name}.jpg", *intensities])
+    for part in ("train", SECOND_PART["ganimation"]):
+        names = [f"{entry.name}.jpg\n" for entry in entries if entry.part == part]
+        (root / f"{part}_ids.csv").write_text("".join(names))
+
+
+def instances(label_map: np.ndarray) -> np.ndarray:
+    """(H, W) labels to (H, W) uint8 instance ids: each connected piece of a label has its own."""
+    result, used = np.zeros_like(label_map), 0
+    for label in np.unique(label_map):
+        count, pieces = cv2.connectedComponents((label_map == label).astype(np.uint8))
+        inside = pieces > 0
+        # More than 255 pieces never occur; if they did, a number would be used again far away.
+        result[inside] = (used + pieces[inside] - 1) % 256
+        used += count - 1
+    return result
+
+
+def save(root: Path, name: str, picture: np.ndarray | Image.Image, **options) -> str:
+    """Write one file below `root`, making its folder; returns its name."""
+    path = root / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if isinstance(picture, np.ndarray):
+        picture = Image.fromarray(picture)
+    picture.save(path, **options)
+    return name
