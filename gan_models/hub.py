@@ -170,7 +170,7 @@ def _within(seconds: float, function: Callable, *args, **kwargs):
     def work():
         try:
             answers.put((function(*args, **kwargs), None))
-        except Exception as error:  # handed to the caller, which raises it
+        except Exception as error:  # noqa: BLE001 - handed to the caller, which raises it
             answers.put((None, error))
 
     threading.Thread(target=work, daemon=True).start()

@@ -398,7 +398,7 @@ def find_weights(name: str | Path) -> Path:
     """
     name = str(name)
     path = Path(os.path.expanduser(name))
-    places = [path, path / "weights"]
+    places = [path / "weights", path]  # a run has a config.json of its own
     if path.name == name:
         places += [SHIPPED / name, RUNS / name / "weights"]
     for place in places:

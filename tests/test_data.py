@@ -135,7 +135,10 @@ def test_ranks_together_see_what_one_process_sees(kind, world_size, request):
     one = take(open_data(path, size=SIZE, mirror=True), 8, batch_size=7)
     for rank in range(world_size):
         share = take(
-            open_data(path, size=SIZE, mirror=True), 8, batch_size=7, rank=rank,
+            open_data(path, size=SIZE, mirror=True),
+            8,
+            batch_size=7,
+            rank=rank,
             world_size=world_size,
         )
         for whole, part in zip(one, share, strict=True):

@@ -87,9 +87,11 @@ def test_only_pictures_that_kept_their_colours_teach_the_style():
     loss, parts = train.judge_loss(outputs, truth, kept)
     loss.backward()
     assert torch.equal(outputs["style"].grad.abs().sum(dim=1) > 0, kept)
-    assert set(parts) == set(train.LOSS_WEIGHTS) == {
-        field.name for field in dataclasses.fields(public.Readings)
-    }
+    assert (
+        set(parts)
+        == set(train.LOSS_WEIGHTS)
+        == {field.name for field in dataclasses.fields(public.Readings)}
+    )
     assert all(p.grad is not None and p.grad.isfinite().all() for p in network.parameters())
 
 

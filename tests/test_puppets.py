@@ -34,7 +34,8 @@ def reference_drawings() -> dict[str, np.ndarray]:
     ]
     return {
         "pictures": np.stack(
-            [cv2.resize(d.picture, (32, 32), interpolation=cv2.INTER_AREA) for d in drawings]),
+            [cv2.resize(d.picture, (32, 32), interpolation=cv2.INTER_AREA) for d in drawings]
+        ),
         "labels": np.stack([d.label_map[1::4, 1::4] for d in drawings]),
         "landmarks": np.stack([d.landmarks for d in drawings]),
     }

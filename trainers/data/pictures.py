@@ -49,8 +49,16 @@ class Batch:
 
 
 def open_data(
-    path, *, size: int, resize: str = "crop", mirror: bool = False, seed: int = 0,
-    num_workers: int = 0, labels: bool = False, holdout: float = 0.0, part: str = "train",
+    path,
+    *,
+    size: int,
+    resize: str = "crop",
+    mirror: bool = False,
+    seed: int = 0,
+    num_workers: int = 0,
+    labels: bool = False,
+    holdout: float = 0.0,
+    part: str = "train",
 ) -> "Pictures":
     """Open the training pictures at `path` (see DATA_HELP) as (size, size) squares.
 
@@ -128,7 +136,10 @@ class Pictures:
         return max(1, self.num_workers) * pictures / seconds if seconds else 0.0
 
     def batches(
-        self, position: dict, batch_size_at: Callable[[int], int], rank: int = 0,
+        self,
+        position: dict,
+        batch_size_at: Callable[[int], int],
+        rank: int = 0,
         world_size: int = 1,
     ) -> Iterator[Batch]:
         """Batches without end from `position` ({} or {"images_seen": n, ...}, as a Batch gave it).
@@ -190,8 +201,13 @@ class Pictures:
         # DataLoader hands piece after piece to its workers in turn; the shards count on it (for
         # speed only). A generator of its own, so that the global random state stays untouched.
         loader = torch.utils.data.DataLoader(
-            reader, sampler=pieces, batch_size=None, num_workers=self.num_workers,
-            collate_fn=as_it_is, generator=torch.Generator(), worker_init_fn=ignore_interrupt,
+            reader,
+            sampler=pieces,
+            batch_size=None,
+            num_workers=self.num_workers,
+            collate_fn=as_it_is,
+            generator=torch.Generator(),
+            worker_init_fn=ignore_interrupt,
         )
         try:
             yield from loader
@@ -213,7 +229,9 @@ class Pictures:
             name, reason = next(iter(fetched.unreadable.items()))
             log.warning(
                 "Skipped %s of %s: %s Others like it are counted without a message.",
-                name, self.place, reason,
+                name,
+                self.place,
+                reason,
             )
         self._unreadable.update(fetched.unreadable)
         if fetched.enlarged and not self._warned_small:
@@ -221,7 +239,9 @@ class Pictures:
             log.warning(
                 "%s in %s is smaller than %d pixels and was enlarged, as others may be; "
                 "training at a smaller size keeps them sharp.",
-                fetched.enlarged, self.place, self.source.size,
+                fetched.enlarged,
+                self.place,
+                self.source.size,
             )
         tried = len(self._readable) + len(self._unreadable)
         enough = min(MINIMUM_TRIED, self.length or MINIMUM_TRIED)

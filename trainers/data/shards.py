@@ -117,9 +117,7 @@ class Shards:
             fetched.readable.append(name)
             fetched.enlarged = name if enlarged else fetched.enlarged
             return picture, label
-        raise DataError(
-            f"{MINIMUM_TRIED} pictures in a row cannot be read, the last being {name}."
-        )
+        raise DataError(f"{MINIMUM_TRIED} pictures in a row cannot be read, the last being {name}.")
 
     def stream(self, lane: int, epoch: int, shard: int, skip: int):
         """Endless (sample, [epoch, shard, samples taken]) of one lane from the given place on."""

@@ -1,8 +1,8 @@
 """Train or score the judge.
 
-    python -m trainers.judge                                 train; the same command resumes
-    python -m trainers.judge --score                         errors of the shipped judge, as JSON
-    python -m trainers.judge --score --weights runs/mine     errors of another
+python -m trainers.judge                                 train; the same command resumes
+python -m trainers.judge --score                         errors of the shipped judge, as JSON
+python -m trainers.judge --score --weights runs/mine     errors of another
 """
 
 import json

@@ -22,7 +22,21 @@ from trainers.puppets.scene import LABELS
 from trainers.puppets.sheet import contact_sheet
 
 __all__ = [
-    "ACTION_UNITS", "DOMAINS", "LABELS", "LANDMARKS", "STYLES", "Background", "Drawing", "Identity",
-    "Pose", "PuppetParameters", "Style", "action_unit_region", "clip", "contact_sheet", "draw",
-    "random_parameters", "transfer",
+    "ACTION_UNITS",
+    "DOMAINS",
+    "LABELS",
+    "LANDMARKS",
+    "STYLES",
+    "Background",
+    "Drawing",
+    "Identity",
+    "Pose",
+    "PuppetParameters",
+    "Style",
+    "action_unit_region",
+    "clip",
+    "contact_sheet",
+    "draw",
+    "random_parameters",
+    "transfer",
 ]

@@ -9,12 +9,36 @@ from trainers.puppets.scene import Scene
 
 # Right halves of the heads, from the crown to the chin.
 HEADS = {
-    "human": [(0, -1.2), (0.56, -1.08), (0.9, -0.62), (0.95, -0.05), (0.87, 0.48), (0.62, 0.9),
-              (0.28, 1.12), (0, 1.16)],
-    "cat": [(0, -0.98), (0.52, -0.95), (0.9, -0.64), (1.04, -0.14), (1.1, 0.34), (0.88, 0.76),
-            (0.44, 1.02), (0, 1.07)],
-    "robot": [(0, -1.04), (0.66, -1.04), (0.92, -0.86), (0.95, -0.05), (0.95, 0.5), (0.91, 0.94),
-              (0.68, 1.1), (0, 1.1)],
+    "human": [
+        (0, -1.2),
+        (0.56, -1.08),
+        (0.9, -0.62),
+        (0.95, -0.05),
+        (0.87, 0.48),
+        (0.62, 0.9),
+        (0.28, 1.12),
+        (0, 1.16),
+    ],
+    "cat": [
+        (0, -0.98),
+        (0.52, -0.95),
+        (0.9, -0.64),
+        (1.04, -0.14),
+        (1.1, 0.34),
+        (0.88, 0.76),
+        (0.44, 1.02),
+        (0, 1.07),
+    ],
+    "robot": [
+        (0, -1.04),
+        (0.66, -1.04),
+        (0.92, -0.86),
+        (0.95, -0.05),
+        (0.95, 0.5),
+        (0.91, 0.94),
+        (0.68, 1.1),
+        (0, 1.1),
+    ],
 }
 
 
@@ -46,26 +70,66 @@ def add_body(scene: Scene) -> None:
     collar = COLLARS[identity.collar % len(COLLARS)]
     if collar == "hood":
         scene.add("cloth", darker(palette.cloth, 0.3), ellipse(0, 1.35, 0.98 * wide, 0.4), 0, True)
-    scene.add("neck", skin, np.array(
-        [(-neck, 0.6), (neck, 0.6), (neck, 1.4), (neck + 0.2, 1.6), (-neck - 0.2, 1.6),
-         (-neck, 1.4)]), 0, True)
-    scene.add("neck", darker(skin, 0.3), np.array(
-        [(-neck, 0.6), (neck, 0.6), (neck, 1.22), (away * 0.1, 1.42), (-neck, 1.22)]), 0, True)
-    torso = smooth([(-0.44 * wide, 1.34), (-0.2, 1.49), (0.2, 1.49), (0.44 * wide, 1.34),
-                    (1.05 * wide, 1.5), (1.5 * wide, 1.75), (1.72 * wide, 2.6), (0, 2.9),
-                    (-1.72 * wide, 2.6), (-1.5 * wide, 1.75), (-1.05 * wide, 1.5)])
+    scene.add(
+        "neck",
+        skin,
+        np.array(
+            [
+                (-neck, 0.6),
+                (neck, 0.6),
+                (neck, 1.4),
+                (neck + 0.2, 1.6),
+                (-neck - 0.2, 1.6),
+                (-neck, 1.4),
+            ]
+        ),
+        0,
+        True,
+    )
+    scene.add(
+        "neck",
+        darker(skin, 0.3),
+        np.array([(-neck, 0.6), (neck, 0.6), (neck, 1.22), (away * 0.1, 1.42), (-neck, 1.22)]),
+        0,
+        True,
+    )
+    torso = smooth(
+        [
+            (-0.44 * wide, 1.34),
+            (-0.2, 1.49),
+            (0.2, 1.49),
+            (0.44 * wide, 1.34),
+            (1.05 * wide, 1.5),
+            (1.5 * wide, 1.75),
+            (1.72 * wide, 2.6),
+            (0, 2.9),
+            (-1.72 * wide, 2.6),
+            (-1.5 * wide, 1.75),
+            (-1.05 * wide, 1.5),
+        ]
+    )
     scene.add("cloth", palette.cloth, torso, 0, True)
-    shade = smooth([(away * 0.5, 1.38), (away * 1.05 * wide, 1.5), (away * 1.5 * wide, 1.75),
-                    (away * 1.72 * wide, 2.6), (away * 0.8, 2.6), (away * 0.74, 1.8)])
+    shade = smooth(
+        [
+            (away * 0.5, 1.38),
+            (away * 1.05 * wide, 1.5),
+            (away * 1.5 * wide, 1.75),
+            (away * 1.72 * wide, 2.6),
+            (away * 0.8, 2.6),
+            (away * 0.74, 1.8),
+        ]
+    )
     scene.add("cloth", darker(palette.cloth, 0.2), shade, 0, True)
     trim = lighter(palette.cloth, 0.45)
     if collar == "turtleneck":
-        tube = np.array([(-neck - 0.05, 1.2), (neck + 0.05, 1.2), (neck + 0.14, 1.62),
-                         (-neck - 0.14, 1.62)])
+        tube = np.array(
+            [(-neck - 0.05, 1.2), (neck + 0.05, 1.2), (neck + 0.14, 1.62), (-neck - 0.14, 1.62)]
+        )
         scene.add("cloth", darker(palette.cloth, 0.1), tube, 0, True)
     elif collar == "deep":
-        scene.add("neck", darker(skin, 0.12),
-                  np.array([(-0.36, 1.3), (0.36, 1.3), (0, 1.85)]), 0, True)
+        scene.add(
+            "neck", darker(skin, 0.12), np.array([(-0.36, 1.3), (0.36, 1.3), (0, 1.85)]), 0, True
+        )
         for side in (-1, 1):
             lapel = [(0.36, 1.24), (0.52, 1.36), (0.14, 1.88), (0, 1.84)]
             scene.add("cloth", trim, np.array(lapel) * (side, 1), 0, True)
@@ -84,22 +148,36 @@ def add_ears(scene: Scene) -> None:
             ear = base * (side * m.head_width, m.head_height)
             ear[1:4, 1] = -0.7 + (ear[1:4, 1] + 0.7) * size
             middle = ear.mean(axis=0) + (0, 0.12)
-            scene.add("ear", palette.skin if near_light else darker(palette.skin, 0.16),
-                      smooth(ear), -0.05)
+            scene.add(
+                "ear",
+                palette.skin if near_light else darker(palette.skin, 0.16),
+                smooth(ear),
+                -0.05,
+            )
             pink = mix(np.array([244.0, 150.0, 160.0]), palette.skin, 0.25)
             scene.add("ear", pink, smooth(middle + (ear - middle) * (0.58, 0.66)), -0.04)
         elif domain == "robot":
             x = side * 1.0 * m.head_width
             for reach, tall, colour in ((0.13, 0.3, palette.lip), (0.2, 0.2, palette.hair)):
-                box = np.array([(x, -tall), (x + side * reach, -0.9 * tall),
-                                (x + side * reach, 0.9 * tall), (x, tall)]) * (1, size)
+                box = np.array(
+                    [
+                        (x, -tall),
+                        (x + side * reach, -0.9 * tall),
+                        (x + side * reach, 0.9 * tall),
+                        (x, tall),
+                    ]
+                ) * (1, size)
                 scene.add("ear", colour, box, -0.05)
         else:
             x = side * 0.97 * m.head_width
             outer = palette.skin if near_light else darker(palette.skin, 0.16)
             scene.add("ear", outer, ellipse(x, 0.04, 0.17 * size, 0.25 * size), -0.08)
-            scene.add("ear", darker(mix(palette.skin, palette.blush, 0.5), 0.22),
-                      ellipse(x + side * 0.03, 0.05, 0.09 * size, 0.15 * size), -0.08)
+            scene.add(
+                "ear",
+                darker(mix(palette.skin, palette.blush, 0.5), 0.22),
+                ellipse(x + side * 0.03, 0.05, 0.09 * size, 0.15 * size),
+                -0.08,
+            )
 
 
 def add_head(scene: Scene) -> None:
@@ -112,8 +190,9 @@ def add_head(scene: Scene) -> None:
     if domain == "robot":
         add_panel(scene, outline)
     edge = half_of(outline, away)
-    scene.add("skin", darker(palette.skin, 0.06 + 0.13 * abs(light)),
-              between(edge, edge * (0.8, 1)), 0.0)
+    scene.add(
+        "skin", darker(palette.skin, 0.06 + 0.13 * abs(light)), between(edge, edge * (0.8, 1)), 0.0
+    )
     if domain == "cat":
         add_stripes(scene)
 
@@ -125,10 +204,20 @@ def add_panel(scene: Scene, outline: np.ndarray) -> None:
     scene.add("skin", mix(palette.skin, WHITE, 0.3 + 0.2 * style.accent), plate, 0.02)
     h = m.head_height
     w = m.head_width
-    cap = smooth([(-0.97 * w, -0.52 * h), (-0.93 * w, -0.96 * h), (-0.64 * w, -1.13 * h),
-                  (0.64 * w, -1.13 * h), (0.93 * w, -0.96 * h), (0.97 * w, -0.52 * h),
-                  (0.9 * w, -0.72 * h), (0.4 * w, -0.84 * h), (-0.4 * w, -0.84 * h),
-                  (-0.9 * w, -0.72 * h)])
+    cap = smooth(
+        [
+            (-0.97 * w, -0.52 * h),
+            (-0.93 * w, -0.96 * h),
+            (-0.64 * w, -1.13 * h),
+            (0.64 * w, -1.13 * h),
+            (0.93 * w, -0.96 * h),
+            (0.97 * w, -0.52 * h),
+            (0.9 * w, -0.72 * h),
+            (0.4 * w, -0.84 * h),
+            (-0.4 * w, -0.84 * h),
+            (-0.9 * w, -0.72 * h),
+        ]
+    )
     scene.add("hair", palette.hair, cap, 0.0)
     glint = np.array([(-0.6, -1.03), (-0.1, -1.06), (-0.1, -0.99), (-0.6, -0.95)]) * (w, h)
     scene.add("hair", lighter(palette.hair, 0.4), smooth(glint), 0.0)
@@ -196,13 +285,32 @@ def add_back_hair(scene: Scene) -> None:
     w, h = m.head_width * full, m.head_height
     if cut in ("bob", "long"):
         end, flare = (0.86, 1.12) if cut == "bob" else (1.75, 1.2)
-        scene.add("hair", colour, smooth(mirrored(
-            [(0, -1.36 * h), (0.76 * w, -1.2 * h), (1.1 * w, -0.5 * h), (1.16 * w, 0.2),
-             (flare * w, 0.8 * end), (0.8 * w, end + 0.06), (0, end - 0.1)])), -0.12)
+        scene.add(
+            "hair",
+            colour,
+            smooth(
+                mirrored(
+                    [
+                        (0, -1.36 * h),
+                        (0.76 * w, -1.2 * h),
+                        (1.1 * w, -0.5 * h),
+                        (1.16 * w, 0.2),
+                        (flare * w, 0.8 * end),
+                        (0.8 * w, end + 0.06),
+                        (0, end - 0.1),
+                    ]
+                )
+            ),
+            -0.12,
+        )
     elif cut == "curls":
         for angle in np.linspace(-0.15, np.pi + 0.15, 9):
-            scene.add("hair", colour, ellipse(
-                1.02 * w * np.cos(angle), -0.36 - 0.88 * h * np.sin(angle), 0.36, 0.34), -0.12)
+            scene.add(
+                "hair",
+                colour,
+                ellipse(1.02 * w * np.cos(angle), -0.36 - 0.88 * h * np.sin(angle), 0.36, 0.34),
+                -0.12,
+            )
     elif cut == "bun":
         scene.add("hair", scene.palette.hair, ellipse(0, -1.29 * h, 0.37 * full, 0.25), -0.1)
         scene.add("hair", colour, ring(0, -1.31 * h, 0.25 * full, 0.16, 0.05), -0.1)
@@ -220,24 +328,78 @@ def add_front_hair(scene: Scene) -> None:
     side = 1 if identity.parting > 0 else -1
     part = abs(identity.parting)
     low, top = (0.12, -1.36) if cut in ("bob", "long") else (-0.12, -1.33)
-    crown = [(-0.99, low), (-1.04, -0.5), (-0.76, -1.14 - lift), (0, top - lift),
-             (0.76, -1.14 - lift), (1.04, -0.5), (0.99, low)]
+    crown = [
+        (-0.99, low),
+        (-1.04, -0.5),
+        (-0.76, -1.14 - lift),
+        (0, top - lift),
+        (0.76, -1.14 - lift),
+        (1.04, -0.5),
+        (0.99, low),
+    ]
     if cut == "quiff":
-        crown = [(-0.98, -0.2), (-1.0, -0.6), (-0.8, -1.16), (-0.36, -1.4 - lift),
-                 (0.42, -1.48 - lift), (0.96, -1.2 - lift), (0.98, -0.2)]
+        crown = [
+            (-0.98, -0.2),
+            (-1.0, -0.6),
+            (-0.8, -1.16),
+            (-0.36, -1.4 - lift),
+            (0.42, -1.48 - lift),
+            (0.96, -1.2 - lift),
+            (0.98, -0.2),
+        ]
     hairline = {
-        "crop": [(0.87, -0.3), (0.78, -0.66), (part, -0.86), (-0.3, -0.78), (-0.78, -0.66),
-                 (-0.87, -0.3)],
-        "bob": [(0.86, 0.0), (0.83, -0.5), (0.5, -0.74), (0, -0.76), (-0.5, -0.74), (-0.83, -0.5),
-                (-0.86, 0.0)],
-        "long": [(0.9, 0.1), (0.86, -0.42), (part + 0.1, -0.84), (part - 0.02, -1.06),
-                 (-0.5, -0.7), (-0.86, -0.3), (-0.9, 0.1)],
-        "curls": [(0.88, -0.25), (0.76, -0.68), (0.4, -0.82), (0, -0.78), (-0.4, -0.82),
-                  (-0.76, -0.68), (-0.88, -0.25)],
-        "bun": [(0.87, -0.3), (0.74, -0.74), (0.4, -0.94), (0, -0.99), (-0.4, -0.94),
-                (-0.74, -0.74), (-0.87, -0.3)],
-        "quiff": [(0.88, -0.3), (0.8, -0.7), (0.3, -0.9), (-0.3, -0.86), (-0.8, -0.7),
-                  (-0.88, -0.3)],
+        "crop": [
+            (0.87, -0.3),
+            (0.78, -0.66),
+            (part, -0.86),
+            (-0.3, -0.78),
+            (-0.78, -0.66),
+            (-0.87, -0.3),
+        ],
+        "bob": [
+            (0.86, 0.0),
+            (0.83, -0.5),
+            (0.5, -0.74),
+            (0, -0.76),
+            (-0.5, -0.74),
+            (-0.83, -0.5),
+            (-0.86, 0.0),
+        ],
+        "long": [
+            (0.9, 0.1),
+            (0.86, -0.42),
+            (part + 0.1, -0.84),
+            (part - 0.02, -1.06),
+            (-0.5, -0.7),
+            (-0.86, -0.3),
+            (-0.9, 0.1),
+        ],
+        "curls": [
+            (0.88, -0.25),
+            (0.76, -0.68),
+            (0.4, -0.82),
+            (0, -0.78),
+            (-0.4, -0.82),
+            (-0.76, -0.68),
+            (-0.88, -0.25),
+        ],
+        "bun": [
+            (0.87, -0.3),
+            (0.74, -0.74),
+            (0.4, -0.94),
+            (0, -0.99),
+            (-0.4, -0.94),
+            (-0.74, -0.74),
+            (-0.87, -0.3),
+        ],
+        "quiff": [
+            (0.88, -0.3),
+            (0.8, -0.7),
+            (0.3, -0.9),
+            (-0.3, -0.86),
+            (-0.8, -0.7),
+            (-0.88, -0.3),
+        ],
     }[cut]
     line = np.array(crown + hairline) * (side * w, h)
     scene.add("hair", hair, smooth(line))
@@ -246,11 +408,23 @@ def add_front_hair(scene: Scene) -> None:
             y = -0.62 if abs(x) > 0.8 else -0.94
             scene.add("hair", hair, ellipse(x * w, y * h - 0.06, 0.26, 0.2), None)
     toward = 1 if scene.parameters.light > 0 else -1
-    glint = arc([(toward * 0.72 * w, -0.92 * h), (toward * 0.5 * w, -1.12 * h),
-                 (toward * 0.16 * w, -1.2 * h)])
-    scene.add("hair", mix(hair, GLOW, 0.28), stroke(glint, taper(len(glint), 0.012, 0.05, 0.012)),
-              0.0)
-    fold = arc([(-toward * 0.86 * w, -0.72 * h), (-toward * 0.66 * w, -1.02 * h),
-                (-toward * 0.3 * w, -1.16 * h)])
-    scene.add("hair", mix(hair, INK, 0.16), stroke(fold, taper(len(fold), 0.012, 0.045, 0.012)),
-              0.0)
+    glint = arc(
+        [
+            (toward * 0.72 * w, -0.92 * h),
+            (toward * 0.5 * w, -1.12 * h),
+            (toward * 0.16 * w, -1.2 * h),
+        ]
+    )
+    scene.add(
+        "hair", mix(hair, GLOW, 0.28), stroke(glint, taper(len(glint), 0.012, 0.05, 0.012)), 0.0
+    )
+    fold = arc(
+        [
+            (-toward * 0.86 * w, -0.72 * h),
+            (-toward * 0.66 * w, -1.02 * h),
+            (-toward * 0.3 * w, -1.16 * h),
+        ]
+    )
+    scene.add(
+        "hair", mix(hair, INK, 0.16), stroke(fold, taper(len(fold), 0.012, 0.045, 0.012)), 0.0
+    )

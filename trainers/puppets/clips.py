@@ -14,10 +14,20 @@ from trainers.puppets.parameters import (
 
 # How far each pose number swings over time, beside where the clip's own puppet stands.
 SWING = {
-    "yaw": 0.22, "pitch": 0.1, "roll": 0.08, "shift_x": 0.015, "shift_y": 0.01, "scale": 0.02,
+    "yaw": 0.22,
+    "pitch": 0.1,
+    "roll": 0.08,
+    "shift_x": 0.015,
+    "shift_y": 0.01,
+    "scale": 0.02,
 }
 POSE_LIMIT = {
-    "yaw": 0.42, "pitch": 0.22, "roll": 0.22, "shift_x": 0.035, "shift_y": 0.02, "scale": 0.06,
+    "yaw": 0.42,
+    "pitch": 0.22,
+    "roll": 0.22,
+    "shift_x": 0.035,
+    "shift_y": 0.02,
+    "scale": 0.06,
 }
 SECONDS_PER_EXPRESSION = 1.4
 SECONDS_PER_GAZE = 0.9
@@ -57,7 +67,8 @@ def pose_at(start: Pose, seed: int, time: float, periods: np.ndarray, phases: np
         numbers[name] = float(rest + np.clip(around, -POSE_LIMIT[name], POSE_LIMIT[name]))
     gaze = moving_target(
         lambda index: np.random.default_rng([seed, 2, index]).uniform(-0.8, 0.8, 2),
-        time / SECONDS_PER_GAZE, moving=0.2,
+        time / SECONDS_PER_GAZE,
+        moving=0.2,
     )
     return Pose(**numbers, gaze_x=float(gaze[0]), gaze_y=float(gaze[1]))
 
@@ -66,7 +77,8 @@ def action_units_at(seed: int, time: float) -> tuple[float, ...]:
     """17 intensities: from one random expression to the next, with blinks over them."""
     values = moving_target(
         lambda index: np.array(random_action_units(np.random.default_rng([seed, 3, index]))),
-        time / SECONDS_PER_EXPRESSION, moving=0.5,
+        time / SECONDS_PER_EXPRESSION,
+        moving=0.5,
     )
     blink = ACTION_UNITS.index(45)
     window = int(time / SECONDS_PER_BLINK)

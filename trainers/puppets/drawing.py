@@ -25,13 +25,37 @@ FACE_DEPTH = 0.55
 FRACTION_BITS = 4
 
 LANDMARKS = (
-    "left eye outer", "left eye inner", "left eye top", "left eye bottom", "left pupil",
-    "right eye outer", "right eye inner", "right eye top", "right eye bottom", "right pupil",
-    "left brow outer", "left brow middle", "left brow inner",
-    "right brow inner", "right brow middle", "right brow outer",
-    "nose", "nose left", "nose right", "mouth left", "mouth right",
-    "upper lip top", "upper lip bottom", "lower lip top", "lower lip bottom",
-    "chin", "jaw left", "jaw right", "ear left", "ear right", "crown",
+    "left eye outer",
+    "left eye inner",
+    "left eye top",
+    "left eye bottom",
+    "left pupil",
+    "right eye outer",
+    "right eye inner",
+    "right eye top",
+    "right eye bottom",
+    "right pupil",
+    "left brow outer",
+    "left brow middle",
+    "left brow inner",
+    "right brow inner",
+    "right brow middle",
+    "right brow outer",
+    "nose",
+    "nose left",
+    "nose right",
+    "mouth left",
+    "mouth right",
+    "upper lip top",
+    "upper lip bottom",
+    "lower lip top",
+    "lower lip bottom",
+    "chin",
+    "jaw left",
+    "jaw right",
+    "ear left",
+    "ear right",
+    "crown",
 )
 
 
@@ -85,8 +109,10 @@ def project(scene: Scene, points: np.ndarray, depth: np.ndarray, on_body: np.nda
     nodded = y * np.cos(pitch) + ahead * np.sin(pitch)
     scale = HEAD_SCALE * pose.scale
     return np.stack(
-        [HEAD_CENTRE[0] + pose.shift_x + scale * (turned * np.cos(roll) - nodded * np.sin(roll)),
-         HEAD_CENTRE[1] + pose.shift_y + scale * (turned * np.sin(roll) + nodded * np.cos(roll))],
+        [
+            HEAD_CENTRE[0] + pose.shift_x + scale * (turned * np.cos(roll) - nodded * np.sin(roll)),
+            HEAD_CENTRE[1] + pose.shift_y + scale * (turned * np.sin(roll) + nodded * np.cos(roll)),
+        ],
         axis=1,
     )
 
@@ -109,8 +135,10 @@ def landmark_points(scene: Scene) -> np.ndarray:
     mouth = scene.mouth
     middle = len(mouth.upper_outer) // 2
     points += [mouth.upper_inner[0], mouth.upper_inner[-1]]
-    points += [curve[middle] for curve in
-               (mouth.upper_outer, mouth.upper_inner, mouth.lower_inner, mouth.lower_outer)]
+    points += [
+        curve[middle]
+        for curve in (mouth.upper_outer, mouth.upper_inner, mouth.lower_inner, mouth.lower_outer)
+    ]
     points = [(x, y, on_face) for x, y in points]
     outline = body.head_outline(scene)
     count = len(outline)

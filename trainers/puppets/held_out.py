@@ -57,8 +57,9 @@ def paint_pattern(scene: Scene, size: int) -> np.ndarray:
     step = size // 8
     if background.angle < np.pi:
         for start in range(-size, size, 2 * step):
-            band = np.array([(start, 0), (start + step, 0), (start + step + size, size),
-                             (start + size, size)])
+            band = np.array(
+                [(start, 0), (start + step, 0), (start + step + size, size), (start + size, size)]
+            )
             cv2.fillPoly(canvas, [band], colour)
     else:
         for row in range(9):

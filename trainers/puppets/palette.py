@@ -13,19 +13,48 @@ WHITE = np.array([255.0, 255.0, 255.0])
 INK = np.array([34.0, 24.0, 40.0])
 
 SKINS = np.array(
-    [(88, 54, 44), (120, 76, 56), (154, 100, 70), (190, 134, 96), (222, 168, 128), (244, 202, 168),
-     (255, 222, 202)], dtype=float)
+    [
+        (88, 54, 44),
+        (120, 76, 56),
+        (154, 100, 70),
+        (190, 134, 96),
+        (222, 168, 128),
+        (244, 202, 168),
+        (255, 222, 202),
+    ],
+    dtype=float,
+)
 HAIRS = np.array(
-    [(36, 32, 42), (66, 42, 36), (108, 66, 42), (158, 62, 38), (206, 120, 52), (226, 184, 104),
-     (238, 218, 168), (196, 196, 206)], dtype=float)
+    [
+        (36, 32, 42),
+        (66, 42, 36),
+        (108, 66, 42),
+        (158, 62, 38),
+        (206, 120, 52),
+        (226, 184, 104),
+        (238, 218, 168),
+        (196, 196, 206),
+    ],
+    dtype=float,
+)
 IRISES = np.array(
     [(92, 54, 30), (132, 86, 40), (100, 124, 52), (52, 138, 96), (54, 120, 170), (96, 112, 140)],
-    dtype=float)
+    dtype=float,
+)
 COATS = np.array(
-    [(74, 70, 84), (136, 134, 148), (150, 106, 78), (226, 146, 78), (244, 216, 172),
-     (246, 240, 234)], dtype=float)
+    [
+        (74, 70, 84),
+        (136, 134, 148),
+        (150, 106, 78),
+        (226, 146, 78),
+        (244, 216, 172),
+        (246, 240, 234),
+    ],
+    dtype=float,
+)
 CAT_IRISES = np.array(
-    [(232, 178, 40), (186, 200, 60), (92, 190, 96), (54, 184, 190), (70, 150, 226)], dtype=float)
+    [(232, 178, 40), (186, 200, 60), (92, 190, 96), (54, 184, 190), (70, 150, 226)], dtype=float
+)
 
 
 @dataclass(frozen=True)
@@ -81,29 +110,45 @@ def brow_colour(hair: np.ndarray, skin: np.ndarray) -> np.ndarray:
 def make_palette(parameters: PuppetParameters) -> Palette:
     """The colours that follow from domain, style and cloth."""
     style, identity = parameters.style, parameters.identity
-    cloth = hsv(identity.cloth_hue, 0.55 - 0.1 * identity.cloth_value,
-                0.66 + 0.16 * identity.cloth_value)
+    cloth = hsv(
+        identity.cloth_hue, 0.55 - 0.1 * identity.cloth_value, 0.66 + 0.16 * identity.cloth_value
+    )
     shared = dict(
-        teeth=np.array([252.0, 250.0, 244.0]), mouth=np.array([92.0, 20.0, 38.0]),
-        tongue=np.array([232.0, 96.0, 104.0]), cloth=cloth,
+        teeth=np.array([252.0, 250.0, 244.0]),
+        mouth=np.array([92.0, 20.0, 38.0]),
+        tongue=np.array([232.0, 96.0, 104.0]),
+        cloth=cloth,
     )
     if parameters.domain == "human":
         skin, hair = ramp(SKINS, style.tone), ramp(HAIRS, style.hair)
         rose = mix(np.array([214.0, 62.0, 84.0]), np.array([196.0, 84.0, 70.0]), style.accent)
         return Palette(
-            skin=skin, hair=hair, brow=brow_colour(hair, skin), eye=WHITE * 0.99,
-            iris=ramp(IRISES, style.iris), lip=mix(skin, rose, 0.72), lash=INK,
+            skin=skin,
+            hair=hair,
+            brow=brow_colour(hair, skin),
+            eye=WHITE * 0.99,
+            iris=ramp(IRISES, style.iris),
+            lip=mix(skin, rose, 0.72),
+            lash=INK,
             blush=mix(skin, np.array([240.0, 84.0, 92.0]), 0.17 + 0.1 * style.accent),
-            nose=mix(skin, np.array([196.0, 74.0, 66.0]), 0.3), **shared,
+            nose=mix(skin, np.array([196.0, 74.0, 66.0]), 0.3),
+            **shared,
         )
     if parameters.domain == "cat":
         skin = ramp(COATS, style.tone)
         marks = darker(mix(skin, ramp(HAIRS, 0.55 * style.hair), 0.5), 0.1)
         nose = mix(np.array([236.0, 112.0, 128.0]), np.array([176.0, 84.0, 92.0]), style.accent)
         return Palette(
-            skin=skin, hair=marks, brow=brow_colour(marks, skin), eye=WHITE * 0.99,
-            iris=ramp(CAT_IRISES, style.iris), lip=mix(darker(skin, 0.5), nose, 0.45), lash=INK,
-            blush=mix(skin, np.array([240.0, 110.0, 120.0]), 0.3), nose=nose, **shared,
+            skin=skin,
+            hair=marks,
+            brow=brow_colour(marks, skin),
+            eye=WHITE * 0.99,
+            iris=ramp(CAT_IRISES, style.iris),
+            lip=mix(darker(skin, 0.5), nose, 0.45),
+            lash=INK,
+            blush=mix(skin, np.array([240.0, 110.0, 120.0]), 0.3),
+            nose=nose,
+            **shared,
         )
     skin = hsv(style.tone, 0.12 + 0.36 * style.accent, 0.92 - 0.12 * style.pattern)
     trim = hsv(style.tone + 0.3 + 0.4 * style.hair, 0.5, 0.7)
@@ -111,8 +156,14 @@ def make_palette(parameters: PuppetParameters) -> Palette:
     metal = darker(mix(skin, np.array([86.0, 92.0, 118.0]), 0.62), 0.12)
     shared.update(mouth=np.array([26.0, 30.0, 54.0]), teeth=mix(lamp, WHITE, 0.72))
     return Palette(
-        skin=skin, hair=trim,
-        brow=mix(metal, INK, 0.55), eye=mix(np.array([34.0, 36.0, 66.0]), lamp, 0.2), iris=lamp,
-        lip=darker(metal, 0.22), blush=mix(trim, WHITE, 0.35), nose=metal,
-        lash=mix(metal, INK, 0.6), **shared,
+        skin=skin,
+        hair=trim,
+        brow=mix(metal, INK, 0.55),
+        eye=mix(np.array([34.0, 36.0, 66.0]), lamp, 0.2),
+        iris=lamp,
+        lip=darker(metal, 0.22),
+        blush=mix(trim, WHITE, 0.35),
+        nose=metal,
+        lash=mix(metal, INK, 0.6),
+        **shared,
     )

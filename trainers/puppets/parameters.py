@@ -175,7 +175,8 @@ CHOSEN = ("parting", "cloth_hue", "cloth_value")
 def random_identity(random: np.random.Generator, background_hue: float) -> Identity:
     """A random `Identity`; the cloth's hue is chosen to go with the background's."""
     shape_fields = [
-        field.name for field in fields(Identity)
+        field.name
+        for field in fields(Identity)
         if isinstance(field.default, float) and field.name not in CHOSEN
     ]
     shape = {name: float(np.clip(random.normal(0, 0.5), -1, 1)) for name in shape_fields}

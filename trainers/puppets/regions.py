@@ -51,9 +51,13 @@ def unit_areas(scene: Scene, unit: int) -> list[np.ndarray]:
     if unit in EYE_UNITS:
         return eyes
     if unit == 6:
-        lines = [box(min(a, b), m.eye_y - 0.06, max(a, b), m.eye_y + 0.24) for a, b in
-                 ((s * (m.eye_x + m.eye_width - 0.02), s * (m.eye_x + m.eye_width + 0.24))
-                  for s in (-1, 1))]
+        lines = [
+            box(min(a, b), m.eye_y - 0.06, max(a, b), m.eye_y + 0.24)
+            for a, b in (
+                (s * (m.eye_x + m.eye_width - 0.02), s * (m.eye_x + m.eye_width + 0.24))
+                for s in (-1, 1)
+            )
+        ]
         cheeks = [ellipse(side * 0.62 * m.head_width, 0.31, 0.3, 0.24) for side in (-1, 1)]
         return eyes + lines + cheeks
     if unit == 9:
@@ -61,6 +65,9 @@ def unit_areas(scene: Scene, unit: int) -> list[np.ndarray]:
     top = m.mouth_y - 0.57
     if unit == 26:
         edge, inner = 1.35 * m.head_width, 0.72 * m.head_width
-        return [box(-inner, top, inner, 1.75), box(-edge, -0.2, -inner, 1.75),
-                box(inner, -0.2, edge, 1.75)]
+        return [
+            box(-inner, top, inner, 1.75),
+            box(-edge, -0.2, -inner, 1.75),
+            box(inner, -0.2, edge, 1.75),
+        ]
     return [box(-0.92, top, 0.92, m.mouth_y + 0.84)]

@@ -14,8 +14,22 @@ from trainers.puppets.palette import Palette, make_palette
 from trainers.puppets.parameters import ACTION_UNITS, PuppetParameters
 
 LABELS = (
-    "background", "cloth", "neck", "skin", "ear", "hair", "brow", "eye", "iris", "nose", "lips",
-    "mouth", "teeth", "tongue", "glasses", "extra",
+    "background",
+    "cloth",
+    "neck",
+    "skin",
+    "ear",
+    "hair",
+    "brow",
+    "eye",
+    "iris",
+    "nose",
+    "lips",
+    "mouth",
+    "teeth",
+    "tongue",
+    "glasses",
+    "extra",
 )
 
 
@@ -38,8 +52,12 @@ class Scene:
     shapes: list[Shape] = field(default_factory=list)
 
     def add(
-        self, label: str, colour: np.ndarray, points: np.ndarray,
-        depth: float | None = None, on_body: bool = False,
+        self,
+        label: str,
+        colour: np.ndarray,
+        points: np.ndarray,
+        depth: float | None = None,
+        on_body: bool = False,
     ) -> None:
         self.shapes.append(Shape(points, depth, colour, LABELS.index(label), on_body))
 
@@ -179,8 +197,10 @@ def mouth_curves(scene: Scene) -> Mouth:
     lower = m.lower_lip * thin * (1 + 0.7 * unit[17]) * (1 - t**2) ** 0.6
     x = width * t
     return Mouth(
-        *(np.stack([x, y], axis=1)
-          for y in (upper_inner - upper, upper_inner, lower_inner, lower_inner + lower)),
+        *(
+            np.stack([x, y], axis=1)
+            for y in (upper_inner - upper, upper_inner, lower_inner, lower_inner + lower)
+        ),
         gap=gap + 0.13 * unit[10],
     )
 

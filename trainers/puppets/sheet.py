@@ -17,9 +17,26 @@ from trainers.puppets.parameters import (
 
 # One colour per label, for looking at label maps.
 LABEL_COLOURS = np.array(
-    [(232, 236, 242), (74, 92, 150), (206, 150, 122), (244, 196, 160), (226, 168, 132),
-     (112, 74, 60), (44, 36, 60), (255, 255, 255), (58, 150, 190), (222, 132, 104), (206, 70, 92),
-     (110, 24, 44), (250, 246, 220), (240, 128, 140), (70, 170, 140), (240, 190, 60)], np.uint8)
+    [
+        (232, 236, 242),
+        (74, 92, 150),
+        (206, 150, 122),
+        (244, 196, 160),
+        (226, 168, 132),
+        (112, 74, 60),
+        (44, 36, 60),
+        (255, 255, 255),
+        (58, 150, 190),
+        (222, 132, 104),
+        (206, 70, 92),
+        (110, 24, 44),
+        (250, 246, 220),
+        (240, 128, 140),
+        (70, 170, 140),
+        (240, 190, 60),
+    ],
+    np.uint8,
+)
 
 
 def neutral(domain: str) -> PuppetParameters:
@@ -40,8 +57,10 @@ def contact_sheet(size: int = 96, gap: int = 2) -> np.ndarray:
     the same motion drawn on another puppet, the clip's label maps, and the held-out style.
     """
     columns = 1 + len(ACTION_UNITS)
-    rows = [[draw(random_parameters(row * columns + k), size).picture for k in range(columns)]
-            for row in range(3)]
+    rows = [
+        [draw(random_parameters(row * columns + k), size).picture for k in range(columns)]
+        for row in range(3)
+    ]
     for domain in DOMAINS:
         rest = neutral(domain)
         faces = [rest, *(rest.with_action_units({unit: 1.0}) for unit in ACTION_UNITS)]
