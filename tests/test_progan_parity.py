@@ -226,6 +226,15 @@ def test_zoo_networks(name, batch, letters):
 # ---------------------------------------------------------------- losses and training steps
 
 
+OFFICIAL_PARTS = {
+    "real": "real_scores",
+    "fake": "fake_scores",
+    "drift": "epsilon_penalty",
+    "class_real": "label_penalty_reals",
+    "class_fake": "label_penalty_fakes",
+}
+
+
 @pytest.mark.parametrize(
     ("name", "letters", "classes"),
     [("tf_losses_wgangp_16", "tlo", 0), ("tf_losses_acgan_target750_16", "tla", 10)],
@@ -268,14 +277,10 @@ def test_official_losses(name, letters, classes):
     loss.backward()
     assert difference(loss, expected["D_loss"]) < 1e-4
     assert difference(gradient_norm(discriminator), expected["D_grad_norm"]) < 1e-3
-    means = {
-        "real": "real_scores",
-        "fake": "fake_scores",
-        "drift": "epsilon_penalty",
-        "class_real": "label_penalty_reals",
-        "class_fake": "label_penalty_fakes",
-    }
-    for ours, theirs in means.items():
+    target = settings["wgan_target"]
+    penalty = np.square(expected["Loss/mixed_norms"] - target).mean() / target**2
+    assert difference(parts["gradient_penalty"], penalty) < 1e-4
+    for ours, theirs in OFFICIAL_PARTS.items():
         if ours in parts:
             assert difference(parts[ours], expected[f"Loss/{theirs}"].mean()) < 1e-4, theirs
 

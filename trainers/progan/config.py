@@ -158,7 +158,7 @@ def schedule(config, images_seen):
     index, alpha, left = 0, 1.0, images_seen
     while level < last:
         stable, fade = config.stable_images[level], config.fade_images[level]
-        if left < stable:
+        if stable and left <= stable:  # a fade begins after its first image, as officially
             break
         left -= stable
         level, index = level + 1, index + 1
