@@ -76,8 +76,10 @@ def discriminator_loss(
     parts = {"real": real_scores.mean(), "fake": fake_scores.mean()}
     if config.loss == "wgan_gp":
         parts["adversarial"] = losses.wasserstein_d(real_scores, fake_scores)
+        # As in the official code: its networks take every level enlarged to the final size.
+        shrink = phase.resolution / config.resolution
         parts["gradient_penalty"] = losses.gradient_penalty(
-            critic, real, fake, mix, config.penalty_target
+            critic, real, fake, mix, config.penalty_target, shrink
         )
         parts["drift"] = losses.drift(real_scores)
         loss = (
