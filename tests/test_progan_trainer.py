@@ -84,6 +84,13 @@ def test_schedule_stabilises_then_fades():
         assert phase.learning_rate == {4: 1.0, 8: 2.0, 16: 3.0}[resolution]
 
 
+def test_the_learning_rate_falls_to_zero_at_the_end():
+    config = tiny(total_images=200, decay_images=50)
+    rates = [settings.schedule(config, seen).learning_rate for seen in (0, 150, 175, 200)]
+    assert rates == pytest.approx([1e-3, 1e-3, 5e-4, 0.0])
+    assert settings.schedule(tiny(), 10**9).learning_rate == 1e-3
+
+
 @pytest.mark.parametrize("name", list(settings.PRESETS))
 def test_every_preset_is_whole(name):
     config = settings.PRESETS[name]

@@ -48,6 +48,7 @@ class Config:
     total_images: int = 12_000_000
     batch_sizes: tuple[int, ...] = (128, 128, 128, 64, 32)  # images a step, over all processes
     learning_rates: tuple[float, ...] = (1e-3,) * 5
+    decay_images: int = 0  # over the last this many images the learning rate falls to 0; 0: never
     ema_decay: float = 0.999  # of the averaged generator, a step
     ema_rampup: float = 0.0  # average over at most about this share of the images seen; 0: no limit
     reset_optimizers: bool = True  # forget Adam's averages when the networks change shape
@@ -101,7 +102,8 @@ PRESETS = {
         start_resolution=8,
         stable_images=(0, 25_000, 30_000, 40_000, 0),
         fade_images=(0, 10_000, 12_000, 16_000, 0),
-        total_images=1_000_000,
+        total_images=320_000,
+        decay_images=40_000,
         batch_sizes=(32, 32, 32, 16, 16),
         learning_rates=(2e-3,) * 5,
         ema_rampup=0.05,
@@ -167,7 +169,14 @@ def schedule(config, images_seen):
             break
         left -= fade
         index += 1
-    return Phase(index, 4 << level, alpha, config.batch_sizes[level], config.learning_rates[level])
+    learning_rate = config.learning_rates[level] * decay(config, images_seen)
+    return Phase(index, 4 << level, alpha, config.batch_sizes[level], learning_rate)
+
+
+def decay(config, images_seen):
+    """What the learning rate is multiplied by: 1, then falling to 0 over the last decay_images."""
+    left = config.total_images - images_seen
+    return min(left / config.decay_images, 1.0) if config.decay_images else 1.0
 
 
 def ema_decay(config, images_seen, batch_size):
