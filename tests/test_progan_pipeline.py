@@ -202,8 +202,8 @@ def test_from_weights_reads_a_folder(tmp_path):
 
 
 def test_a_run_that_still_grows_gives_the_size_it_has_reached(generator):
-    pipeline = ProGANPipeline(generator, {"size": 16}, device="cpu")
-    assert pipeline.resolutions == [4, 8, 16]
+    pipeline = ProGANPipeline(generator, {"size": 16, "first_size": 8}, device="cpu")
+    assert pipeline.resolutions == [8, 16]
     assert pipeline.sample(pipeline.latents(0)).shape == (1, 16, 16, 3)
 
 

@@ -27,7 +27,7 @@ class ProGANPipeline:
     """A generator ready to draw pictures. Threads may share it: no method changes it.
 
     `name`, `size` (pixels), `latent_size`, `classes` (names, none for most weights) and
-    `resolutions` (4, 8, ..., size) say what it does.
+    `resolutions` (4 or where growing began, ..., size) say what it does.
     """
 
     def __init__(self, generator, config, device="auto", precision="float32"):
@@ -55,7 +55,8 @@ class ProGANPipeline:
             raise ValueError(
                 f"{self.name}: its size {self.size} is not one of {listed(self.resolutions)}."
             )
-        self.resolutions = [size for size in self.resolutions if size <= self.size]
+        first = config.get("first_size", 4)  # levels below the one that growing began with are raw
+        self.resolutions = [size for size in self.resolutions if first <= size <= self.size]
         self.latent_size = generator.latent_size
         numbers = [str(number) for number in range(generator.label_size)]
         self.classes = list(config.get("classes") or numbers)

@@ -15,7 +15,7 @@ MORE = "12 more"
 MAKE_CLIP = "## Walk between them\nMakes a clip of all the pictures on the way."
 POSITION = "Mix: from start to end (% of the path)"
 GROWTH = "Growth (% of the resolutions)"
-GROWTH_HELP = "From 4 × 4 pixels to full size; new layers fade in."
+GROWTH_HELP = "From the first few pixels to full size; new layers fade in."
 CLASS, ANY_CLASS = "Class", "(none)"
 KEEP_START, KEEP_END = "Keep as start", "Keep as end"
 KIND, PATH, LOOP = "Clip", "Path from start to end", "Random walk that loops"
@@ -52,8 +52,9 @@ HOW = "How it works"
 GROWTH_PICTURES = "The same latent at every resolution"
 ABOUT = f"""
 A generator network turns a list of random numbers (a *latent*) into a picture; the seed decides the
-numbers. The network was *grown*: first trained at 4 × 4 pixels, then layers for twice the
-resolution faded in, step by step. Neighbouring latents give similar pictures, so every point on the
+numbers. The network was *grown*: first trained at a few pixels, then layers for twice the
+resolution faded in, step by step; the colours of the lower steps are off because their own last
+layer has not been trained since. Neighbouring latents give similar pictures, so every point on the
 way between two of them is a picture too. How these weights were trained, and on what, stands in
 [the README]({README}).
 """

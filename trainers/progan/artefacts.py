@@ -24,6 +24,7 @@ def description(config, num_classes, classes, counters, phase):
     """config.json's own part: what the weights are and what they were trained on."""
     return {
         "size": finished_size(phase),
+        "first_size": config.start_resolution,
         "value_range": [-1, 1],
         "framing": {"kind": "centre", "margin": 0.0},
         "classes": classes if num_classes else [],
