@@ -43,6 +43,7 @@ TINY = [
     ),
     *("--batch-sizes", "8", "8", "8", "--learning-rates", "1e-3", "1e-3", "1e-3"),
     *("--sample-interval", "1000", "--device", "cpu", "--precision", "float32"),
+    *("--decay-images", "0"),
 ]
 
 
