@@ -354,6 +354,20 @@ def test_an_unreadable_picture_is_skipped_and_counted(place, train_here):
     assert last["unreadable"] == 1
 
 
+def test_class_folders_become_labels(place, train_here):
+    from gan_models.progan import ProGANPipeline
+
+    for seed, name in enumerate(("cats", "dogs")):
+        commands.make_pictures(place / "pets" / name, seed=seed)
+    train_here("pets-run", "--data", "pets", "--labels", "--total-images", "16")
+    pipeline = ProGANPipeline.from_weights(place / "pets-run" / "weights", device="cpu")
+    assert pipeline.classes == ["cats", "dogs"]
+    cat, dog = (pipeline.sample(pipeline.latents(0), name) for name in pipeline.classes)
+    assert (cat != dog).any()
+    last = json.loads((place / "pets-run" / "scalars.jsonl").read_text().splitlines()[-1])
+    assert {"D/class_real", "D/class_fake", "G/class"} <= last.keys()
+
+
 def test_updates_that_are_not_finite_are_left_out():
     network = torch.nn.Linear(2, 1)
     optimizer = training.adam(network)
