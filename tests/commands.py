@@ -3,9 +3,11 @@
 import os
 import subprocess
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 
 ROOT = Path(__file__).parent.parent
@@ -52,3 +54,15 @@ def make_pictures(folder, count=12, size=20, seed=0):
         picture = source.integers(0, 256, (size, size, 3), np.uint8)
         Image.fromarray(picture).save(folder / f"{index:03d}.png")
     return folder
+
+
+@contextmanager
+def disk_full_after(size):
+    """No file may grow beyond `size` bytes, for this process and those it starts."""
+    resource = pytest.importorskip("resource")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

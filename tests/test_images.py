@@ -4,7 +4,6 @@ import io
 import os
 import struct
 import zlib
-from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -25,6 +24,7 @@ from gan_models.images import (
     to_pictures,
     to_tensor,
 )
+from tests.commands import disk_full_after
 
 # Upright: red, green above blue, white; large blocks, so that JPEG keeps them recognisable.
 CORNERS = np.array([[[255, 0, 0], [0, 255, 0]], [[0, 0, 255], [255, 255, 255]]], np.uint8)
@@ -316,18 +316,6 @@ def test_what_cannot_be_written_is_refused(tmp_path):
         save("taken.png")
     assert os.listdir(tmp_path) == ["taken.png"]
     assert label_text("w", {}).isascii()
-
-
-@contextmanager
-def disk_full_after(size):
-    """No file may grow beyond `size` bytes, for this process and those it starts."""
-    resource = pytest.importorskip("resource")
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def test_a_full_disk_leaves_the_old_picture(tmp_path):

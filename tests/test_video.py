@@ -5,7 +5,6 @@ import os
 import subprocess
 import sys
 import wave
-from contextlib import contextmanager
 
 import imageio_ffmpeg
 import numpy as np
@@ -13,6 +12,7 @@ import pytest
 from PIL import Image
 
 from gan_models.video import ClipError, ClipInfo, clip_info, write_clip
+from tests.commands import disk_full_after
 
 LABEL = {"weights": "progan-puppets", "settings": {"seed": 3, "note": 'é = "x"; # \\ \n'}}
 
@@ -134,18 +134,6 @@ def test_stopping_keeps_the_old_clip_and_no_part_of_the_new(tmp_path, stop):
     with pytest.raises(ClipError if stop is BrokenPipeError else stop, match="stopped here"):
         write_clip(path, stopped(), 30, **LABEL)
     assert os.listdir(tmp_path) == ["a.mp4"] and clip_info(path).label["weights"] == "old"
-
-
-@contextmanager
-def disk_full_after(size):
-    """No file may grow beyond `size` bytes, for this process and those it starts."""
-    resource = pytest.importorskip("resource")
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 @pytest.mark.parametrize("ending", [".mp4", ".gif"])

@@ -101,12 +101,21 @@ def is_picture_name(name: str) -> bool:
     return name.rpartition(".")[2].lower() in PICTURE_SUFFIXES
 
 
+def puppet_seed(seed: int, index: int, training: bool = True) -> int:
+    """The number that puppet `index` of a set is drawn from.
+
+    Training: made of (seed, index), below FIRST_SCORE_SEED. Otherwise FIRST_SCORE_SEED + index,
+    whatever the seed, so that nothing scored was ever trained on.
+    """
+    if not training:
+        return FIRST_SCORE_SEED + index
+    return int(np.random.default_rng((seed, index)).integers(FIRST_SCORE_SEED))
+
+
 class Puppets:
     """`count` characters drawn by `trainers.puppets`; the class of a puppet is its domain.
 
-    Puppet i of the training part is drawn from a number made of (seed, i) and below a thousand
-    million. The held-out part is drawn from a thousand million + i, whatever the seed, so that
-    every run is scored against the same puppets and none was ever trained on.
+    `puppet_seed` says from which number each is drawn.
     """
 
     def __init__(self, count: int, *, size: int, seed: int, part: str, labels: bool):
@@ -122,10 +131,7 @@ class Puppets:
     def parameters(self, index: int):
         from trainers.puppets import random_parameters
 
-        if self.part == "held_out":
-            return random_parameters(FIRST_SCORE_SEED + index)
-        drawn = np.random.default_rng((self.seed, index)).integers(FIRST_SCORE_SEED)
-        return random_parameters(int(drawn))
+        return random_parameters(puppet_seed(self.seed, index, self.part == "train"))
 
     def label(self, index: int) -> int:
         if self.classes and index not in self.labels:

@@ -4,10 +4,10 @@ import numpy as np
 from tqdm import tqdm
 
 from trainers import run
+from trainers.data.sources import puppet_seed
 from trainers.judge.reading import IDENTITY, STYLE, Readings, load_judge, read
 from trainers.judge.train import draw_truth
 from trainers.puppets import ACTION_UNITS, LABELS, STYLES
-from trainers.puppets.layouts import puppet_seed
 
 
 def errors(readings, truth):

@@ -15,9 +15,9 @@ from tqdm import tqdm
 
 from gan_models import images, weights
 from trainers import run, state
+from trainers.data.sources import puppet_seed
 from trainers.judge.reading import IDENTITY, SIZE, STYLE, Network, Readings
 from trainers.puppets import DOMAINS, LANDMARKS, draw, random_parameters
-from trainers.puppets.layouts import puppet_seed
 
 LOSS_WEIGHTS = {
     "labels": 1.0, "landmarks": 0.2, "action_units": 3.0, "domain": 0.3, "style": 8.0,

@@ -28,7 +28,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from gan_models.video import write_clip
-from trainers.data.sources import FIRST_SCORE_SEED
+from trainers.data.sources import puppet_seed
 from trainers.puppets.clips import clip
 from trainers.puppets.drawing import SIZES, STYLES, draw
 from trainers.puppets.parameters import ACTION_UNITS, DOMAINS, PuppetParameters, random_parameters
@@ -71,17 +71,6 @@ class Entry:
     @property
     def parameters(self) -> PuppetParameters:
         return random_parameters(self.seed, self.domain)
-
-
-def puppet_seed(seed: int, index: int, training: bool = True) -> int:
-    """The number that puppet `index` of a set is drawn from.
-
-    Training: made of (seed, index), below FIRST_SCORE_SEED. Otherwise FIRST_SCORE_SEED + index,
-    whatever the seed, so that nothing scored was ever trained on.
-    """
-    if not training:
-        return FIRST_SCORE_SEED + index
-    return int(np.random.default_rng((seed, index)).integers(FIRST_SCORE_SEED))
 
 
 def write_layout(layout: str, out: str | os.PathLike, count: int, options: Options) -> dict:
