@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import distributed
+from torch.distributed.nn import functional
 
 from trainers.run import RunError
 
@@ -67,6 +68,39 @@ def broadcast(*modules):
     for module in modules:
         for tensor in module.state_dict().values():
             distributed.broadcast(tensor, src=0)
+
+
+class SynchronisedNorm(torch.nn.BatchNorm2d):
+    """Batch norm whose statistics in training are those of the global batch, on any device.
+
+    Shares must be equally large. torch's own SyncBatchNorm runs on GPUs only.
+    """
+
+    def forward(self, x):
+        if not self.training:
+            return super().forward(x)
+        count = x.numel() // x.shape[1] * distributed.get_world_size()
+        wide = x.float()
+        sums = torch.stack([wide.sum((0, 2, 3)), wide.square().sum((0, 2, 3))])
+        mean, square = functional.all_reduce(sums) / count
+        variance = (square - mean.square()).clamp(min=0)
+        with torch.no_grad():
+            unbiased = variance * (count / max(count - 1, 1))
+            self.running_mean.lerp_(mean, self.momentum)
+            self.running_var.lerp_(unbiased, self.momentum)
+            self.num_batches_tracked += 1
+        scale = self.weight * (variance + self.eps).rsqrt()
+        shift = self.bias - mean * scale
+        return (wide * scale.view(1, -1, 1, 1) + shift.view(1, -1, 1, 1)).to(x.dtype)
+
+
+def synchronise_norms(module):
+    """Make each batch norm inside `module` use the statistics of all processes together."""
+    if not distributed.is_initialized():
+        return
+    for part in module.modules():
+        if type(part) is torch.nn.BatchNorm2d:
+            part.__class__ = SynchronisedNorm
 
 
 def average_gradients(module):

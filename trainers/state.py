@@ -13,13 +13,17 @@ class StateError(ValueError):
 
 
 def average(averaged, trained, decay):
-    """Move the averaged network towards the trained one: a <- decay * a + (1 - decay) * t, buffers
-    copied.
+    """Move the averaged network towards the trained one: a <- decay * a + (1 - decay) * t.
+
+    Batch norm's statistics are averaged alike; whole numbers are copied.
     """
     with torch.no_grad():
         torch._foreach_lerp_(list(averaged.parameters()), list(trained.parameters()), 1 - decay)
         for mine, theirs in zip(averaged.buffers(), trained.buffers(), strict=True):
-            mine.copy_(theirs)
+            if mine.is_floating_point():
+                mine.lerp_(theirs, 1 - decay)
+            else:
+                mine.copy_(theirs)
 
 
 def save_state(path, state):

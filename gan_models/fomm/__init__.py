@@ -1,0 +1,13 @@
+"""First Order Motion Model (Siarohin et al., "First Order Motion Model for Image Animation", 2019).
+
+networks.py   KeypointDetector, Generator, Discriminator, as they are trained
+folded.py     detector and generator as the pipeline runs them, faster
+motion.py     keypoints over time: transfer from one face to another, smoothing, motion files
+pipeline.py   FOMMPipeline: a picture and a clip in, frames out
+cropping.py   cuts the faces of a long video into training or driving clips
+__main__.py   python -m gan_models.fomm
+"""
+
+from gan_models.fomm.networks import Discriminator, Generator, KeypointDetector, Keypoints
+
+__all__ = ["Discriminator", "Generator", "KeypointDetector", "Keypoints"]

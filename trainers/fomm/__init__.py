@@ -1,0 +1,8 @@
+"""FOMM's trainer: `python -m trainers.fomm`.
+
+config.py      options and presets
+objective.py   the losses
+train.py       the training loop
+artefacts.py   sample sheets, state, weights with their card
+scores.py      what `python -m trainers.evaluate fomm` computes
+"""

@@ -1,0 +1,101 @@
+"""What a FOMM run leaves behind: sample sheets, resumable state, weights with their card."""
+
+import numpy as np
+import torch
+
+from gan_models import images, weights
+from trainers import state
+from trainers.fomm import config as options
+
+SHEET_ROWS = 8
+
+
+def trained(parts):
+    """The detector and generator that are for use: averaged ones where the run averages."""
+    return (
+        parts.get("detector_ema", parts["detector"]),
+        parts.get("generator_ema", parts["generator"]),
+    )
+
+
+def description(config, counters):
+    """config.json's own part: what the weights are and what they were trained on."""
+    return {
+        "size": config.size,
+        "value_range": [0, 1],
+        "framing": {"kind": config.framing, "margin": 0.0},
+        "data": config.data,
+        "licence": "Apache-2.0"
+        if config.data.startswith("puppets")
+        else "that of the training clips",
+        "images_seen": counters["images_seen"],
+    }
+
+
+@torch.inference_mode()
+def save_sheet(config, folder, parts, clips, counters, device):
+    """Rows of source, driving frame, the source moved only, and the prediction."""
+    detector, generator = (
+        network.eval().to(memory_format=torch.channels_last) for network in trained(parts)
+    )
+    batch = next(clips.batches({"images_seen": 0}, SHEET_ROWS))
+    source = batch.source.to(device).float() / 255
+    driving = batch.driving.to(device).float() / 255
+    output = generator(source, detector(driving), detector(source))
+    columns = [source, driving, output.deformed, output.prediction]
+    pictures = np.stack([images.to_pictures(column.float(), (0, 1)) for column in columns], axis=1)
+    sheet = images.grid(pictures.reshape(-1, *pictures.shape[2:]), len(columns))
+    images.save_picture(
+        folder / f"pairs-{counters['images_seen']:09d}.png",
+        sheet,
+        weights=folder.name,
+        settings={"images_seen": counters["images_seen"]},
+    )
+    if not config.ema_decay:
+        detector.train(), generator.train()
+
+
+def save(config, folder, parts, counters, position, command, keep):
+    """Both artefacts: the full state for resuming, and the networks with their card for use."""
+    state.save_state(
+        folder / "state.pt",
+        {
+            **{name: part.state_dict() for name, part in parts.items()},
+            "counters": counters,
+            "position": position,
+        },
+    )
+    about = description(config, counters)
+    detector, generator = trained(parts)
+    folders = [folder / "weights"]
+    if keep:
+        folders.append(folder / "snapshots" / f"{counters['images_seen']:09d}")
+    for place in folders:
+        weights.save_weights(
+            place,
+            system="fomm",
+            networks={"detector": detector, "generator": generator},
+            arguments={
+                "detector": options.detector_arguments(config),
+                "generator": options.generator_arguments(config),
+            },
+            config={**about, "name": folder.name},
+            card=model_card(folder.name, about, counters, command),
+        )
+
+
+def model_card(name, about, counters, command):
+    """The README.md of a weights folder."""
+    return f"""# {name}
+
+First Order Motion Model (keypoint detector and generator), {about["size"]} x {about["size"]}
+pixels, written by this project's own trainer.
+
+| | |
+|---|---|
+| command | `{command}` |
+| data | {about["data"]} |
+| pairs seen | {counters["images_seen"]:,} |
+| training time | {counters["seconds"] / 60:.0f} minutes |
+| licence | {about["licence"]} |
+"""

@@ -1,0 +1,263 @@
+"""Options and presets of FOMM's trainer, and its schedules as functions of pairs seen."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from trainers import run
+
+
+@dataclass(frozen=True)
+class Config:
+    """One training run. An "image" is one pair of frames, source and driving, of the same clip."""
+
+    data: str = "puppets"  # folder of clips (see the README), or puppets[:count]
+    out: str = ""  # run folder; default runs/fomm-<preset>
+    minutes: float = 0  # end cleanly after this much wall-clock time; 0: at the end of the training
+    fresh: bool = False  # move an earlier run in the same folder aside instead of resuming it
+    seed: int = 0  # of the initial networks, the order of the clips and every draw
+    device: str = "auto"  # auto, cpu, cuda or cuda:N
+    num_workers: int = 0  # processes that read clips; 0: in the training process
+    init: str = ""  # weights to start from: folder, shipped name, Hub name, run folder
+    size: int = 256  # frames are squares of this many pixels
+    framing: Literal["face", "centre"] = "centre"  # how the demo crops pictures for these weights
+    holdout: float = 0.0  # part of a flat folder's clips left out, for scoring (0 to 0.5)
+    id_sampling: bool = False  # one item for each name up to "#", not for each file
+    time_flip: bool = True  # either frame of a pair may be the source
+    mirror: bool = True  # also learn mirror images
+    jitter: tuple[float, float, float, float] = (0.0,) * 4  # brightness, contrast, saturation, hue
+    resize_range: tuple[float, float] | None = None  # random scale, then a random crop
+    # Networks. Widths double with each level up to the maximum.
+    num_keypoints: int = 10
+    jacobian: Literal["full", "single", "none"] = "full"  # one map each, one for all, zero order
+    scale_factor: float = 0.25  # size at which motion is estimated, as a part of the picture's
+    detector_width: int = 32
+    detector_max: int = 1024
+    detector_blocks: int = 5
+    pad: int = 0  # zeros around the features that heatmaps are read from
+    head_size: int = 7  # kernel of the last convolutions of detector and dense motion
+    anchors: float = 0.0  # width of each keypoint's own region, which spreads them out (ours)
+    motion_width: int = 64
+    motion_max: int = 1024
+    motion_blocks: int = 5
+    generator_width: int = 64
+    generator_max: int = 512
+    down_blocks: int = 2
+    bottleneck_blocks: int = 6
+    pixel_path: bool = False  # border, warped_skips and blend of the generator (ours)
+    align_corners: bool = True  # how pictures are sampled; official weights were trained with True
+    discriminator_width: int = 32
+    discriminator_max: int = 512
+    discriminator_blocks: int = 4
+    discriminator_scales: tuple[float, ...] = (1,)
+    spectral_norm: bool = False
+    use_keypoints: bool = False  # the discriminator also sees the driving keypoints
+    # Losses. Feature matching is used whenever the adversarial loss is.
+    scales: tuple[float, ...] = (1, 0.5, 0.25, 0.125)  # of the picture losses' pyramid
+    perceptual_weight: float = 10.0
+    vgg: str = ""  # file with VGG19's weights; default: torchvision's, downloaded once
+    reconstruction_weight: float = 0.0  # mean absolute difference of pictures (ours)
+    adversarial_weight: float = 1.0
+    adversarial_start: int = 0  # images before the adversarial loss sets in
+    feature_matching_weight: float = 10.0
+    equivariance_weight: float = 10.0
+    sigma_affine: float = 0.05  # of the random transform
+    sigma_tps: float = 0.005
+    points_tps: int = 5
+    # Schedule. An epoch shows each clip `repeats` times, each time another pair.
+    epochs: float = 100
+    repeats: int = 75
+    milestones: tuple[float, ...] = (60, 90)  # epochs after which learning rates are divided by 10
+    decay_epochs: float = 0  # over the last this many epochs learning rates fall to 0 (ours)
+    batch_size: int = 40  # over all processes
+    learning_rate: float = 2e-4
+    detector_learning_rate: float = 2e-4
+    ema_decay: float = 0.0  # of averaged networks, a step; 0: the trained ones are kept (official)
+    precision: Literal["float32", "bfloat16"] = "float32"  # of the convolutions
+    report_interval: int = 2_000  # images between lines of the log
+    sample_interval: int = 20_000  # images between sample sheets
+    save_interval: int = 20_000  # images between states and weights
+    snapshot_interval: int = 0  # images between weights kept for good in snapshots/; 0: none
+
+
+ALL_TENTH = (0.1, 0.1, 0.1, 0.1)
+
+PRESETS = {
+    # Ours: learns drawn puppets on two CPU cores, without VGG. Differs from the official code.
+    "puppets": Config(
+        size=64,
+        mirror=True,
+        num_keypoints=15,
+        scale_factor=0.5,
+        detector_width=32,
+        detector_max=128,
+        detector_blocks=3,
+        pad=1,
+        head_size=3,
+        anchors=0.3,
+        motion_width=32,
+        motion_max=128,
+        motion_blocks=3,
+        generator_width=24,
+        generator_max=64,
+        down_blocks=1,
+        bottleneck_blocks=3,
+        pixel_path=True,
+        discriminator_width=16,
+        discriminator_max=128,
+        discriminator_blocks=3,
+        perceptual_weight=0.0,
+        reconstruction_weight=40.0,
+        adversarial_weight=0.2,
+        adversarial_start=48_000,
+        feature_matching_weight=2.0,
+        epochs=13,
+        repeats=1,
+        milestones=(),
+        decay_epochs=5,
+        batch_size=8,
+        learning_rate=1e-3,
+        detector_learning_rate=1e-3,
+        ema_decay=0.998,
+        precision="bfloat16",
+    ),
+    # The eight published configurations; hours on several GPUs.
+    "vox": Config(
+        data="data/vox-png", id_sampling=True, framing="face", jitter=ALL_TENTH,
+        spectral_norm=True, adversarial_weight=0.0,
+    ),
+    "vox-adv": Config(
+        data="data/vox-png", id_sampling=True, framing="face", jitter=ALL_TENTH,
+        use_keypoints=True, init="runs/fomm-vox", epochs=50, milestones=(), batch_size=36,
+    ),
+    "taichi": Config(
+        data="data/taichi-png", id_sampling=True, jitter=ALL_TENTH, adversarial_weight=0.0,
+        repeats=150, batch_size=30,
+    ),
+    "taichi-adv": Config(
+        data="data/taichi-png", id_sampling=True, jitter=ALL_TENTH, use_keypoints=True,
+        init="runs/fomm-taichi", epochs=50, repeats=150, milestones=(), batch_size=27,
+        detector_learning_rate=0.0,
+    ),
+    "fashion": Config(
+        data="data/fashion-png", jitter=(0.0, 0.0, 0.0, 0.1), repeats=50, batch_size=27,
+    ),
+    "nemo": Config(
+        data="data/nemo-png", framing="face", spectral_norm=True, repeats=8, batch_size=36,
+    ),
+    "mgif": Config(
+        data="data/moving-gif", jitter=(0.0, 0.0, 0.0, 0.5), resize_range=(0.9, 1.1),
+        jacobian="single", spectral_norm=True, repeats=25, batch_size=36,
+    ),
+    "bair": Config(
+        data="data/bair", jitter=ALL_TENTH, spectral_norm=True, epochs=20, repeats=1,
+        milestones=(12, 18), batch_size=36,
+    ),
+}  # fmt: skip
+
+
+def total_images(config, num_clips):
+    """Pairs in the whole training."""
+    return int(config.epochs * config.repeats * num_clips)
+
+
+def learning_rate_factor(config, images_seen, num_clips):
+    """What the learning rates are multiplied by: a tenth after each milestone; falling to 0 at the
+    end.
+
+    Counted from this run's first image: fine-tuning starts at the full rate. Differs from the
+    official code, where vox-adv takes over vox's decayed rate on any torch from 1.4.
+    """
+    epoch = images_seen / (config.repeats * num_clips)
+    factor = 0.1 ** sum(epoch >= milestone for milestone in config.milestones)
+    if config.decay_epochs:
+        factor *= min((config.epochs - epoch) / config.decay_epochs, 1.0)
+    return max(factor, 0.0)
+
+
+def adversarial_weight(config, images_seen):
+    return config.adversarial_weight if images_seen >= config.adversarial_start else 0.0
+
+
+def ema_decay(config, images_seen):
+    """The averaged networks' decay for one step: young averages forget faster."""
+    steps = images_seen / config.batch_size
+    return min(config.ema_decay, (1 + steps) / (10 + steps))
+
+
+def detector_arguments(config):
+    return {
+        "num_keypoints": config.num_keypoints,
+        "block_expansion": config.detector_width,
+        "max_features": config.detector_max,
+        "num_blocks": config.detector_blocks,
+        "scale_factor": config.scale_factor,
+        "estimate_jacobian": config.jacobian != "none",
+        "single_jacobian_map": config.jacobian == "single",
+        "pad": config.pad,
+        "head_size": config.head_size,
+        "anchors": config.anchors,
+    }
+
+
+def generator_arguments(config):
+    return {
+        "num_keypoints": config.num_keypoints,
+        "block_expansion": config.generator_width,
+        "max_features": config.generator_max,
+        "num_down_blocks": config.down_blocks,
+        "num_bottleneck_blocks": config.bottleneck_blocks,
+        "dense_motion": {
+            "block_expansion": config.motion_width,
+            "max_features": config.motion_max,
+            "num_blocks": config.motion_blocks,
+            "scale_factor": config.scale_factor,
+            "head_size": config.head_size,
+        },
+        "align_corners": config.align_corners,
+        "border": config.pixel_path,
+        "warped_skips": config.pixel_path,
+        "blend": config.pixel_path,
+    }
+
+
+def discriminator_arguments(config):
+    return {
+        "scales": list(config.discriminator_scales),
+        "block_expansion": config.discriminator_width,
+        "max_features": config.discriminator_max,
+        "num_blocks": config.discriminator_blocks,
+        "spectral_norm": config.spectral_norm,
+        "use_keypoints": config.use_keypoints,
+        "num_keypoints": config.num_keypoints,
+    }
+
+
+def check(config, world_size):
+    """RunError, before anything is made, for options that can't train."""
+    step = max(
+        2**config.detector_blocks / config.scale_factor,
+        2**config.motion_blocks / config.scale_factor,
+        2**config.down_blocks,
+    )
+    if config.size < 1 or config.size % step:
+        raise run.RunError(
+            f"--size {config.size}: with these networks it must be a multiple of {step:.0f}."
+        )
+    if config.batch_size < 1 or config.batch_size % world_size:
+        raise run.RunError(
+            f"--batch-size {config.batch_size} must be a multiple of the {world_size} process(es)."
+        )
+    picture_losses = (config.perceptual_weight, config.reconstruction_weight)
+    if not any(picture_losses) and not config.adversarial_weight:
+        raise run.RunError(
+            "No loss would train the generator's picture: set --perceptual-weight, "
+            "--reconstruction-weight or --adversarial-weight above 0."
+        )
+    if config.adversarial_weight:
+        missing = set(config.discriminator_scales) - set(config.scales)
+        if missing:
+            raise run.RunError(
+                f"--discriminator-scales {missing.pop()}: each must also be one of --scales."
+            )
+    if config.epochs <= 0 or config.repeats < 1:
+        raise run.RunError("--epochs and --repeats must be above 0.")

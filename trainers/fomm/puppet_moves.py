@@ -1,0 +1,139 @@
+"""The fixed puppets that motion transfer is scored on, of seeds that no training draws."""
+
+import functools
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from gan_models.images import resize
+from trainers.data.sources import FIRST_SCORE_SEED, puppet_seed
+from trainers.puppets import ACTION_UNITS, action_unit_region, clip, draw, random_parameters
+from trainers.puppets import transfer as follow
+
+FRAMES = 12  # of a puppet clip, one second apart: large movements, other expressions
+FIRST_SOURCE = 1_000_000  # puppets from this number on lend the identity, those before the motion
+FACE_UNITS = (1, 6, 9, 12, 26)  # the union of their regions is that of all action units
+
+# One step each from a neutral face that looks ahead: action units, or "gaze" as (x, y).
+EXPRESSIONS = {
+    "brows": ({1: 1, 2: 1}, {4: 1}),
+    "lids": ({45: 1}, {5: 1}, {7: 1}),
+    "gaze": ({"gaze": (-0.8, 0)}, {"gaze": (0.8, 0)}, {"gaze": (0, -0.8)}, {"gaze": (0, 0.8)}),
+    "mouth_opening": ({25: 1}, {26: 1}, {25: 1, 26: 1}),
+    "mouth_corners": ({12: 1}, {15: 1}, {20: 1}),
+}
+REGION_UNITS = {
+    "brows": (1,),
+    "lids": (45,),
+    "gaze": (45,),
+    "mouth_opening": (25, 26),
+    "mouth_corners": (12,),
+}
+
+
+@dataclass(frozen=True)
+class Moves:
+    """C sources, the clips that drive them, and what should come out; frame 0 is the start.
+
+    truth[:, 0] are the sources, in the pose of driving[:, 0]; parts name clips to report apart.
+    """
+
+    driving: np.ndarray  # (C, T, S, S, 3) uint8
+    truth: np.ndarray  # (C, T, S, S, 3) uint8
+    region: np.ndarray | None = None  # (C, T, S, S) bool, where errors count; everywhere if None
+    parts: dict[str, np.ndarray] | None = None  # name -> (C,) bool
+    action_units: np.ndarray | None = None  # (C, T, 17), of the truth
+    landmarks: np.ndarray | None = None  # (C, T, 31, 2) in pixels, of the truth
+
+
+def drawn(parameters, size, style):
+    """`Drawing.picture` and `.landmarks` at any size; the drawing is made for 32 to 256 px."""
+    drawing = draw(parameters, min(max(size, 32), 256), style)
+    picture = drawing.picture
+    scale = size / len(picture)
+    return (picture if scale == 1 else resize(picture, size)), drawing.landmarks * scale
+
+
+def pictures_of(clips, size, style):
+    """Lists of lists of parameters -> (C, T, size, size, 3) uint8."""
+    return np.stack([np.stack([drawn(p, size, style)[0] for p in frames]) for frames in clips])
+
+
+def actors(count, frames):
+    """(driving clip, parameters of the source's identity) of each of `count` pairs.
+
+    Every second source is of its driving clip's domain, the others are of any. A larger count only
+    adds pairs.
+    """
+    pairs = []
+    for index in range(count):
+        moving = clip(puppet_seed(0, index, training=False), frames, fps=1.0)
+        domain = moving[0].domain if index % 2 == 0 else None
+        pairs.append((moving, random_parameters(FIRST_SCORE_SEED + FIRST_SOURCE + index, domain)))
+    return pairs
+
+
+@functools.lru_cache(maxsize=16)
+def puppet_set(count: int, size: int, style: str = "training", frames: int = FRAMES) -> Moves:
+    """Unseen characters (seeds that no training draws) under the motion of other unseen ones.
+
+    `driving` are whole clips, which also serve for reconstruction; parts: same_domain, any_domain.
+    """
+    pairs = actors(count, frames)
+    clips = [[follow(source, moment) for moment in moving] for moving, source in pairs]
+    both = [[drawn(p, size, style) for p in frames] for frames in clips]
+    even = np.arange(count) % 2 == 0
+    return Moves(
+        driving=pictures_of([moving for moving, _ in pairs], size, style),
+        truth=np.stack([np.stack([picture for picture, _ in frames]) for frames in both]),
+        parts={"same_domain": even, "any_domain": ~even},
+        action_units=np.array([[p.action_units for p in frames] for frames in clips]),
+        landmarks=np.stack([np.stack([points for _, points in frames]) for frames in both]),
+    )
+
+
+@functools.lru_cache(maxsize=16)
+def expression_set(count: int, size: int, style: str = "training", frames: int = FRAMES) -> Moves:
+    """As `puppet_set`, but the head stays as in the first frame: face and gaze move alone."""
+    clips, truths, regions = [], [], []
+    for moving, source in actors(count, frames):
+        still = moving[0].pose
+        moving = [
+            replace(m, pose=replace(still, gaze_x=m.pose.gaze_x, gaze_y=m.pose.gaze_y))
+            for m in moving
+        ]
+        clips.append(moving)
+        truths.append([follow(source, moment) for moment in moving])
+        regions.append([face_region(truths[-1][0], FACE_UNITS, size)] * frames)
+    pictures = [pictures_of(which, size, style) for which in (clips, truths)]
+    return Moves(*pictures, np.array(regions))
+
+
+@functools.lru_cache(maxsize=16)
+def group_set(group: str, count: int, size: int, style: str = "training") -> Moves:
+    """From a neutral face to each step of EXPRESSIONS[group] alone, the head held still."""
+    clips, truths, regions = [], [], []
+    for (start, *_), source in actors(count, 1):
+        ahead = replace(start.pose, gaze_x=0.0, gaze_y=0.0)
+        neutral = replace(start, pose=ahead, action_units=(0.0,) * len(ACTION_UNITS))
+        moving = [neutral, *(stepped(neutral, step) for step in EXPRESSIONS[group])]
+        clips.append(moving)
+        truths.append([follow(source, moment) for moment in moving])
+        regions.append([face_region(truths[-1][0], REGION_UNITS[group], size)] * len(moving))
+    pictures = [pictures_of(which, size, style) for which in (clips, truths)]
+    return Moves(*pictures, np.array(regions))
+
+
+def stepped(neutral, step):
+    units = {unit: value for unit, value in step.items() if unit != "gaze"}
+    x, y = step.get("gaze", (0.0, 0.0))
+    return replace(neutral.with_action_units(units), pose=replace(neutral.pose, gaze_x=x, gaze_y=y))
+
+
+def face_region(parameters, units, size):
+    """(size, size) bool: where any of these action units can change the picture."""
+    at = min(max(size, 32), 256)
+    mask = np.any([action_unit_region(parameters, unit, at) for unit in units], axis=0)
+    if at != size:
+        mask = resize(np.repeat(mask[..., None], 3, 2).astype(np.uint8) * 255, size)[..., 0] > 0
+    return mask
