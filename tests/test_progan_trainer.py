@@ -11,6 +11,7 @@ import torch
 
 from gan_models.progan import Discriminator, Generator
 from tests import commands
+from tests.runs import assert_equal, final_state, killed_after_first_save
 from trainers import distributed, run, state
 from trainers.progan import __main__ as command
 from trainers.progan import config as settings
@@ -173,27 +174,6 @@ def train_here(place, monkeypatch):
         signal.signal(number, handler)
 
 
-def final_state(folder):
-    return state.load_state(folder / "state.pt")
-
-
-def assert_equal(a, b, path="state"):
-    assert type(a) is type(b), path
-    if isinstance(a, dict):
-        assert a.keys() == b.keys(), path
-        for key in a:
-            if key != "seconds":
-                assert_equal(a[key], b[key], f"{path}.{key}")
-    elif isinstance(a, list):
-        assert len(a) == len(b), path
-        for i, (x, y) in enumerate(zip(a, b, strict=True)):
-            assert_equal(x, y, f"{path}[{i}]")
-    elif isinstance(a, torch.Tensor):
-        assert torch.equal(a, b), path
-    else:
-        assert a == b, path
-
-
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs")
@@ -214,25 +194,7 @@ def test_four_steps_are_two_a_kill_and_two(place):
     """A killed run, continued by the same command, ends bit for bit where an unbroken one ends."""
     flags = ["--total-images", "32", "--save-interval", "16"]
     train("four", *flags, cwd=place)
-    process = commands.start(
-        "-c",
-        # The real command, killed the moment the state of step two is whole.
-        "import os, signal, sys\n"
-        "from trainers import state\n"
-        "from trainers.progan.__main__ import main\n"
-        "save = state.save_state\n"
-        "def save_and_die(path, content):\n"
-        "    save(path, content)\n"
-        "    os.kill(os.getpid(), signal.SIGKILL)\n"
-        "state.save_state = save_and_die\n"
-        "main(sys.argv[1:])\n",
-        *TINY,
-        *("--out", "two"),
-        *flags,
-        cwd=place,
-    )
-    assert process.wait(120) == -signal.SIGKILL, process.stderr.read()[-2000:]
-    process.stderr.close()
+    killed_after_first_save("trainers.progan", *TINY, "--out", "two", *flags, cwd=place)
     assert final_state(place / "two")["counters"]["steps"] == 2
     train("two", *flags, cwd=place)
     assert_equal(final_state(place / "two"), final_state(place / "four"))

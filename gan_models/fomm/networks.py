@@ -237,7 +237,7 @@ class DenseMotion(nn.Module):
 
     def forward(self, small, driving: Keypoints, source: Keypoints):
         """small (N, 3, h, w), as `down` makes it; returns (mask, sparse_deformed, deformation,
-        occlusion_map), see `Output`.
+        occlusion_map), see `Output`, and the features (N, C, h, w) that they were read from.
         """
         n, _, h, w = small.shape
         motions = sparse_motions(h, w, driving, source)  # (N, K + 1, h, w, 2)
@@ -252,7 +252,7 @@ class DenseMotion(nn.Module):
         mask = self.mask(x).float().softmax(dim=1)  # (N, K + 1, h, w)
         deformation = torch.einsum("nkhw,nkhwc->nhwc", mask, motions)
         occlusion_map = None if self.occlusion is None else self.occlusion(x).float().sigmoid()
-        return mask, moved, deformation, occlusion_map
+        return mask, moved, deformation, occlusion_map, x
 
     def warp(self, images, deformation, resize=True):
         """Sample images (N, C, H, W) where `deformation` (N, h, w, 2) points: (N, C, H, W), or
@@ -271,8 +271,8 @@ class DenseMotion(nn.Module):
 class Generator(nn.Module):
     """Moves a source's features as the keypoints moved, and paints what was hidden (section 3.3).
 
-    border, warped_skips and blend are ours; official weights have them off. Trained before torch
-    1.3, they also need `align_corners`.
+    border, warped_skips, blend and motion_features are ours; official weights have them off, and
+    need `align_corners`, being older than torch 1.3.
     """
 
     def __init__(
@@ -288,12 +288,15 @@ class Generator(nn.Module):
         border=False,
         warped_skips=False,
         blend=False,
+        motion_features=False,
     ):
         """
         Args:
             dense_motion: Arguments of `DenseMotion`, or None for a plain auto-encoder.
             border: Beyond its border a picture goes on with its outermost pixels, not with black.
             warped_skips: The decoder also sees the moved features of the encoder's finer levels.
+            motion_features: The decoder also sees the dense motion's features, so that it can paint
+                what no moved part of the source shows: a closed lid, an open mouth.
             blend: The last layer also decides, pixel by pixel, between its own colour and the
                 moved source's.
         """
@@ -316,6 +319,9 @@ class Generator(nn.Module):
         self.bottleneck = nn.ModuleList(
             ResidualBlock(widths[-1]) for _ in range(num_bottleneck_blocks)
         )
+        self.paint = None
+        if motion_features:
+            self.paint = nn.Conv2d(self.dense_motion.hourglass.out_channels, widths[-1], 1)
         doubled = 2 if warped_skips else 1
         self.up_blocks = nn.ModuleList(
             Block(
@@ -348,13 +354,15 @@ class Generator(nn.Module):
         features = encoded.features
         if self.dense_motion is None:
             return Output(self.decode(features, None))
-        mask, moved, deformation, occlusion_map = self.dense_motion(
+        mask, moved, deformation, occlusion_map, motion_features = self.dense_motion(
             encoded.small, driving, source_keypoints
         )
         levels = features if self.warped_skips else features[-1:]
         warped = [self.dense_motion.warp(level, deformation) for level in levels]
         if occlusion_map is not None:
             warped = [level * resized(occlusion_map, level) for level in warped]
+        if self.paint is not None:
+            warped[-1] = warped[-1] + resized(self.paint(motion_features), warped[-1])
         deformed = self.dense_motion.warp(encoded.image, deformation)
         prediction = self.decode(warped, deformed)
         return Output(prediction, deformed, mask, moved, deformation, occlusion_map)

@@ -43,7 +43,7 @@ class Config:
     generator_max: int = 512
     down_blocks: int = 2
     bottleneck_blocks: int = 6
-    pixel_path: bool = False  # border, warped_skips and blend of the generator (ours)
+    pixel_path: bool = False  # border, warped_skips, blend, motion_features of the generator (ours)
     align_corners: bool = True  # how pictures are sampled; official weights were trained with True
     discriminator_width: int = 32
     discriminator_max: int = 512
@@ -108,9 +108,9 @@ PRESETS = {
         perceptual_weight=0.0,
         reconstruction_weight=40.0,
         adversarial_weight=0.2,
-        adversarial_start=48_000,
+        adversarial_start=44_000,
         feature_matching_weight=2.0,
-        epochs=13,
+        epochs=12,
         repeats=1,
         milestones=(),
         decay_epochs=5,
@@ -217,6 +217,7 @@ def generator_arguments(config):
         "border": config.pixel_path,
         "warped_skips": config.pixel_path,
         "blend": config.pixel_path,
+        "motion_features": config.pixel_path,
     }
 
 

@@ -15,16 +15,19 @@ from trainers.fomm.artefacts import save, save_sheet
 from trainers.fomm.objective import RandomTransform, discriminator_loss, generator_loss
 
 
-def build(config, device):
-    """Fresh networks and optimisers, the same on every process: all that the loop trains."""
+def build(config, device, init=""):
+    """Fresh networks and optimisers, the same on every process: all that the loop trains.
+
+    init: weights to start from, see `take_over`.
+    """
     torch.manual_seed(config.seed)
     networks = {
         "detector": KeypointDetector(**options.detector_arguments(config)),
         "generator": Generator(**options.generator_arguments(config)),
         "discriminator": Discriminator(**options.discriminator_arguments(config)),
     }
-    if config.init:
-        take_over(config.init, networks)
+    if init:
+        take_over(init, networks)
     for name, network in networks.items():
         networks[name] = network.to(device, memory_format=torch.channels_last)
         distributed.synchronise_norms(networks[name])
@@ -40,13 +43,14 @@ def take_over(name, networks):
     """
     weights = load_weights(find_weights(name), system="fomm")
     for role, network in networks.items():
-        theirs = weights.networks.get(role, {})
+        theirs = weights.states.get(role, {})
         ours = network.state_dict()
         fits = {key: value.shape for key, value in ours.items()} == {
             key: value.shape for key, value in theirs.items()
         }
         if fits:
             network.load_state_dict(theirs)
+            print(f"The {role} starts from {name}.", file=sys.stderr)
         elif role == "discriminator":
             print(f"{name} has no discriminator like ours: it starts afresh.", file=sys.stderr)
         else:
@@ -98,12 +102,12 @@ def train(config, folder, clips, vgg, processes, command=""):
     """
     budget = run.Budget(config.minutes)
     device = processes.device
-    parts = build(config, device)
+    saved = state.load_state(folder / "state.pt", device)
+    parts = build(config, device, init="" if saved else config.init)
     detector, generator, discriminator = list(parts.values())[:3]
     pyramid = ImagePyramid(config.scales).to(device)
     counters = {"images_seen": 0, "steps": 0, "left_out": 0, "seconds": 0.0}
     position = {"images_seen": 0}
-    saved = state.load_state(folder / "state.pt", device)
     if saved:
         for name, part in parts.items():
             part.load_state_dict(saved[name])

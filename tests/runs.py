@@ -1,0 +1,51 @@
+"""What the trainers' tests ask of every run: its last state, equality, and a kill in the middle."""
+
+import signal
+
+import torch
+
+from tests import commands
+from trainers import state
+
+# The real command, killed the moment its first state is whole.
+DYING = """
+import os, signal, sys
+from importlib import import_module
+from trainers import state
+save = state.save_state
+def save_and_die(path, content):
+    save(path, content)
+    os.kill(os.getpid(), signal.SIGKILL)
+state.save_state = save_and_die
+import_module(sys.argv[1] + ".__main__").main(sys.argv[2:])
+"""
+
+
+def killed_after_first_save(module, *arguments, cwd):
+    """Run `python -m module arguments` until its first save, and kill it there."""
+    process = commands.start("-c", DYING, module, *arguments, cwd=cwd)
+    try:
+        assert process.wait(120) == -signal.SIGKILL, process.stderr.read()[-2000:]
+    finally:
+        process.stderr.close()
+
+
+def final_state(folder):
+    return state.load_state(folder / "state.pt")
+
+
+def assert_equal(a, b, path="state"):
+    assert type(a) is type(b), path
+    if isinstance(a, dict):
+        assert a.keys() == b.keys(), path
+        for key in a:
+            if key != "seconds":
+                assert_equal(a[key], b[key], f"{path}.{key}")
+    elif isinstance(a, list):
+        assert len(a) == len(b), path
+        for i, (x, y) in enumerate(zip(a, b, strict=True)):
+            assert_equal(x, y, f"{path}[{i}]")
+    elif isinstance(a, torch.Tensor):
+        assert torch.equal(a, b), path
+    else:
+        assert a == b, path
