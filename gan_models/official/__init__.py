@@ -2,6 +2,7 @@
 
     files.py     opens a checkpoint as plain data; nothing in it is executed
     progan.py    ProGAN; progan_layouts.py holds one table of names for each layout
+    fomm.py      First Order Motion Model
 
 A system's file offers `convert(content, file_name)`: what `read` returns, or None if the content is
 none of its layouts.
@@ -9,7 +10,7 @@ none of its layouts.
 
 from pathlib import Path
 
-from gan_models.official import files, progan
+from gan_models.official import files, fomm, progan
 from gan_models.weights import WeightsError
 
 
@@ -17,11 +18,12 @@ def read(path):
     """The networks of a published checkpoint, whose layout is recognised.
 
     Returns a dict:
-        system     "progan"
-        networks   state dict (float32, this project's names) by network: the averaged "generator"
-                   where the file has one, and the "discriminator"
+        system     "progan" or "fomm"
+        networks   state dict (float32, this project's names) by network: of ProGAN the averaged
+                   "generator" where the file has one, and the "discriminator"; of FOMM "detector",
+                   "generator" and, where the file has one, "discriminator"
         arguments  constructor arguments by network
-        config     fields of a weights folder's config.json: size (pixels), classes, licence, layout
+        config     fields of a weights folder's config.json: size (pixels), classes, licence, ...
 
     Raises:
         WeightsError: The file is missing, damaged, of an unknown layout, made with settings that
@@ -30,7 +32,7 @@ def read(path):
     path = Path(path).expanduser()
     content = files.load(path)
     try:
-        for system in (progan,):
+        for system in (progan, fomm):
             found = system.convert(content, path.name)
             if found is not None:
                 return found
@@ -38,5 +40,6 @@ def read(path):
         raise WeightsError(f"{path} cannot be imported: {error}.") from error
     raise WeightsError(
         f"{path} has none of the known layouts (ProGAN: official TensorFlow pickle, akanimax .bin "
-        "or .pth, pytorch_GAN_zoo, genforce): import the file that its project published."
+        "or .pth, pytorch_GAN_zoo, genforce; first-order-model: .pth.tar): import the file that "
+        "its project published."
     )

@@ -1,0 +1,141 @@
+"""VGG19's features for perceptual losses (Johnson et al. 2016; Simonyan and Zisserman 2015)."""
+
+import pickle
+import urllib.request
+import zipfile
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from trainers.run import RunError
+
+URL = "https://download.pytorch.org/models/vgg19-dcbb9e9d.pth"  # torchvision's, 548 MB
+CONNECT_SECONDS = 4  # until "no connection": the sentence must come before anything is trained
+BLOCKS = ((64, 2), (128, 2), (256, 4), (512, 4), (512, 1))  # channels, convolutions; to relu5_1
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet's pictures
+
+
+class VGG19(nn.Module):
+    """relu1_1, relu2_1, relu3_1, relu4_1 and relu5_1 of pictures, frozen.
+
+    Weights are named as torchvision's, `features.N.weight`; the layers above relu5_1 and the
+    classifier are left out.
+    """
+
+    def __init__(self):
+        super().__init__()
+        layers, channels, number = {}, 3, 0
+        self.taps = []  # numbers of the convolutions whose features come out
+        self.pools = []  # and of those that are pooled before
+        for width, convolutions in BLOCKS:
+            self.taps.append(str(number))
+            for _ in range(convolutions):
+                layers[str(number)] = nn.Conv2d(channels, width, 3, padding=1)
+                channels, number = width, number + 2  # torchvision counts the ReLU
+            number += 1  # and the pooling
+        self.pools = self.taps[1:]
+        self.features = nn.ModuleDict(layers)
+        self.register_buffer("mean", torch.tensor(MEAN).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(STD).view(1, 3, 1, 1), persistent=False)
+        self.requires_grad_(False).eval()
+
+    def forward(self, images):
+        """images (N, 3, H, W) in [0, 1], at least 16 pixels; returns 5 feature maps, finest first:
+        (N, 64, H, W), (N, 128, H/2, W/2), (N, 256, ..), (N, 512, ..), (N, 512, H/16, W/16).
+        """
+        x = (images - self.mean) / self.std
+        found = []
+        for number, layer in self.features.items():
+            if number in self.pools:
+                x = F.max_pool2d(x, 2)
+            x = F.relu(layer(x), inplace=True)
+            if number in self.taps:
+                found.append(x)
+        return found
+
+    @classmethod
+    def open(cls, file=""):
+        """The network with trained weights, on the CPU.
+
+        file: .pth or .safetensors with torchvision's names; default: torchvision's own weights from
+            torch.hub's folder, downloaded into it if they are not there.
+
+        Raises:
+            RunError: The file is missing or is no VGG19; nothing can be downloaded.
+        """
+        path = Path(file).expanduser() if file else downloaded()
+        return cls.with_weights(read(path), path)
+
+    @classmethod
+    def with_weights(cls, state, name="The file"):
+        """The network with a state dict of torchvision's names; RunError if it is another's."""
+        with torch.device("meta"):
+            expected = cls().state_dict()
+        for key, tensor in expected.items():
+            shape = tuple(getattr(state.get(key), "shape", ()))
+            if shape != tuple(tensor.shape):
+                raise RunError(
+                    f"--vgg {name}: this is no VGG19 of torchvision ({key} is {shape or 'absent'}, "
+                    f"not {tuple(tensor.shape)}); give {Path(URL).name} or a file of its layout."
+                )
+        network = cls()
+        network.load_state_dict({key: state[key] for key in expected})
+        return network
+
+
+def read(path):
+    """The tensors of a .pth or .safetensors file, by name; nothing in it is executed."""
+    if not path.is_file():
+        raise RunError(f"--vgg {path}: there is no such file. {remedy()}")
+    try:
+        if path.suffix == ".safetensors":
+            import safetensors.torch
+
+            return safetensors.torch.load_file(path)
+        found = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, ValueError, RuntimeError, EOFError, LookupError, pickle.UnpicklingError,
+            zipfile.BadZipFile, *damage()) as error:  # fmt: skip
+        reason = str(error).strip().split("\n")[0]
+        raise RunError(
+            f"--vgg {path}: not read, because it is damaged or not plain tensors ({reason:.200}). "
+            f"{remedy()}"
+        ) from error
+    if isinstance(found, dict) and isinstance(found.get("state_dict"), dict):
+        found = found["state_dict"]
+    if not isinstance(found, dict):
+        raise RunError(f"--vgg {path}: this holds no tensors by name. {remedy()}")
+    return {str(key).removeprefix("module."): value for key, value in found.items()}
+
+
+def damage():
+    import safetensors
+
+    return (safetensors.SafetensorError,)
+
+
+def downloaded():
+    """torchvision's file in torch.hub's folder; downloaded if it is not there yet."""
+    path = Path(torch.hub.get_dir()) / "checkpoints" / Path(URL).name
+    if path.is_file():
+        return path
+    try:
+        request = urllib.request.Request(URL, method="HEAD")
+        urllib.request.urlopen(request, timeout=CONNECT_SECONDS).close()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        torch.hub.download_url_to_file(URL, str(path), hash_prefix=path.stem.split("-")[1])
+    except (OSError, RuntimeError, ValueError) as error:  # no network, no space, cut short
+        reason = getattr(error, "reason", None) or error
+        raise RunError(
+            f"The perceptual loss needs VGG19's weights, which are not at {path} and can't be "
+            f"downloaded ({reason}). {remedy()}"
+        ) from error
+    return path
+
+
+def remedy():
+    return (
+        f"Fetch {URL} on a machine with a connection and name the copy with --vgg FILE, or train "
+        "with the preset puppets, which needs no VGG19."
+    )
