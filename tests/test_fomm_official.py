@@ -11,7 +11,8 @@ import pytest
 import torch
 
 from gan_models import official, weights
-from gan_models.fomm.networks import AntiAliasDown, Discriminator, Generator, KeypointDetector
+from gan_models.fomm.discriminator import Discriminator
+from gan_models.fomm.networks import AntiAliasDown, Generator, KeypointDetector
 from gan_models.official import fomm
 from gan_models.official.files import Unsuitable
 from gan_models.weights import WeightsError, build_network, load_weights

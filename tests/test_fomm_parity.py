@@ -22,9 +22,9 @@ import pytest
 import torch
 
 from gan_models.fomm import motion
+from gan_models.fomm.discriminator import Discriminator
 from gan_models.fomm.networks import (
     AntiAliasDown,
-    Discriminator,
     Generator,
     ImagePyramid,
     KeypointDetector,

@@ -10,7 +10,8 @@ import torch
 from PIL import Image
 
 from gan_models import weights
-from gan_models.fomm.networks import Discriminator, ImagePyramid
+from gan_models.fomm.discriminator import Discriminator
+from gan_models.fomm.networks import ImagePyramid
 from tests import commands
 from tests.runs import assert_equal, final_state, killed_after_first_save
 from trainers.fomm import __main__ as command

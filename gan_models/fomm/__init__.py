@@ -1,6 +1,7 @@
 """First Order Motion Model (Siarohin et al., "First Order Motion Model for Image Animation", 2019).
 
-networks.py   KeypointDetector, Generator, Discriminator, as they are trained
+networks.py   KeypointDetector and Generator, as they are trained
+discriminator.py   their adversary in training
 folded.py     detector and generator as the pipeline runs them, faster
 motion.py     keypoints over time: transfer from one face to another, smoothing, motion files
 pipeline.py   FOMMPipeline: a picture and a clip in, frames out
@@ -8,6 +9,7 @@ cropping.py   cuts the faces of a long video into training or driving clips
 __main__.py   python -m gan_models.fomm
 """
 
-from gan_models.fomm.networks import Discriminator, Generator, KeypointDetector, Keypoints
+from gan_models.fomm.discriminator import Discriminator
+from gan_models.fomm.networks import Generator, KeypointDetector, Keypoints
 
 __all__ = ["Discriminator", "Generator", "KeypointDetector", "Keypoints"]

@@ -13,7 +13,8 @@ import re
 
 import torch
 
-from gan_models.fomm.networks import AntiAliasDown, Discriminator, Generator, KeypointDetector
+from gan_models.fomm.discriminator import Discriminator
+from gan_models.fomm.networks import AntiAliasDown, Generator, KeypointDetector
 from gan_models.official.files import Unsuitable, is_state
 
 logger = logging.getLogger(__name__)

@@ -7,7 +7,8 @@ import sys
 import torch
 from tqdm import tqdm
 
-from gan_models.fomm.networks import Discriminator, Generator, ImagePyramid, KeypointDetector
+from gan_models.fomm.discriminator import Discriminator
+from gan_models.fomm.networks import Generator, ImagePyramid, KeypointDetector
 from gan_models.weights import find_weights, load_weights
 from trainers import distributed, run, state
 from trainers.fomm import config as options
