@@ -1,6 +1,17 @@
-"""Training pictures from folders, .tar shards, .tfrecords or drawn puppets (see DATA_HELP)."""
+"""Training pictures and clips from folders, shards or drawn puppets (see DATA_HELP, CLIPS_HELP)."""
 
+from trainers.data.clips import CLIPS_HELP, Clips, PairBatch, open_clips
 from trainers.data.pictures import DATA_HELP, Batch, Pictures, open_data
 from trainers.data.sources import DataError
 
-__all__ = ["DATA_HELP", "Batch", "DataError", "Pictures", "open_data"]
+__all__ = [
+    "CLIPS_HELP",
+    "DATA_HELP",
+    "Batch",
+    "Clips",
+    "DataError",
+    "PairBatch",
+    "Pictures",
+    "open_clips",
+    "open_data",
+]

@@ -104,6 +104,8 @@ class Pictures:
     length: pictures in an epoch, None when streamed; classes: their names, [] without labels.
     """
 
+    noun = "pictures"  # what messages call them
+
     def __init__(self, source, *, mirror, seed, num_workers, place, keep=False):
         self.source, self.mirror, self.seed = source, mirror, seed
         self.num_workers, self.place = num_workers, place
@@ -248,7 +250,7 @@ class Pictures:
         if tried >= enough and len(self._unreadable) > tried / 2:
             name, reason = next(iter(self._unreadable.items()))
             raise DataError(
-                f"{len(self._unreadable)} of the {tried} pictures tried in {self.place} cannot be "
+                f"{len(self._unreadable)} of the {tried} {self.noun} tried in {self.place} cannot be "
                 f"read, such as {name}: {reason} Repair or remove them, or give another folder."
             )
         if fetched.error:

@@ -15,8 +15,8 @@ def main(argv=None):
         processes = distributed.start(config.device)
         check(config, processes.world_size)
         vgg = open_vgg(config, processes.device)
-        clips = open_clips(config)
         folder = run.folder_of(config, "fomm", preset)
+        clips = open_clips(config, folder)
         if processes.is_main:
             run.open_folder(folder, config)
             print(f"{folder}: {config}", file=sys.stderr)
@@ -37,8 +37,8 @@ def open_vgg(config, device):
     return VGG19.open(config.vgg).to(device)
 
 
-def open_clips(config):
-    """The training clips; DataError where there are none."""
+def open_clips(config, folder):
+    """The training clips, decoded once into FOLDER-clips; DataError where there are none."""
     return data.open_clips(
         config.data,
         size=config.size,
@@ -50,6 +50,7 @@ def open_clips(config):
         resize_range=config.resize_range,
         id_sampling=config.id_sampling,
         holdout=config.holdout,
+        cache_folder=folder.with_name(f"{folder.name}-clips"),
     )
 
 

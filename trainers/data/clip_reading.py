@@ -1,0 +1,175 @@
+"""Draws pairs of frames from clips: which two, and how both are changed alike.
+
+Everything about pair `slot` of epoch `epoch` comes from a generator seeded by (seed, slot, epoch),
+in the order of `PairReader.read_into`; workers, processes and resumed runs therefore agree.
+"""
+
+import math
+import time
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from PIL import Image, ImageEnhance
+
+from gan_models.images import PictureError
+from trainers.data.clip_cache import CacheError
+from trainers.data.reading import MINIMUM_TRIED, Fetched
+
+PAIR_STREAM = 2  # keeps a pair's generator apart from those of Pictures with the same seed
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """How a pair is changed; both frames get the same numbers, drawn once per pair.
+
+    time_flip: half of the pairs run backwards. mirror: half of the other pairs (of all pairs when
+    there is no time flip) are mirrored. rotation: degrees to either side. resize_range: (lowest,
+    highest) factor, then a random crop of the size asked for. jitter: brightness, contrast,
+    saturation (factors from 1 - x to 1 + x) and hue (shift of up to x of the colour circle).
+    """
+
+    time_flip: bool = True
+    mirror: bool = True
+    jitter: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
+    rotation: float = 0.0
+    resize_range: tuple[float, float] | None = None
+
+
+class PairReader:
+    """Reads (slot, epoch) of a clip source into Fetched.images (n, 2, 3, size, size) uint8.
+
+    groups: one entry per pair of an epoch, the clips that it is drawn from.
+    """
+
+    def __init__(self, source, groups: list[list[int]], augmentation: Augmentation, seed: int):
+        self.source, self.groups, self.seed = source, groups, seed
+        self.augmentation = augmentation
+        # A stride that visits every clip and spreads over the whole set.
+        self.stride = max(1, int(source.length * 0.618))
+        while math.gcd(self.stride, source.length) > 1:
+            self.stride += 1
+
+    def probes(self) -> list[int]:
+        """A few slots whose clips are spread over the whole set, to look at before work starts."""
+        return [
+            step * self.stride % len(self.groups)
+            for step in range(min(MINIMUM_TRIED, len(self.groups)))
+        ]
+
+    def __getitem__(self, piece: list[tuple[int, int]]) -> Fetched:
+        started = time.perf_counter()
+        size = self.source.size
+        images = np.empty((len(piece), 2, 3, size, size), np.uint8)
+        fetched = Fetched(images, np.zeros(len(piece), np.int64))
+        for row, (slot, epoch) in enumerate(piece):
+            try:
+                if not self.read_into(fetched, row, slot, epoch):
+                    fetched.error = f"{MINIMUM_TRIED} clips in a row cannot be read."
+            except CacheError as error:
+                fetched.error = str(error)
+        fetched.seconds = time.perf_counter() - started
+        return fetched
+
+    def read_into(self, fetched: Fetched, row: int, slot: int, epoch: int) -> bool:
+        """Read the pair, from the first readable clip on a fixed walk from the one drawn."""
+        random = np.random.default_rng((self.seed, slot, epoch, PAIR_STREAM))
+        group = self.groups[slot % len(self.groups)]
+        index = group[random.integers(len(group))] if len(group) > 1 else group[0]
+        for _ in range(min(MINIMUM_TRIED, self.source.length)):
+            try:
+                times = draw_times(self.source.num_frames(index), random)
+                frames, enlarged = self.source.frames(index, times)
+            except (PictureError, OSError) as error:
+                fetched.unreadable[self.source.name(index)] = str(error)
+                index = (index + self.stride) % self.source.length
+                # What was drawn before must not matter: it depends on where the clip broke.
+                random = np.random.default_rng((self.seed, slot, epoch, PAIR_STREAM, index))
+                continue
+            fetched.images[row] = augment(frames, self.augmentation, random).transpose(0, 3, 1, 2)
+            fetched.readable.append(index)
+            if enlarged:
+                fetched.enlarged = self.source.name(index)
+            return True
+        return False
+
+
+def draw_times(num_frames: int, random: np.random.Generator) -> list[int]:
+    """Two different frame numbers, the earlier one first; (0, 0) for a clip of one frame.
+
+    Differs from the official code, which draws with replacement and so trains on pairs of one and
+    the same frame.
+    """
+    if num_frames == 1:
+        return [0, 0]
+    first, second = int(random.integers(num_frames)), int(random.integers(num_frames - 1))
+    second += second >= first
+    return [min(first, second), max(first, second)]
+
+
+def augment(
+    frames: np.ndarray, augmentation: Augmentation, random: np.random.Generator
+) -> np.ndarray:
+    """(2, S, S, 3) uint8, source and driving -> the same, changed as `augmentation` says."""
+    if augmentation.time_flip and random.integers(2):
+        frames = frames[::-1]
+    elif augmentation.mirror and random.integers(2):
+        frames = frames[:, :, ::-1]
+    if augmentation.rotation:
+        angle = float(random.uniform(-augmentation.rotation, augmentation.rotation))
+        frames = np.stack([rotate(frame, angle) for frame in frames])
+    if augmentation.resize_range:
+        frames = resize_and_crop(frames, augmentation.resize_range, random)
+    if any(augmentation.jitter):
+        frames = jitter(frames, augmentation.jitter, random)
+    return frames
+
+
+def rotate(frame: np.ndarray, degrees: float) -> np.ndarray:
+    """The (S, S, 3) picture turned about its middle; black comes in at the corners."""
+    middle = (frame.shape[0] - 1) / 2
+    matrix = cv2.getRotationMatrix2D((middle, middle), degrees, 1.0)
+    return cv2.warpAffine(np.ascontiguousarray(frame), matrix, frame.shape[:2])
+
+
+def resize_and_crop(frames: np.ndarray, factors: tuple[float, float], random) -> np.ndarray:
+    """Scale by a random factor, pad with the edge up to the old size, cut the old size out."""
+    size = frames.shape[1]
+    scaled = max(1, int(size * random.uniform(*factors)))
+    interpolation = cv2.INTER_AREA if scaled < size else cv2.INTER_NEAREST
+    frames = np.stack(
+        [
+            cv2.resize(np.ascontiguousarray(frame), (scaled, scaled), interpolation=interpolation)
+            for frame in frames
+        ]
+    )
+    missing = max(0, size - scaled)
+    before, after = missing // 2, missing - missing // 2
+    frames = np.pad(frames, ((0, 0), (before, after), (before, after), (0, 0)), mode="edge")
+    top, left = random.integers(frames.shape[1] - size + 1, size=2)
+    return frames[:, top : top + size, left : left + size]
+
+
+def jitter(frames: np.ndarray, amounts, random: np.random.Generator) -> np.ndarray:
+    """Change the colours of both frames by the same factors, in the same random order."""
+    *spreads, hue_spread = amounts
+    factors = [float(random.uniform(max(0.0, 1 - x), 1 + x)) for x in spreads]
+    shift = float(random.uniform(-hue_spread, hue_spread))
+    order = random.permutation(4)
+    pictures = [Image.fromarray(np.ascontiguousarray(frame)) for frame in frames]
+    enhancers = (ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color)
+    for step in order:
+        if not amounts[step]:
+            continue
+        if step == 3:
+            pictures = [shift_hue(picture, shift) for picture in pictures]
+        else:
+            pictures = [enhancers[step](picture).enhance(factors[step]) for picture in pictures]
+    return np.stack([np.asarray(picture) for picture in pictures])
+
+
+def shift_hue(picture: Image.Image, shift: float) -> Image.Image:
+    """Turn the colour circle by `shift`, -0.5 to 0.5 of it."""
+    planes = cv2.cvtColor(np.array(picture), cv2.COLOR_RGB2HSV_FULL)  # hue 0 to 255
+    planes[..., 0] += np.uint8(round(shift * 256) % 256)  # wraps around, as 8 bits do
+    return Image.fromarray(cv2.cvtColor(planes, cv2.COLOR_HSV2RGB_FULL))
