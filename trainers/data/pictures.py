@@ -250,8 +250,8 @@ class Pictures:
         if tried >= enough and len(self._unreadable) > tried / 2:
             name, reason = next(iter(self._unreadable.items()))
             raise DataError(
-                f"{len(self._unreadable)} of the {tried} {self.noun} tried in {self.place} cannot be "
-                f"read, such as {name}: {reason} Repair or remove them, or give another folder."
+                f"{len(self._unreadable)} of the {tried} {self.noun} tried in {self.place} cannot "
+                f"be read, such as {name}: {reason} Repair or remove them, or give another folder."
             )
         if fetched.error:
             raise DataError(f"{fetched.error} The data is {self.place}.")
