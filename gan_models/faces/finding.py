@@ -1,0 +1,328 @@
+"""Where the faces of a picture are, and the 68 landmarks of one.
+
+face_alignment's networks are used where their weight files are already on disk, in the
+`checkpoints` folder of torch.hub, where face_alignment itself keeps them; nothing is ever
+downloaded here. Without them the cascade that ships inside scikit-image finds frontal faces. One
+run of that cascade misses a quarter of the portraits it is shown and finds faces in grass, so its
+single windows are taken as votes, from four views of the picture: as it is, mirrored, and both with
+evened contrast. A face collects dozens of them, grass a few.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import pickle
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from threading import Lock
+
+import numpy as np
+
+log = logging.getLogger(__name__)
+
+DETECTION_SIDE = 640  # larger pictures are shrunk to this for detection, as in the official code
+SMALLEST = 24  # pixels; the cascade's window
+
+# Of the cascade, chosen on 59 pictures (portraits, paintings, animals, groups).
+SCALE_STEP = 1.1  # from one window size to the next
+SHIFT_STEP = 1.5  # of the window over the picture
+SMALLEST_SHARE = 0.08  # of the picture's shorter side
+MIN_VOTES = 9  # of all views together
+MIN_VIEWS = 3  # that see the face
+MIN_SHARE = 0.12  # of the best face's votes
+SAME_PLACE = 0.25  # of the window's side
+SAME_SIZE = 1.4
+MAX_OVERLAP = 0.3  # of the smaller of two faces
+
+SFD = ("s3fd-619a316812.pth",)
+BLAZEFACE = ("blazefaceback.pth", "anchorsback.npy")
+FAN = ("2DFAN4-11f355bf06.pth.tar",)
+UNREADABLE = (OSError, EOFError, RuntimeError, ValueError, KeyError, pickle.UnpicklingError)
+
+_one_at_a_time = Lock()  # scikit-image's cascade keeps its integral images in itself
+
+
+@dataclass(frozen=True)
+class Box:
+    """A rectangle in pixels of the full picture, fractions allowed; may reach outside it.
+
+    left = 0 is the outer edge of the first column, right = width that of the last.
+    """
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+    def __post_init__(self):
+        numbers = (self.left, self.top, self.right, self.bottom)
+        if not all(math.isfinite(number) for number in numbers):
+            raise ValueError(f"a box has four finite numbers, not {numbers}.")
+        if not (self.left < self.right and self.top < self.bottom):
+            raise ValueError(
+                f"a box goes from left to right and from top to bottom, unlike {numbers}."
+            )
+
+    @classmethod
+    def around(cls, x: float, y: float, side: float) -> Box:
+        """The square of that side with its centre at (x, y)."""
+        return cls(x - side / 2, y - side / 2, x + side / 2, y + side / 2)
+
+    @property
+    def width(self) -> float:
+        return self.right - self.left
+
+    @property
+    def height(self) -> float:
+        return self.bottom - self.top
+
+    @property
+    def side(self) -> float:
+        """The longer of width and height."""
+        return max(self.width, self.height)
+
+    @property
+    def centre(self) -> tuple[float, float]:
+        """(x, y)"""
+        return (self.left + self.right) / 2, (self.top + self.bottom) / 2
+
+    def holds(self, x: float, y: float) -> bool:
+        return self.left <= x <= self.right and self.top <= y <= self.bottom
+
+    def scaled(self, factor: float) -> Box:
+        """The same box in a picture that is `factor` times as large."""
+        return Box(*(factor * edge for edge in (self.left, self.top, self.right, self.bottom)))
+
+    def joined(self, other: Box) -> Box:
+        """The smallest box that holds both."""
+        return Box(
+            min(self.left, other.left),
+            min(self.top, other.top),
+            max(self.right, other.right),
+            max(self.bottom, other.bottom),
+        )
+
+
+# --- the ladder -------------------------------------------------------------------------------
+
+
+def finder_name() -> str:
+    """What `find_faces` uses now: "face_alignment (sfd)", "(blazeface)" or the cascade's name."""
+    detector = _detector()
+    return f"face_alignment ({detector[0]})" if detector else "scikit-image's cascade"
+
+
+def find_faces(picture: np.ndarray, *, quick: bool = False) -> list[Box]:
+    """The faces of a (H, W, 3) uint8 picture, largest first; [] if there is none.
+
+    From forehead to chin; tall boxes with face_alignment, squares with the cascade.
+    quick: for many frames in a row; the cascade then looks at half as many views and not for faces
+    below an eighth of the shorter side.
+    """
+    picture = np.asarray(picture)
+    if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
+        raise ValueError(
+            f"faces are looked for in (height, width, 3) of uint8, not in {picture.shape} of "
+            f"{picture.dtype}."
+        )
+    if picture.size == 0:
+        return []
+    small, factor = _shrunk(picture)
+    detector = _detector()
+    found = _by_network(detector[1], small) if detector else _by_cascade(small, quick)
+    return sorted((box.scaled(1 / factor) for box in found), key=lambda box: -box.side)
+
+
+def find_landmarks(picture: np.ndarray, box: Box | None = None) -> np.ndarray | None:
+    """(68, 2) float32, x and y in pixels of the picture, of the face in `box` or the largest.
+
+    None without a face, and where face_alignment's 2DFAN4 weights are not on disk.
+    """
+    aligner = _aligner()
+    if aligner is None:
+        return None
+    if box is None:
+        found = find_faces(picture, quick=True)
+        if not found:
+            return None
+        box = found[0]
+    corners = [box.left, box.top, box.right, box.bottom, 1.0]
+    points = aligner.get_landmarks_from_image(picture, detected_faces=[np.array(corners)])
+    return np.asarray(points[0], np.float32) if points else None
+
+
+def _shrunk(picture: np.ndarray) -> tuple[np.ndarray, float]:
+    import cv2
+
+    height, width = picture.shape[:2]
+    factor = min(1.0, DETECTION_SIDE / max(height, width))
+    if factor == 1.0:
+        return np.ascontiguousarray(picture), 1.0
+    size = (max(1, round(width * factor)), max(1, round(height * factor)))
+    return cv2.resize(picture, size, interpolation=cv2.INTER_AREA), factor
+
+
+# --- face_alignment ---------------------------------------------------------------------------
+
+
+def _on_disk(names: tuple[str, ...]) -> list[str] | None:
+    """The paths of these weight files, or None unless all of them are there."""
+    import torch
+
+    folder = Path(torch.hub.get_dir()) / "checkpoints"
+    paths = [folder / name for name in names]
+    return [str(path) for path in paths] if all(path.is_file() for path in paths) else None
+
+
+def _detector():
+    """("sfd" | "blazeface", the detector) or None."""
+    for kind, names in (("sfd", SFD), ("blazeface", BLAZEFACE)):
+        paths = _on_disk(names)
+        detector = _loaded(kind, *paths) if paths else None
+        if detector is not None:
+            return kind, detector
+    return None
+
+
+def _aligner():
+    paths = _on_disk(FAN)
+    return _loaded("fan", *paths) if paths else None
+
+
+@cache
+def _loaded(kind: str, *paths: str):
+    """The network of that kind on the processor, or None (said once) if its files are damaged."""
+    try:
+        if kind == "sfd":
+            from face_alignment.detection.sfd.sfd_detector import SFDDetector
+
+            return SFDDetector("cpu", path_to_detector=paths[0])
+        if kind == "blazeface":
+            from face_alignment.detection.blazeface.blazeface_detector import BlazeFaceDetector
+
+            return BlazeFaceDetector(
+                "cpu", back_model=True, path_to_detector=paths[0], path_to_anchor=paths[1]
+            )
+        from face_alignment import FaceAlignment, LandmarksType
+
+        # "folder" is the detector without weights: the boxes always come from find_faces
+        options = {"device": "cpu", "face_detector": "folder"}
+        try:
+            return FaceAlignment(LandmarksType.TWO_D, compile=False, **options)
+        except TypeError:  # before 1.5 it never compiled, and had no such option
+            return FaceAlignment(LandmarksType.TWO_D, **options)
+    except ImportError as error:
+        log.warning("face_alignment cannot be used (%s): pip install face-alignment.", error)
+    except UNREADABLE as error:
+        log.warning("%s is damaged (%s): delete it, and download it again.", paths[0], error)
+    return None
+
+
+def _by_network(detector, picture: np.ndarray) -> list[Box]:
+    rows = detector.detect_from_image(picture)
+    boxes = []
+    for row in rows:
+        if len(row) >= 4 and row[0] < row[2] and row[1] < row[3] and np.isfinite(row[:4]).all():
+            boxes.append(Box(*map(float, row[:4])))
+    return boxes
+
+
+# --- the cascade ------------------------------------------------------------------------------
+
+
+@cache
+def _cascade():
+    from skimage.data import lbp_frontal_face_cascade_filename
+    from skimage.feature import Cascade
+
+    return Cascade(lbp_frontal_face_cascade_filename())
+
+
+def _by_cascade(picture: np.ndarray, quick: bool) -> list[Box]:
+    import cv2
+
+    grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)  # (H, W) uint8
+    shorter = min(grey.shape)
+    share = 1 / 8 if quick else SMALLEST_SHARE
+    smallest = max(SMALLEST, int(share * shorter))
+    if shorter < smallest:
+        return []
+    views = list(_views(grey, quick))
+    windows = []
+    for number, (view, mirrored) in enumerate(views):
+        for left, top, side in _windows(view, smallest):
+            if mirrored:
+                left = grey.shape[1] - left - side
+            windows.append((left + side / 2, top + side / 2, side, number))
+    scale = len(views) / 4
+    min_votes, min_views = scale * MIN_VOTES, math.ceil(scale * MIN_VIEWS)
+    return _elected(np.array(windows, float).reshape(-1, 4), min_votes, min_views)
+
+
+def _views(grey: np.ndarray, quick: bool) -> Iterator[tuple[np.ndarray, bool]]:
+    """(view, whether it is mirrored)"""
+    import cv2
+
+    even = cv2.createCLAHE(clipLimit=2.0, tileGridSize=(8, 8)).apply(grey)
+    yield grey, False
+    yield even[:, ::-1], True
+    if not quick:
+        yield grey[:, ::-1], True
+        yield even, False
+
+
+def _windows(view: np.ndarray, smallest: int) -> list[tuple[int, int, int]]:
+    """(left, top, side) of every window that the cascade lets pass, none joined with another."""
+    image = np.ascontiguousarray(view, np.float32) / 255
+    largest = min(view.shape)
+    with _one_at_a_time:
+        passed = _cascade().detect_multi_scale(
+            image,
+            scale_factor=SCALE_STEP,
+            step_ratio=SHIFT_STEP,
+            min_size=(smallest, smallest),
+            max_size=(largest, largest),
+            min_neighbor_number=0,
+            intersection_score_threshold=1.1,  # a share never reaches it
+        )
+    return [(window["c"], window["r"], window["width"]) for window in passed]
+
+
+def _elected(windows: np.ndarray, min_votes: float, min_views: int) -> list[Box]:
+    """The faces for which enough of the windows, (N, 4) as x, y, side, view, stand together."""
+    groups = sorted(_groups(windows), key=lambda group: -group[1])
+    most = max((votes for _, _, votes, _ in groups), default=0)
+    boxes: list[Box] = []
+    for box, _, votes, views in groups:
+        enough = votes >= max(min_votes, MIN_SHARE * most) and views >= min_views
+        if enough and all(_overlap(box, other) <= MAX_OVERLAP for other in boxes):
+            boxes.append(box)
+    return boxes
+
+
+def _groups(windows: np.ndarray) -> Iterator[tuple[Box, float, int, int]]:
+    """(their mean box, rank, number of windows, of views) of windows at one place and size."""
+    x, y, side, view = windows.T
+    reach = SAME_PLACE * np.minimum(side[:, None], side)
+    near = (abs(x[:, None] - x) < reach) & (abs(y[:, None] - y) < reach)
+    near &= abs(np.log(side[:, None] / side)) < math.log(SAME_SIZE)
+    left = np.ones(len(windows), bool)
+    while left.any():
+        members = near[(near & left).sum(1).argmax()] & left
+        mean = Box.around(*(float(of[members].mean()) for of in (x, y, side)))
+        votes = int(members.sum())
+        # An eye gets nearly as many votes as the face around it: size counts too.
+        yield mean, votes * mean.side**0.5, votes, len(set(view[members]))
+        left &= ~members
+
+
+def _overlap(one: Box, other: Box) -> float:
+    """The shared area as a share of the smaller box."""
+    width = min(one.right, other.right) - max(one.left, other.left)
+    height = min(one.bottom, other.bottom) - max(one.top, other.top)
+    if width <= 0 or height <= 0:
+        return 0.0
+    return width * height / min(one.width * one.height, other.width * other.height)

@@ -1,0 +1,247 @@
+"""Cuts the faces of a long video into clips for training or driving, as square .mp4 with sound.
+
+The official `crop-video.py` only prints ffmpeg commands; here the clips are written. Its tracker
+and its boxes are computed here too (`track_faces` with a tolerance of 0, `official_box`), and used
+where `official` is asked for. Ours differ from it in this: one missed detection does not end a
+clip, the crop stays square at the picture's border (the official one is clipped and stretched),
+the frame that ends a track belongs to the clip, and each clip has its own name.
+"""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from gan_models import faces
+from gan_models.faces import Box
+from gan_models.faces.finding import DETECTION_SIDE
+from gan_models.faces.framing import FACE_TO_CROP, UPWARDS
+from gan_models.fomm.motion import pose_distance
+from gan_models.images import written_whole
+from gan_models.video import ClipError, ffmpeg, open_clip, write_clip
+
+INCREASE = (FACE_TO_CROP - 1) / 2  # so that a still face is framed as in a picture
+OFFICIAL_INCREASE = 0.1
+TOLERANCE = 15  # frames; half a second
+
+
+@dataclass(frozen=True)
+class Track:
+    """One face over time: its first box, the box around all of them, first and last frame."""
+
+    first: Box
+    union: Box
+    start: int
+    end: int
+
+
+@dataclass(frozen=True)
+class FaceClip:
+    """A clip that was cut. start, seconds: where in the video; box: in pixels of its frames."""
+
+    path: Path
+    start: float
+    seconds: float
+    frames: int
+    box: Box
+
+
+# --- following faces --------------------------------------------------------------------------
+
+
+def iou(one: Box, other: Box) -> float:
+    """The shared area as a share of the joint area, both ends of a box counted as its pixels."""
+    width = min(one.right, other.right) - max(one.left, other.left) + 1
+    height = min(one.bottom, other.bottom) - max(one.top, other.top) + 1
+    shared = max(0.0, width) * max(0.0, height)
+    areas = ((box.width + 1) * (box.height + 1) for box in (one, other))
+    return shared / (sum(areas) - shared)
+
+
+def track_faces(
+    found: Iterable[tuple[int, Sequence[Box]]],
+    *,
+    iou_with_initial: float = 0.25,
+    tolerance: int = 0,
+) -> Iterator[Track]:
+    """The faces that stay near the place where they were first seen, each as soon as it ends.
+
+    Args:
+        found: (number of the frame, the boxes in it), frames in order; some may be left out.
+        iou_with_initial: A box continues the track whose first box it shares most with, if that
+            is more than this; otherwise it starts a track.
+        tolerance: Frames that a face may be missing before its track ends (0: none, as in the
+            official code). Counted in frames of the video, also where some were left out.
+    """
+    tracks: list[Track] = []
+    for number, boxes in found:
+        lasting = []
+        for track in tracks:
+            seen = any(iou(track.first, box) > iou_with_initial for box in boxes)
+            if seen or number - track.end <= tolerance:
+                lasting.append(track)
+            else:
+                yield track
+        tracks = lasting
+        for box in boxes:
+            shares = [iou(track.first, box) for track in tracks]
+            if max(shares, default=0.0) > iou_with_initial:
+                best = int(np.argmax(shares))
+                union = tracks[best].union.joined(box)
+                tracks[best] = replace(tracks[best], union=union, end=number)
+            else:
+                tracks.append(Track(box, box, number, number))
+    yield from tracks
+
+
+def official_box(union: Box, width: int, height: int, increase: float) -> Box:
+    """The crop of the official code: grown to a square, cut to whole pixels and to the picture.
+
+    Not square near the picture's border.
+    """
+    wide, high = (
+        max(increase, ((1 + 2 * increase) * other - own) / (2 * own)) * own
+        for own, other in ((union.width, union.height), (union.height, union.width))
+    )
+    return Box(
+        max(0, int(union.left - wide)),
+        max(0, int(union.top - high)),
+        min(width, int(union.right + wide)),
+        min(height, int(union.bottom + high)),
+    )
+
+
+def square_box(track: Track, width: int, height: int, increase: float) -> Box:
+    """The crop of ours: a square around all of a track's boxes, inside the picture where it fits.
+
+    A little higher than its middle, as in `faces.frame`, so that hair is seen.
+    """
+    x, y = track.union.centre
+    side = (1 + 2 * increase) * track.union.side
+    side = min(side, max(min(width, height), track.union.side))
+    return faces.fit_inside(Box.around(x, y - UPWARDS * track.first.side, side), width, height)
+
+
+def best_frame(source: np.ndarray, frames: Iterable[np.ndarray | None]) -> int:
+    """The number of the frame whose face lies most like the source's.
+
+    source, and each of `frames`: landmarks (68, 2) in pixels, of which place and size are taken
+    away (by the area of their hull). A frame without a face is None, and passed over (the official
+    code ends with an error there). Raises ValueError if all are.
+    """
+    distances = [math.inf if points is None else pose_distance(source, points) for points in frames]
+    if not np.isfinite(distances).any():
+        raise ValueError("no frame has a face: choose the reference frame by its number.")
+    return int(np.argmin(distances))
+
+
+# --- cutting ----------------------------------------------------------------------------------
+
+
+def crop_clips(
+    path: str | Path,
+    out_folder: str | Path,
+    *,
+    image_shape: tuple[int, int] = (256, 256),
+    increase: float | None = None,
+    iou_with_initial: float = 0.25,
+    min_frames: int = 150,
+    tolerance: int | None = None,
+    every: int = 1,
+    official: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> Iterator[FaceClip]:
+    """Cut every face that stays long enough out of a video, with its sound; each as it is done.
+
+    The clips are `<name of the video>_001.mp4` and so on in `out_folder`, in the order in which
+    the tracks end; files of these names are replaced. The video is read as a stream.
+
+    Args:
+        path: Any clip that `open_clip` reads.
+        image_shape: (width, height) of the clips in pixels.
+        increase: How far the crop reaches beyond the faces on each side, as a share of them. None:
+            0.4, as `faces.frame` (with `official` 0.1).
+        iou_with_initial: A track ends when the face shares no more than this with its first box.
+        min_frames: Only tracks whose last frame is more than this after their first are cut.
+        tolerance: Frames that a face may be missing. None: 15 (with `official` 0); with `every`
+            at least twice that, unless it is 0.
+        every: Look for faces in every n-th frame only, for speed.
+        official: Boxes, times and tracks as in the official code.
+        progress: Called with (frames looked at, frames expected).
+
+    Raises ClipError, a sentence, at once for options, a file that is no clip, a single picture.
+    """
+    increase = (OFFICIAL_INCREASE if official else INCREASE) if increase is None else increase
+    tolerance = (0 if official else TOLERANCE) if tolerance is None else tolerance
+    wrong = {
+        f"image_shape is two sizes from 16 pixels, not {image_shape}": len(image_shape) != 2
+        or min(image_shape) < 16,
+        f"increase is from 0 to 10, not {increase}": not 0 <= increase <= 10,
+        f"iou_with_initial is from 0 to 1, not {iou_with_initial}": not 0 <= iou_with_initial < 1,
+        f"min_frames is 0 or more, not {min_frames}": min_frames < 0,
+        f"tolerance is 0 or more frames, not {tolerance}": tolerance < 0,
+        f"every is 1 or more frames, not {every}": every < 1,
+    }
+    for sentence, applies in wrong.items():
+        if applies:
+            raise ClipError(f"{sentence}.")
+    clip = open_clip(path)
+    small = open_clip(path, max_side=DETECTION_SIDE)
+    tolerance = max(tolerance, 2 * every) if tolerance else 0  # two looks without a face
+    found = _found(small, clip.width / small.width, every, progress)
+    tracks = track_faces(found, iou_with_initial=iou_with_initial, tolerance=tolerance)
+    return _cut(clip, tracks, Path(out_folder), tuple(image_shape), increase, min_frames, official)
+
+
+def _found(small, scale, every, progress) -> Iterator[tuple[int, list[Box]]]:
+    """(number of the frame, faces in pixels of the full video) of every n-th frame."""
+    with closing(small.frames()) as frames:
+        for number, frame in enumerate(frames):
+            if number % every == 0:
+                found = faces.find_faces(frame, quick=True)
+                yield number, [box.scaled(scale) for box in found]
+            if progress:
+                progress(number + 1, max(small.frame_count, number + 1))
+
+
+def _cut(clip, tracks, folder, image_shape, increase, min_frames, official) -> Iterator[FaceClip]:
+    count = 0
+    with closing(tracks):
+        for track in tracks:
+            if track.end - track.start <= min_frames:
+                continue
+            count += 1
+            path = folder / f"{clip.path.stem}_{count:03d}.mp4"
+            if official:
+                box = official_box(track.union, clip.width, clip.height, increase)
+            else:
+                box = square_box(track, clip.width, clip.height, increase)
+            frames = track.end - track.start + (not official)
+            yield _write(clip, track.start, frames, box, image_shape, path)
+
+
+def _write(clip, start: int, frames: int, box: Box, image_shape, path: Path) -> FaceClip:
+    """Write that part of the clip. It was filmed, so the label "made by a model" is taken off."""
+    begin = float(start / clip.fps)
+    part = open_clip(clip.path, start=begin, seconds=float(frames / clip.fps))
+    width, height = image_shape
+    settings = {"cut from": clip.path.name, "start": begin}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".") as hidden:
+        labelled = Path(hidden) / path.name
+        with closing(part.frames()) as pictures:
+            crops = (faces.crop(picture, box, (height, width)) for picture in pictures)
+            info = write_clip(labelled, crops, part.fps, weights="", settings=settings, audio=part)
+        with written_whole(path) as whole:
+            options = ["-map", "0", "-c", "copy", "-map_metadata", "-1", "-movflags", "+faststart"]
+            asked = ffmpeg.ask("-y", *ffmpeg.source(labelled), *options, f"file:{whole}")
+            if asked.returncode != 0:
+                reason = ffmpeg.last_words(asked.stderr)
+                raise ClipError(f"{path} could not be written: {reason}.")
+    return FaceClip(path, begin, info.seconds, info.frames, box)
