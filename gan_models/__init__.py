@@ -5,7 +5,7 @@
     hub.py       weights folders on the Hugging Face Hub: cached copy first, then one online try
     official/    recognises and converts the official checkpoints
     images.py    pictures (uint8) and tensors: read, resize, crop, grids, save
-    video.py     clips: write and read frame by frame
+    video/      clips: write and read frame by frame
 
 Each is imported by its own name; importing this package does no work.
 """

@@ -15,7 +15,7 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from typing import IO
@@ -25,13 +25,13 @@ import numpy as np
 from PIL import Image
 
 from gan_models.images import label_text, parse_label, written_whole
+from gan_models.video import ffmpeg
+from gan_models.video.ffmpeg import ClipError
+from gan_models.video.reading import Clip, Sound, sound_of
 
 # GIF counts in hundredths of a second, and browsers slow down anything shorter than two of them.
 FASTEST = {".mp4": 120, ".gif": 50}
-
-
-class ClipError(ValueError):
-    """A clip cannot be written or read; the message is a sentence that names it."""
+SOUND_LIMIT = 30.0  # seconds for finding out whether a sound can be played
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,7 @@ class ClipInfo:
     fps: float
     padded: tuple[int, int] = (0, 0)  # columns, rows that write_clip added at the right and bottom
     label: dict | None = None  # {"note": "made by a model", "weights": name, "settings": {...}}
+    notices: tuple[str, ...] = field(default=(), compare=False)  # sentences, from write_clip
 
 
 # --- writing ----------------------------------------------------------------------------------
@@ -57,13 +58,16 @@ def write_clip(
     *,
     weights: str,
     settings: dict,
-    audio: str | os.PathLike | None = None,
+    audio: str | os.PathLike | Clip | None = None,
 ) -> ClipInfo:
     """Write frames, (H, W, 3) uint8 of one size, to .mp4 (H.264, any browser) or looping .gif.
 
     H.264 stores even sizes only: an odd edge is repeated once, which ClipInfo.padded says.
-    audio: a file whose first sound track goes into the .mp4, cut or followed by silence to the
-    clip's length. The label (`images.label_text`) is the file's comment; `clip_info` gives it back.
+    audio: a `Clip`, whose sound goes into the .mp4 in step with its frames, or a file with sound,
+    which begins with the first frame. It is cut or followed by silence to the clip's length; the
+    first track is taken. A clip without sound, sound that cannot be decoded, and a clip's sound for
+    a .gif are left out, the latter two with one of ClipInfo.notices.
+    The label (`images.label_text`) is the file's comment; `clip_info` gives it back.
     The file appears whole or not at all: whatever is raised here or by `frames` (GeneratorExit too)
     removes what was written so far.
     Raises ClipError for anything wrong with the options, the frames or the disk.
@@ -71,7 +75,7 @@ def write_clip(
     path = Path(path)
     kind = path.suffix.lower()
     rate = _checked_rate(path, kind, fps)
-    sound = _checked_sound(path, kind, audio)
+    sound, notices = _checked_sound(path, kind, audio)
     try:
         label = label_text(weights, settings)
     except ValueError as error:
@@ -81,7 +85,7 @@ def write_clip(
     height, width = first.shape[:2]
     padded = (width % 2, height % 2) if kind == ".mp4" else (0, 0)
     width, height = width + padded[0], height + padded[1]
-    options = _mp4_options(label, sound) if kind == ".mp4" else _gif_options()
+    options = _mp4_options(label) if kind == ".mp4" else _gif_options()
     count = 0
     try:
         with written_whole(path) as part:
@@ -91,10 +95,12 @@ def write_clip(
                     count += 1
             if kind == ".gif":
                 _comment_gif(part, label)
+            elif sound:
+                _add_sound(path, part, sound, float(count / rate), label)
     except OSError as error:
         raise ClipError(f"{path} could not be written: {error.strerror or error}.") from error
     seconds = float(count / rate)
-    return ClipInfo(count, seconds, width, height, float(rate), padded, parse_label(label))
+    return ClipInfo(count, seconds, width, height, float(rate), padded, parse_label(label), notices)
 
 
 def _checked_rate(path: Path, kind: str, fps: float | Fraction) -> Fraction:
@@ -105,16 +111,47 @@ def _checked_rate(path: Path, kind: str, fps: float | Fraction) -> Fraction:
     return Fraction(fps).limit_denominator(1001)
 
 
-def _checked_sound(path: Path, kind: str, audio: str | os.PathLike | None) -> Path | None:
-    if audio is None:
-        return None
-    if kind == ".gif":
+def _checked_sound(
+    path: Path, kind: str, audio: str | os.PathLike | Clip | None
+) -> tuple[Sound | None, tuple[str, ...]]:
+    """(what to put beside the frames, notices)."""
+    if isinstance(audio, Clip):
+        if not audio.has_sound:
+            return None, ()
+        if kind == ".gif":
+            return None, ("A .gif holds no sound: it was left out.",)
+        sound = audio.sound
+    elif audio is None:
+        return None, ()
+    elif kind == ".gif":
         raise ClipError(f"{path} cannot hold sound: write an .mp4, or leave the sound out.")
-    if not Path(audio).is_file():
-        raise ClipError(f"the sound file {audio} does not exist.")
-    if not re.search(r"Stream #.*: Audio:", _ask_ffmpeg("-i", f"file:{audio}").stderr):
-        raise ClipError(f"{audio} holds no sound that can be read.")
-    return Path(audio)
+    else:
+        sound = sound_of(audio)
+    if not _has_samples(sound):
+        return None, (f"No sound of {sound.path} can be played: it was left out.",)
+    return sound, ()
+
+
+def _has_samples(sound: Sound) -> bool:
+    """Whether any sample comes out; ffmpeg would otherwise find out when the frames are drawn."""
+    arguments = ["-v", "quiet", *_sound_input(sound), "-map", "0:a:0", "-af", _in_step(sound)]
+    with ffmpeg.Output([*arguments, "-f", "u8", "pipe:1"], limit=SOUND_LIMIT) as output:
+        return output.fill(np.empty(1, np.uint8)) or output.late[0]
+
+
+def _sound_input(sound: Sound) -> list[str]:
+    options = ["-copyts", "-max_error_rate", "1"]  # what is broken in the middle becomes silence
+    if sound.seek is not None:
+        options += ["-noaccurate_seek", "-seek_timestamp", "1", "-ss", f"{sound.seek:.6f}"]
+    return [*options, *ffmpeg.source(sound.path)]
+
+
+def _in_step(sound: Sound) -> str:
+    """Filters that put a sound's `start` at 0 and fill what is missing, before it or within it."""
+    zero = f"({sound.start.numerator}/{sound.start.denominator})"
+    end = "" if sound.seconds is None else f":end={float(sound.seconds):.6f}"
+    filled = "aresample=async=1:min_hard_comp=0.01:first_pts=0"
+    return f"asetpts=PTS-{zero}/TB,atrim=start=0{end},{filled}"
 
 
 def _checked_frames(path: Path, frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
@@ -142,18 +179,34 @@ def _padded(picture: np.ndarray, padded: tuple[int, int]) -> np.ndarray:
     return np.ascontiguousarray(picture)
 
 
-def _mp4_options(label: str, sound: Path | None) -> list[str]:
+def _mp4_options(label: str) -> list[str]:
     # The colours are converted and marked as BT.709: players guess differently at unmarked ones.
     colours = (
         "scale=out_color_matrix=bt709:out_range=tv:flags=accurate_rnd+full_chroma_int,"
         "format=yuv420p,setparams=color_primaries=bt709:color_trc=bt709"
     )
-    options = ["-i", f"file:{sound}", "-map", "0:v:0", "-map", "1:a:0"] if sound else []
-    options += ["-c:v", "libx264", "-crf", "18", "-vf", colours]
-    if sound:  # endless silence after the track, and the picture decides where it ends
-        options += ["-c:a", "aac", "-af", "apad", "-shortest"]
-    options += ["-map_metadata", "-1", "-metadata", f"comment={label}"]
-    return [*options, "-movflags", "+faststart"]
+    return ["-c:v", "libx264", "-crf", "18", "-vf", colours, *_mp4_end(label)]
+
+
+def _mp4_end(label: str) -> list[str]:
+    return ["-map_metadata", "-1", "-metadata", f"comment={label}", "-movflags", "+faststart"]
+
+
+def _add_sound(path: Path, part: Path, sound: Sound, seconds: float, label: str) -> None:
+    """Put a sound into a finished .mp4, as long as its frames are shown.
+
+    Only now is it known how long that is; ffmpeg's own way of ending both together (-shortest)
+    leaves up to a second of sound over.
+    """
+    filters = f"{_in_step(sound)},apad=packet_size=256,atrim=end={seconds:.6f}"
+    with written_whole(part) as both:
+        done = ffmpeg.ask(
+            *("-v", "error", "-y", "-i", f"file:{part}", *_sound_input(sound)),
+            *("-map", "0:v:0", "-map", "1:a:0", "-c:v", "copy", "-c:a", "aac", "-af", filters),
+            *(*_mp4_end(label), f"file:{both}"),
+        )
+        if done.returncode != 0:
+            raise _refusal(path, done.stderr)
 
 
 def _gif_options() -> list[str]:
@@ -168,7 +221,8 @@ def _encoder(
 ) -> Iterator[Callable[[np.ndarray], None]]:
     """A function that sends one frame to ffmpeg, which writes `part`; any error ends ffmpeg."""
     source = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{width}x{height}", "-r", str(rate)]
-    command = [_ffmpeg(), "-v", "error", "-y", *source, "-i", "-", *options, f"file:{part}"]
+    sending = ["-v", "error", "-y", *source, "-i", "-"]
+    command = [ffmpeg.executable(), *sending, *options, f"file:{part}"]
     with tempfile.TemporaryFile() as words:  # a pipe that nobody reads could block ffmpeg
         process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=words
@@ -179,14 +233,14 @@ def _encoder(
                 process.stdin.write(picture.data)
             except OSError as error:  # ffmpeg has ended, and its last words say why
                 process.wait()
-                raise _refusal(path, words) from error
+                raise _refusal(path, _all_of(words)) from error
 
         try:
             yield send
             with suppress(OSError):
                 process.stdin.close()
             if process.wait() != 0:
-                raise _refusal(path, words)
+                raise _refusal(path, _all_of(words))
         finally:
             process.kill()
             process.wait()
@@ -194,11 +248,13 @@ def _encoder(
                 process.stdin.close()
 
 
-def _refusal(path: Path, words: IO[bytes]) -> ClipError:
+def _refusal(path: Path, words: str) -> ClipError:
+    return ClipError(f"{path} could not be written: {ffmpeg.last_words(words)}.")
+
+
+def _all_of(words: IO[bytes]) -> str:
     words.seek(0)
-    lines = words.read().decode(errors="replace").strip().splitlines() or ["ffmpeg was ended"]
-    reason = re.sub(r"^\[.*?\] ", "", lines[-1]).rstrip(".")  # without the name of ffmpeg's part
-    return ClipError(f"{path} could not be written: {reason}.")
+    return words.read().decode(errors="replace")
 
 
 def _comment_gif(part: Path, label: str) -> None:
@@ -243,17 +299,6 @@ def _comment(path: Path) -> str | None:
     if path.suffix.lower() == ".gif":
         with Image.open(path, formats=["GIF"]) as image:
             return image.info.get("comment", b"").decode("ascii", "replace")
-    text = _ask_ffmpeg("-i", f"file:{path}", "-f", "ffmetadata", "-").stdout
+    text = ffmpeg.ask("-i", f"file:{path}", "-f", "ffmetadata", "-").stdout
     found = re.search(r"^comment=(.*)$", text, re.MULTILINE)
     return re.sub(r"\\(.)", r"\1", found[1]) if found else None  # ffmetadata escapes = ; # and \
-
-
-def _ask_ffmpeg(*arguments: str) -> subprocess.CompletedProcess:
-    command = [_ffmpeg(), "-hide_banner", *arguments]
-    return subprocess.run(
-        command, stdin=subprocess.DEVNULL, capture_output=True, encoding="utf-8", errors="replace"
-    )
-
-
-def _ffmpeg() -> str:
-    return imageio_ffmpeg.get_ffmpeg_exe()

@@ -1,0 +1,24 @@
+"""Clips: reading any file as frames at one constant rate, writing frames to .mp4 or .gif.
+
+    reading.py   `open_clip`: a file becomes a `Clip`, whose frames are streamed
+    writing.py   `write_clip`: frames become a labelled file, with the sound of a clip; `clip_info`
+    probing.py   what a file holds: when each frame is shown, its size, its colours
+    ffmpeg.py    starting, watching and ending ffmpeg
+
+A clip of ten minutes takes no more memory than one of ten seconds.
+"""
+
+from gan_models.video.ffmpeg import ClipError
+from gan_models.video.reading import Clip, Sound, open_clip
+from gan_models.video.writing import FASTEST, ClipInfo, clip_info, write_clip
+
+__all__ = [
+    "FASTEST",
+    "Clip",
+    "ClipError",
+    "ClipInfo",
+    "Sound",
+    "clip_info",
+    "open_clip",
+    "write_clip",
+]
