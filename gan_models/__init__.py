@@ -1,11 +1,13 @@
 """What runs at inference: importable without gradio and without the trainers.
 
     progan/      the ProGAN networks, the pipeline (latents in, pictures out), its command line
+    fomm/        FOMM: networks, pipeline (a picture and a clip in, frames out), its command line
     weights.py   self-describing weights folders: save, load, find, import
     hub.py       weights folders on the Hugging Face Hub: cached copy first, then one online try
     official/    recognises and converts the official checkpoints
     images.py    pictures (uint8) and tensors: read, resize, crop, grids, save
-    video/      clips: write and read frame by frame
+    video/       clips: read at one constant rate and written frame by frame, sound in step
+    faces/       finds, frames and crops faces, and pastes a moved crop back
 
 Each is imported by its own name; importing this package does no work.
 """
