@@ -5,6 +5,7 @@
     weights.py   self-describing weights folders: save, load, find, import
     hub.py       weights folders on the Hugging Face Hub: cached copy first, then one online try
     official/    recognises and converts the official checkpoints
+    devices.py   which device, which precision
     images.py    pictures (uint8) and tensors: read, resize, crop, grids, save
     video/       clips: read at one constant rate and written frame by frame, sound in step
     faces/       finds, frames and crops faces, and pastes a moved crop back

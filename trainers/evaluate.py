@@ -1,17 +1,22 @@
-"""Score shipped or trained weights: `python -m trainers.evaluate progan WEIGHTS DATA [options]`.
+"""Score shipped or trained weights: `python -m trainers.evaluate SYSTEM WEIGHTS DATA [options]`.
 
-Prints one line of JSON on stdout; whatever else there is to say goes to stderr. DATA is a folder of
-pictures or .tfrecords (with --holdout only those that training left out), `puppets` (drawn from
-seeds that no training uses) or `puppets:held_out` (the second drawing style).
+Prints one line of JSON on stdout; whatever else there is to say goes to stderr. SYSTEM is progan or
+fomm. DATA is a folder of what the system trains on (with --holdout only what training left out),
+`puppets` (drawn from seeds that no training uses) or `puppets:held_out` (the second drawing style).
 
-The sliced Wasserstein distance depends on the count, so it comes with two marks to read it by: the
-floor, which other real pictures score, and what real pictures score that were halved and enlarged.
+progan: the sliced Wasserstein distance depends on the count, so it comes with two marks to read it
+by: the floor, which other real pictures score, and what real pictures score that were halved and
+enlarged. fomm: every error stands beside that of the source unchanged and of the mean picture; see
+trainers/fomm/scores.py.
 """
 
 import contextlib
 import functools
 import json
+import math
 import sys
+import warnings
+from pathlib import Path
 from typing import Annotated, Literal
 
 import numpy as np
@@ -20,13 +25,19 @@ import torch.nn.functional as F
 import tyro
 from tqdm import tqdm
 
+from gan_models.fomm.pipeline import FOMMPipeline
+from gan_models.images import PictureError
 from gan_models.progan.pipeline import ProGANPipeline
 from gan_models.weights import find_weights
 from trainers import metrics
 from trainers.data import DataError, open_data
+from trainers.data.clips import open_clips
 from trainers.data.sources import FIRST_SCORE_SEED
+from trainers.fomm import scores as motion_scores
 
 Metric = Literal["swd", "ms_ssim", "fid", "kid"]
+Motion = Literal["reconstruction", "transfer", "expression", "consistency", "judge", "akd", "aed"]
+CLIP_METRICS = ("reconstruction", "consistency", "akd", "aed")  # those that need no drawn truth
 PUPPET_STYLES = {"puppets": "training", "puppets:held_out": "held_out"}
 
 
@@ -172,11 +183,169 @@ def half_resolution(pictures, mode):
     return enlarged.round().byte().permute(0, 2, 3, 1).numpy()
 
 
+def fomm(
+    weights: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="WEIGHTS")],
+    data: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="DATA")],
+    count: int = 24,
+    frames: int = 0,
+    names: Annotated[tuple[Motion, ...], tyro.conf.arg(name="metrics")] = (),
+    holdout: float = 0.0,
+    embedder: str = "",
+    device: str = "auto",
+) -> dict:
+    """Score motion transfer on puppets, or reconstruction on clips.
+
+    Args:
+        weights: Folder, shipped name, run folder or Hub name of the weights.
+        data: Clips that training did not see: a folder, puppets, or puppets:held_out.
+        count: Clips; of a folder with fewer, all of them.
+        frames: Of each clip, from its first; 0: 12 of a puppet (one a second), 250 of a file.
+        names: What to compute; by default what needs nothing more. transfer, expression and judge
+            need puppets; akd (with mkr) the face landmarks of face_alignment, aed an --embedder.
+        holdout: The share given to training with the same option: only clips left out are taken.
+        embedder: For aed: a TorchScript file that turns faces (N, 3, S, S) in [0, 1] into identity
+            vectors (N, D).
+        device: auto, cpu, cuda or cuda:N.
+    """
+    names = check_motion(data, count, frames, names)
+    gauges = motion_gauges(names, embedder)
+    folder = find_weights(weights)
+    pipeline = FOMMPipeline.from_weights(folder, device=device)
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    mover = motion_scores.Piped(pipeline)
+    if data in PUPPET_STYLES:
+        how = {"style": PUPPET_STYLES[data], "frames": frames or motion_scores.FRAMES}
+        result = motion_scores.puppets(
+            mover, pipeline.size, count, **how, metrics=names, gauges=gauges, progress=say
+        )
+    else:
+        clips = RealClips(data, count, frames or 250, pipeline.size, holdout)
+        count, result = len(clips), clip_scores(mover, clips, names, gauges)
+    return {
+        "system": "fomm",
+        "weights": config.get("name") or weights,
+        "images_seen": config.get("images_seen"),
+        "data": data,
+        "count": count,
+        "size": pipeline.size,
+        **rounded(result),
+    }
+
+
+def check_motion(data, count, frames, names):
+    """The metrics to compute; refuses what could only fail after minutes of work."""
+    if count < 2:
+        raise metrics.MetricError(f"--count is {count}, but a score takes 2 clips or more.")
+    if frames < 0 or frames == 1:
+        raise metrics.MetricError(f"--frames is {frames}: motion takes 2 frames or more.")
+    if data in PUPPET_STYLES:
+        return names or motion_scores.PUPPET_METRICS
+    if data.partition(":")[0] == "puppets":
+        choices = " or ".join(PUPPET_STYLES)
+        raise DataError(f"{data} cannot be scored against: give {choices}; --count says how many.")
+    for name in names:
+        if name not in CLIP_METRICS:
+            raise metrics.MetricError(
+                f"{name} needs the drawn truth: score against {' or '.join(PUPPET_STYLES)}, or "
+                f"leave it out of --metrics."
+            )
+    return names or CLIP_METRICS[:2]
+
+
+def motion_gauges(names, embedder):
+    """What measures reconstructed faces further, or a MetricError that says what is missing."""
+    gauges = []
+    if "akd" in names:
+        gauges.append(motion_scores.LandmarkGauge(landmark_finder()))
+    if "aed" in names:
+        gauges.append(motion_scores.IdentityGauge(identity_network(embedder)))
+    return gauges
+
+
+def landmark_finder():
+    """What finds 68 face landmarks; MetricError where its weights are not on disk."""
+    from gan_models.faces import finding
+
+    file = Path(torch.hub.get_dir(), "checkpoints", *finding.FAN)
+    if not file.is_file():
+        raise metrics.MetricError(
+            f"AKD needs face_alignment's landmark weights: put {file.name} into {file.parent}, or "
+            "leave akd out of --metrics."
+        )
+    return finding.find_landmarks
+
+
+def identity_network(path):
+    """The TorchScript module at `path`; MetricError where there is none."""
+    if not path:
+        raise metrics.MetricError(
+            "AED compares identities, and no network for that comes with this project: give a "
+            "TorchScript file as --embedder, or leave aed out of --metrics."
+        )
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # TorchScript is frozen, not gone
+            return torch.jit.load(path, map_location="cpu").eval()
+    except (OSError, RuntimeError, ValueError) as error:
+        raise metrics.MetricError(
+            f"{path} is not a TorchScript file that can be read: save the network with "
+            "torch.jit.save and give that file as --embedder."
+        ) from error
+
+
+def say(name):
+    print(f"{name} ...", file=sys.stderr)
+
+
+class RealClips:
+    """Up to `count` filmed clips, read again whenever they are gone through; unreadable ones and
+    single pictures left out.
+    """
+
+    def __init__(self, data, count, frames, size, holdout):
+        folder = Path(data).expanduser()
+        has_test = (folder / "train").is_dir() and (folder / "test").is_dir()
+        part = "held_out" if holdout or has_test else "train"
+        self.opened = open_clips(data, size=size, holdout=holdout, part=part)
+        self.frames, self.data = frames, data
+        # Spread over the whole list, which is in the order of names.
+        places = np.linspace(0, self.opened.length - 1, min(count, self.opened.length))
+        self.indices = []
+        for index in places.round().astype(int):
+            try:
+                if len(self.opened.clip(int(index), 2)) > 1:
+                    self.indices.append(int(index))
+            except PictureError as error:
+                print(error, file=sys.stderr)
+        if not self.indices:
+            raise DataError(f"{data} holds no clip of 2 frames or more to score.")
+
+    def __len__(self):
+        return len(self.indices)
+
+    def __iter__(self):
+        for index in tqdm(self.indices, "clips", disable=None):
+            yield self.opened.clip(index, self.frames)
+
+
+def clip_scores(mover, clips, names, gauges):
+    """Scores of filmed clips, as those of puppets are named."""
+    result = {}
+    if gauges or "reconstruction" in names:
+        result["reconstruction"] = motion_scores.reconstruction(mover, clips, gauges)
+    if "consistency" in names:
+        first = np.stack([clips.opened.clip(index, 1)[0] for index in clips.indices])
+        result["consistency"] = motion_scores.consistency(mover, first)
+    return result
+
+
 def rounded(value):
     """Floats to five digits, which is more than a repetition with other seeds agrees in."""
     if isinstance(value, dict):
         return {key: rounded(part) for key, part in value.items()}
-    return float(f"{value:.5g}")
+    if value is None:
+        return None
+    return float(f"{value:.5g}") if math.isfinite(value) else None  # JSON has no nan
 
 
 def quietly(command):
@@ -194,7 +363,7 @@ def main(args: list[str] | None = None) -> None:
     """Run the command line and print the JSON line."""
     try:
         result = tyro.extras.subcommand_cli_from_dict(
-            {"progan": quietly(progan)}, args=args, description=__doc__
+            {"progan": quietly(progan), "fomm": quietly(fomm)}, args=args, description=__doc__
         )
     except ValueError as error:  # MetricError, DataError, WeightsError and the like: sentences
         raise SystemExit(f"error: {error}") from error

@@ -5,11 +5,21 @@ discriminator.py   their adversary in training
 folded.py     detector and generator as the pipeline runs them, faster
 motion.py     keypoints over time: transfer from one face to another, smoothing, motion files
 pipeline.py   FOMMPipeline: a picture and a clip in, frames out
+sources.py, reference.py, explain.py   its cache, its reference frame, its explaining pictures
 cropping.py   cuts the faces of a long video into training or driving clips
 __main__.py   python -m gan_models.fomm
 """
 
 from gan_models.fomm.discriminator import Discriminator
+from gan_models.fomm.motion import Motion
 from gan_models.fomm.networks import Generator, KeypointDetector, Keypoints
+from gan_models.fomm.pipeline import FOMMPipeline
 
-__all__ = ["Discriminator", "Generator", "KeypointDetector", "Keypoints"]
+__all__ = [
+    "Discriminator",
+    "FOMMPipeline",
+    "Generator",
+    "KeypointDetector",
+    "Keypoints",
+    "Motion",
+]

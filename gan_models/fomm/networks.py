@@ -197,8 +197,7 @@ class KeypointDetector(nn.Module):
         n, k, h, w = logits.shape
         logits = logits / self.temperature
         if self.anchors:
-            points = spread_points(k, logits).unsqueeze(0)
-            logits = logits + heatmaps(h, w, points, self.anchors**2).clamp(min=1e-8).log()
+            logits = logits + preferences(k, h, w, self.anchors, logits)
         heat = logits.flatten(2).softmax(dim=2)  # (N, K, h w)
         value = heat @ coordinate_grid(h, w, heat).view(h * w, 2)  # (N, K, 2)
         if self.jacobian is None:
@@ -397,6 +396,12 @@ def spread_points(count, like):
     number = torch.arange(count, dtype=like.dtype, device=like.device) + 0.5
     radius, angle = 0.65 * (number / count).sqrt(), number * (math.pi * (3 - math.sqrt(5)))
     return torch.stack([radius * angle.cos(), radius * angle.sin()], dim=1)
+
+
+def preferences(count, h, w, width, like):
+    """Logits (1, count, h, w) that are highest around one of `spread_points` each."""
+    points = spread_points(count, like).unsqueeze(0)
+    return heatmaps(h, w, points, width**2).clamp(min=1e-8).log()
 
 
 def heatmaps(h, w, points, variance):

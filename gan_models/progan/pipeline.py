@@ -14,10 +14,10 @@ import numpy as np
 import torch
 
 from gan_models import images
+from gan_models.devices import choose_device, choose_precision
 from gan_models.progan.folded import FoldedGenerator
 from gan_models.progan.networks import Generator
 
-PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 MODES = ("spherical", "linear")
 # Pixels in a batch: enough to be fast, few enough that Stop and other visitors wait a moment only.
 BATCH_PIXELS = {"cpu": 2**17, "cuda": 2**21}
@@ -44,10 +44,7 @@ class ProGANPipeline:
             ValueError: An unknown precision or device, or a size the generator has not.
         """
         self.device = choose_device(device)
-        if precision not in PRECISIONS:
-            raise ValueError(f"Precision {precision!r} is not one of {', '.join(PRECISIONS)}.")
-        if precision == "float16" and self.device.type == "cpu":
-            raise ValueError("Precision float16 needs a GPU: choose bfloat16 or float32.")
+        dtype = choose_precision(precision, self.device)
         self.name = config.get("name") or "this generator"
         self.size = config.get("size", generator.resolution)  # smaller while a run still grows
         self.resolutions = [4 << level for level in range(len(generator.conv2))]
@@ -65,7 +62,7 @@ class ProGANPipeline:
                 f"{self.name}: {len(self.classes)} names for {generator.label_size} classes."
             )
         self.value_range = tuple(config.get("value_range", (-1, 1)))
-        self.generator = FoldedGenerator(generator, self.size, self.device, PRECISIONS[precision])
+        self.generator = FoldedGenerator(generator, self.size, self.device, dtype)
 
     @classmethod
     def from_weights(cls, folder, device="auto", precision="float32"):
@@ -247,19 +244,6 @@ class ProGANPipeline:
         check_count("num_frames", num_frames)
         noise = random_state(seed).randn(num_frames, 1, self.latent_size)
         return smoothed(noise.astype(np.float32), smoothing)[:, 0]
-
-
-def choose_device(device):
-    """torch.device of a name; "auto" is a GPU where there is one. ValueError if it is not there."""
-    if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        chosen = torch.device(device)
-        torch.empty(0, device=chosen)
-    except (RuntimeError, AssertionError) as error:  # torch built without it: AssertionError
-        reason = str(error).split(".")[0]
-        raise ValueError(f"Device {device!r} cannot be used here ({reason}): take auto.") from error
-    return chosen
 
 
 def random_state(seed):

@@ -1,13 +1,12 @@
 """What a FOMM run leaves behind: sample sheets, resumable state, weights with their card."""
 
-import numpy as np
-import torch
-
 from gan_models import images, weights
+from gan_models.fomm.pipeline import FOMMPipeline
 from trainers import state
 from trainers.fomm import config as options
 
 SHEET_ROWS = 8
+SHEET_COLUMNS = ("keypoints", "driving_keypoints", "deformed", "occlusion", "prediction")
 
 
 def trained(parts):
@@ -32,27 +31,24 @@ def description(config, counters):
     }
 
 
-@torch.inference_mode()
 def save_sheet(config, folder, parts, clips, counters, device):
-    """Rows of source, driving frame, the source moved only, and the prediction."""
-    detector, generator = (
-        network.eval().to(memory_format=torch.channels_last) for network in trained(parts)
-    )
+    """Rows of source and driving frame with keypoints, the source moved only, occlusion map and
+    prediction, drawn by the pipeline the app uses.
+    """
+    about = {**description(config, counters), "name": folder.name}
+    pipeline = FOMMPipeline(*trained(parts), about, device=device)
     batch = next(clips.batches({"images_seen": 0}, SHEET_ROWS))
-    source = batch.source.to(device).float() / 255
-    driving = batch.driving.to(device).float() / 255
-    output = generator(source, detector(driving), detector(source))
-    columns = [source, driving, output.deformed, output.prediction]
-    pictures = np.stack([images.to_pictures(column.float(), (0, 1)) for column in columns], axis=1)
-    sheet = images.grid(pictures.reshape(-1, *pictures.shape[2:]), len(columns))
+    rows = []
+    for source, driving in zip(batch.source, batch.driving, strict=True):
+        source, driving = (frame.permute(1, 2, 0).numpy() for frame in (source, driving))
+        shown = pipeline.explain(source, driving, size=max(config.size, 128))
+        rows += [shown[name] for name in SHEET_COLUMNS]
     images.save_picture(
         folder / f"pairs-{counters['images_seen']:09d}.png",
-        sheet,
+        images.grid(rows, len(SHEET_COLUMNS)),
         weights=folder.name,
         settings={"images_seen": counters["images_seen"]},
     )
-    if not config.ema_decay:
-        detector.train(), generator.train()
 
 
 def save(config, folder, parts, counters, position, command, keep):

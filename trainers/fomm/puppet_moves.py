@@ -3,16 +3,17 @@
 import functools
 from dataclasses import dataclass, replace
 
+import cv2
 import numpy as np
 
 from gan_models.images import resize
 from trainers.data.sources import FIRST_SCORE_SEED, puppet_seed
-from trainers.puppets import ACTION_UNITS, action_unit_region, clip, draw, random_parameters
+from trainers.puppets import ACTION_UNITS, clip, draw, random_parameters
 from trainers.puppets import transfer as follow
 
 FRAMES = 12  # of a puppet clip, one second apart: large movements, other expressions
 FIRST_SOURCE = 1_000_000  # puppets from this number on lend the identity, those before the motion
-FACE_UNITS = (1, 6, 9, 12, 26)  # the union of their regions is that of all action units
+MARGIN = 1  # pixels around what changes where errors count too
 
 # One step each from a neutral face that looks ahead: action units, or "gaze" as (x, y).
 EXPRESSIONS = {
@@ -21,13 +22,6 @@ EXPRESSIONS = {
     "gaze": ({"gaze": (-0.8, 0)}, {"gaze": (0.8, 0)}, {"gaze": (0, -0.8)}, {"gaze": (0, 0.8)}),
     "mouth_opening": ({25: 1}, {26: 1}, {25: 1, 26: 1}),
     "mouth_corners": ({12: 1}, {15: 1}, {20: 1}),
-}
-REGION_UNITS = {
-    "brows": (1,),
-    "lids": (45,),
-    "gaze": (45,),
-    "mouth_opening": (25, 26),
-    "mouth_corners": (12,),
 }
 
 
@@ -95,7 +89,7 @@ def puppet_set(count: int, size: int, style: str = "training", frames: int = FRA
 @functools.lru_cache(maxsize=16)
 def expression_set(count: int, size: int, style: str = "training", frames: int = FRAMES) -> Moves:
     """As `puppet_set`, but the head stays as in the first frame: face and gaze move alone."""
-    clips, truths, regions = [], [], []
+    clips, truths = [], []
     for moving, source in actors(count, frames):
         still = moving[0].pose
         moving = [
@@ -104,24 +98,22 @@ def expression_set(count: int, size: int, style: str = "training", frames: int =
         ]
         clips.append(moving)
         truths.append([follow(source, moment) for moment in moving])
-        regions.append([face_region(truths[-1][0], FACE_UNITS, size)] * frames)
-    pictures = [pictures_of(which, size, style) for which in (clips, truths)]
-    return Moves(*pictures, np.array(regions))
+    driving, truth = (pictures_of(which, size, style) for which in (clips, truths))
+    return Moves(driving, truth, changing(truth))
 
 
 @functools.lru_cache(maxsize=16)
 def group_set(group: str, count: int, size: int, style: str = "training") -> Moves:
     """From a neutral face to each step of EXPRESSIONS[group] alone, the head held still."""
-    clips, truths, regions = [], [], []
+    clips, truths = [], []
     for (start, *_), source in actors(count, 1):
         ahead = replace(start.pose, gaze_x=0.0, gaze_y=0.0)
         neutral = replace(start, pose=ahead, action_units=(0.0,) * len(ACTION_UNITS))
         moving = [neutral, *(stepped(neutral, step) for step in EXPRESSIONS[group])]
         clips.append(moving)
         truths.append([follow(source, moment) for moment in moving])
-        regions.append([face_region(truths[-1][0], REGION_UNITS[group], size)] * len(moving))
-    pictures = [pictures_of(which, size, style) for which in (clips, truths)]
-    return Moves(*pictures, np.array(regions))
+    driving, truth = (pictures_of(which, size, style) for which in (clips, truths))
+    return Moves(driving, truth, changing(truth))
 
 
 def stepped(neutral, step):
@@ -130,10 +122,9 @@ def stepped(neutral, step):
     return replace(neutral.with_action_units(units), pose=replace(neutral.pose, gaze_x=x, gaze_y=y))
 
 
-def face_region(parameters, units, size):
-    """(size, size) bool: where any of these action units can change the picture."""
-    at = min(max(size, 32), 256)
-    mask = np.any([action_unit_region(parameters, unit, at) for unit in units], axis=0)
-    if at != size:
-        mask = resize(np.repeat(mask[..., None], 3, 2).astype(np.uint8) * 255, size)[..., 0] > 0
-    return mask
+def changing(truth):
+    """Where clips (C, T, S, S, 3) ever differ from their first frame: (C, T, S, S) bool."""
+    changed = (truth != truth[:, :1]).any(axis=(1, 4))  # (C, S, S)
+    side = 2 * MARGIN + 1
+    grown = [cv2.dilate(mask.astype(np.uint8), np.ones((side, side))) for mask in changed]
+    return np.repeat(np.array(grown, bool)[:, None], truth.shape[1], axis=1)

@@ -220,7 +220,7 @@ def followed(moves: Moves, ours) -> float:
 
 
 def expression(mover, count, size, style="training", frames=FRAMES, groups=EXPRESSIONS) -> dict:
-    """Does the face move too, or only the head? Errors inside the face's regions, head still.
+    """Does the face move too, or only the head? Errors where anything changes, head still.
 
     Returns `movement` and `followed` of whole expressions and gaze as in the clips, and under
     "groups" those of single steps of brows, lids, gaze, mouth opening and mouth corners.
@@ -242,8 +242,8 @@ def judged(moves: Moves, ours) -> dict:
     """What the shipped judge reads in `ours`, in the drawn truth (its ceiling) and in the source.
 
     action_units: correlation with the true intensities, mean of the units that it reads in the
-    truth with at least LEGIBLE; units: ours for each; landmarks: mean distance from the true ones,
-    in pixels at 64 px.
+    truth with at least LEGIBLE (nan if none, as in few pictures); units: ours for each; landmarks:
+    mean distance from the true ones, in pixels at 64 px.
     """
     from trainers.judge import SIZE, judge
     from trainers.judge.score import correlation
@@ -266,10 +266,11 @@ def judged(moves: Moves, ours) -> dict:
         units[name] = np.array([correlation(seen, there) for seen, there in pairs])
         landmarks[name] = float(np.linalg.norm(read.landmarks - marks, axis=2).mean())
     legible = units["drawn"] >= LEGIBLE
-    if not legible.any():
-        raise MetricError("The judge reads no action unit in so few puppets: raise --count.")
     return {
-        "action_units": {name: float(values[legible].mean()) for name, values in units.items()},
+        "action_units": {
+            name: float(values[legible].mean()) if legible.any() else math.nan
+            for name, values in units.items()
+        },
         "units": {
             str(unit): float(value)
             for unit, value, use in zip(ACTION_UNITS, units["ours"], legible, strict=True)
@@ -336,7 +337,14 @@ class IdentityGauge:
 
     def vectors(self, pictures):
         batches = np.array_split(pictures, math.ceil(len(pictures) / 16))
-        return torch.cat([self.embed(to_tensor(batch, (0, 1))) for batch in batches])
+        try:
+            return torch.cat([self.embed(to_tensor(batch, (0, 1))) for batch in batches]).flatten(1)
+        except (RuntimeError, TypeError, IndexError) as error:
+            size = pictures.shape[1]
+            raise MetricError(
+                f"AED: the identity network does not turn images (16, 3, {size}, {size}) into "
+                "vectors (16, D): give one that resizes and normalises what it is given."
+            ) from error
 
     def result(self):
         return {

@@ -1,0 +1,29 @@
+"""Where a pipeline runs and in which precision: the names that options and menus use."""
+
+import torch
+
+PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+def choose_device(device):
+    """torch.device of a name; "auto" is a GPU where there is one. ValueError if it is not there."""
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        chosen = torch.device(device)
+        torch.empty(0, device=chosen)
+    except (RuntimeError, AssertionError) as error:  # torch built without it: AssertionError
+        reason = str(error).split(".")[0]
+        raise ValueError(f"Device {device!r} cannot be used here ({reason}): take auto.") from error
+    return chosen
+
+
+def choose_precision(precision, device):
+    """torch.dtype of a name on a torch.device. ValueError for one that is unknown or does not run
+    there.
+    """
+    if precision not in PRECISIONS:
+        raise ValueError(f"Precision {precision!r} is not one of {', '.join(PRECISIONS)}.")
+    if precision == "float16" and device.type == "cpu":
+        raise ValueError("Precision float16 needs a GPU: choose bfloat16 or float32.")
+    return PRECISIONS[precision]

@@ -1,0 +1,362 @@
+"""Motion transfer from the command line.
+
+    python -m gan_models.fomm --source P.png --driving C.mp4 --out R.mp4
+    python -m gan_models.fomm --source portraits/ --driving clips/ --out results/
+    python -m gan_models.fomm --source P.png --driving nod.safetensors --out R.gif --paste-back
+    python -m gan_models.fomm crop --inp long.mp4 --out faces/      (see crop --help)
+
+Flags of the official demo.py are known, also as --source_image and so on; but --relative,
+--adapt-scale and --audio are on unless --no-relative and so on is given.
+
+Files carry their settings, the weights' name and the words "made by a model".
+"""
+
+import sys
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+from tqdm import tqdm
+
+from gan_models import images, video
+from gan_models.fomm.motion import ENDING, Motion
+from gan_models.fomm.pipeline import FOMMPipeline
+from gan_models.fomm.sources import Driving
+from gan_models.weights import find_weights, list_weights
+
+PICTURES = {".png", ".jpg", ".jpeg", ".webp", ".avif", ".bmp", ".jp2", ".ppm", ".tif", ".tiff"}
+CLIPS = {
+    ".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".gif", ".mpg", ".mpeg", ".ts", ".wmv",
+    ".flv", ".ogv", ".3gp",
+}  # fmt: skip
+Numbers4 = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True)
+class Options:
+    """Make a picture move as a clip does."""
+
+    source: Annotated[Path, tyro.conf.arg(aliases=["--source-image"])]
+    """The picture that will move, or a folder of pictures."""
+    driving: Annotated[Path, tyro.conf.arg(aliases=["--driving-video"])]
+    """What it follows: a clip, a picture (a pose), a saved motion, or a folder of these."""
+    out: Annotated[Path | None, tyro.conf.arg(aliases=["--result-video"])] = None
+    """.mp4 or .gif; .png, .jpg or .webp for one frame; a folder if source or driving is one."""
+    relative: bool = True
+    """Move the source as the driving moves; --no-relative puts it where the driving is."""
+    adapt_scale: bool = True
+    """With relative: fit the movement to the source's size."""
+    find_best_frame: bool = False
+    """Take the driving frame whose pose is nearest to the source's as the reference frame."""
+    best_frame: int | None = None
+    """The number of the reference frame, whose pose is the source's; else the first, 0."""
+    audio: bool = True
+    """Keep the driving clip's sound."""
+    strength: float = 1.0
+    """Of the motion: 0 is none, 2 twice as much."""
+    smoothing: float = 0.0
+    """Smooth the motion over time: standard deviation in frames, 0 to 30."""
+    paste_back: bool = False
+    """Blend the moved square into the full picture, at its own resolution."""
+    box: Numbers4 | None = None
+    """The part that moves: left top right bottom, in pixels; else the face or the middle."""
+    driving_box: Numbers4 | None = None
+    """The same for the driving, for all its frames."""
+    save_motion: Path | None = None
+    """Also save the driving's keypoints, no picture, as .safetensors for --driving."""
+    max_fps: float = 60.0
+    """Faster clips are thinned out to at most this; to 50 for a .gif."""
+    weights: str | None = None
+    """A shipped name, a run or folder, or org/repo on the Hub; else the first shipped."""
+    device: str = "auto"
+    """auto, cpu, cuda or cuda:N."""
+    cpu: bool = False
+    """The same as --device cpu."""
+    precision: Literal["float32", "bfloat16", "float16"] = "float32"
+    """bfloat16 is faster on processors that have it, float16 needs a GPU."""
+    batch_size: int | None = None
+    """Frames made at once; else as many as are fast."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One result to make."""
+
+    source: Path
+    driving: Path
+    out: Path | None  # None: result.mp4 or .png, as the driving turns out to be
+    motion_out: Path | None  # where the driving's motion is saved
+
+
+def animate(options: Options) -> int:
+    """Make all results; returns how many failed, which is said. A single one raises ValueError."""
+    jobs = planned(options)
+    name = options.weights or first_shipped()
+    device = "cpu" if options.cpu else options.device
+    pipeline = FOMMPipeline.from_weights(find_weights(name), device, options.precision)
+    failed, remembered = 0, {}
+    for job in jobs:
+        try:
+            run(options, pipeline, job, remembered)
+        except ValueError as error:
+            if len(jobs) == 1:
+                raise
+            failed += 1
+            print(f"error: {job.source.name} with {job.driving.name}: {error}", file=sys.stderr)
+    return failed
+
+
+def run(options, pipeline, job, remembered) -> None:
+    """Make one result. remembered: the motion of the last driving, for the next source."""
+    driving = opened(options, job)
+    out = job.out or Path("result.png" if driving.single else "result.mp4")
+    check_ending(out, driving)
+    picture = images.read_picture(job.source)
+    framing = pipeline.frame(picture, box=options.box)
+    said = [framing.notice and f"{job.source}: {framing.notice}"]
+    clip, sound, box = driving.clip, None, None
+    if clip is not None and job.driving not in remembered:
+        looked = pipeline.frame_driving(driving, box=options.driving_box)
+        said.append(looked.notice and f"{job.driving}: {looked.notice}")
+        box = looked.box
+    if clip is not None and (job.motion_out or options.source.is_dir()):
+        driving = taken(pipeline, job, driving, box, remembered)
+    if driving.motion is not None and driving.motion.weights not in ("", pipeline.name):
+        said.append(
+            f"{job.driving} was taken with {driving.motion.weights}; {pipeline.name} may mean "
+            "other points by its keypoints."
+        )
+    if driving.single and options.relative:
+        said.append(f"{job.driving} is one picture: its pose is taken as it is, not relative.")
+    if clip is not None and options.audio and not driving.single:
+        sound = clip if clip.has_sound else None
+        said.append(None if clip.has_sound else f"{job.driving} has no sound: nor has the result.")
+    known = list(clip.notices) if clip else []
+    tell([*said, *known])
+    frames = pipeline.animate(
+        picture,
+        driving,
+        box=framing.box,
+        driving_box=box,
+        relative=options.relative,
+        adapt_scale=options.adapt_scale,
+        reference=reference(options),
+        smoothing=options.smoothing,
+        strength=options.strength,
+        paste_back=options.paste_back,
+        batch_size=options.batch_size,
+    )
+    total = clip.frame_count if clip else len(driving.motion)
+    with closing(frames), tqdm(frames, total=total, unit="frame", desc=out.name) as shown:
+        write(out, shown, driving.fps, pipeline.name, settings(options, job), sound)
+    tell(notice for notice in (clip.notices if clip else []) if notice not in known)
+
+
+def write(out, frames, fps, weights, settings, sound) -> None:
+    """Write the frames to `out`, by its ending, and say what it became."""
+    if out.suffix.lower() in images.WRITABLE:
+        picture = next(iter(frames))
+        images.save_picture(out, picture, weights=weights, settings=settings)
+        tell([f"{out}: {picture.shape[1]} x {picture.shape[0]} pixels"])
+        return
+    info = video.write_clip(out, frames, fps, weights=weights, settings=settings, audio=sound)
+    size = f"{info.width} x {info.height} pixels"
+    columns, rows = info.padded
+    if columns or rows:
+        whole = f"{info.width - columns} x {info.height - rows}"
+        size += f" ({whole} and a repeated edge, for .mp4 stores even sizes only)"
+    tell([*info.notices, f"{out}: {info.frames} frames, {info.seconds:.2f} s, {size}"])
+
+
+def taken(pipeline, job, driving, box, remembered) -> Driving:
+    """The driving's motion in place of its frames: found once, saved if asked for, and reused."""
+    if job.driving not in remembered:
+        remembered.clear()
+        frames = driving.clip.frame_count
+        with tqdm(total=frames, unit="frame", desc=f"motion of {job.driving.name}") as bar:
+            motion = pipeline.motion(driving, box, progress=bar.update)
+        remembered[job.driving] = motion
+        if job.motion_out:
+            motion.save(job.motion_out)
+            tell([f"{job.motion_out}: {len(motion)} frames, {motion.num_keypoints} keypoints"])
+    return Driving(remembered[job.driving])
+
+
+def opened(options, job) -> Driving:
+    if job.driving.suffix.lower() == ENDING:
+        return Driving(Motion.load(job.driving))
+    most = options.max_fps
+    if job.out is not None and job.out.suffix.lower() == ".gif":
+        most = min(most, video.FASTEST[".gif"])
+    return Driving(video.open_clip(job.driving, max_fps=most))
+
+
+# ---------------------------------------------------------------- what to do
+
+
+def planned(options: Options) -> list[Job]:
+    """The jobs of a command; ValueError for what cannot be done, before anything is."""
+    if options.find_best_frame and options.best_frame is not None:
+        raise ValueError("--find-best-frame and --best-frame exclude each other: give one.")
+    sources = listed("--source", options.source, PICTURES)
+    drivings = listed("--driving", options.driving, CLIPS | PICTURES | {ENDING})
+    saved = options.save_motion
+    if saved and not options.driving.is_dir() and saved.suffix.lower() != ENDING:
+        raise ValueError(f"--save-motion {saved} must end in {ENDING}.")
+    if not options.source.is_dir() and not options.driving.is_dir():
+        inputs = {path.resolve() for path in (options.source, options.driving)}
+        for option, path in (("--out", options.out), ("--save-motion", saved)):
+            if path is not None and path.resolve() in inputs:
+                raise ValueError(f"{option} {path} would replace what the result is made from.")
+        return [Job(options.source, options.driving, options.out, saved)]
+    folder = options.out or Path("results")
+    if folder.suffix or folder.is_file():
+        raise ValueError(f"--out {folder} must be a folder, for there are several results.")
+    jobs, sources = [], names(sources)
+    for driving, name in names(drivings).items():  # so that a driving's motion is found once
+        ending = ".png" if driving.suffix.lower() in PICTURES else ".mp4"
+        motion = saved / f"{name}{ENDING}" if saved and options.driving.is_dir() else saved
+        for source, source_name in sources.items():
+            jobs.append(Job(source, driving, folder / f"{source_name}-{name}{ending}", motion))
+    return jobs
+
+
+def listed(option: str, path: Path, endings: set[str]) -> list[Path]:
+    """The file, or the files of the folder that end so; ValueError where there is none."""
+    if not path.exists():
+        raise ValueError(f"{option} {path} does not exist.")
+    if not path.is_dir():
+        return [path]
+    found = [
+        file
+        for file in sorted(path.iterdir())
+        if file.suffix.lower() in endings and not file.name.startswith(".") and file.is_file()
+    ]
+    if not found:
+        raise ValueError(f"{option} {path} holds no file that ends in {', '.join(sorted(endings))}")
+    return found
+
+
+def names(paths: list[Path]) -> dict[Path, str]:
+    """A name for each: without its ending, unless two are then called the same."""
+    stems = [path.stem for path in paths]
+    return {path: path.stem if stems.count(path.stem) == 1 else path.name for path in paths}
+
+
+def check_ending(out: Path, driving: Driving) -> None:
+    ending = out.suffix.lower()
+    if ending in images.WRITABLE and not driving.single:
+        raise ValueError(f"--out {out} holds one picture: end it in .mp4 or .gif for a clip.")
+    if ending not in images.WRITABLE and ending not in video.FASTEST:
+        known = ", ".join([*video.FASTEST, *images.WRITABLE])
+        raise ValueError(f"--out {out} must end in one of {known}.")
+
+
+def reference(options: Options) -> str | int:
+    if options.find_best_frame:
+        return "best"
+    return "first" if options.best_frame is None else options.best_frame
+
+
+def settings(options: Options, job: Job) -> dict:
+    """What is stored in the result: names of files without their folders."""
+    fields = ("relative", "adapt_scale", "strength", "smoothing", "paste_back", "box", "precision")
+    kept = {name: getattr(options, name) for name in fields}
+    about = {"source": job.source.name, "driving": job.driving.name}
+    return {**about, "reference": reference(options), **kept}
+
+
+def first_shipped() -> str:
+    known = list_weights("fomm")
+    if not known:
+        raise ValueError("There are no motion weights here: train some, or name --weights.")
+    return known[0][1]
+
+
+def tell(sentences) -> None:
+    for sentence in sentences:
+        if sentence:
+            tqdm.write(sentence)
+
+
+# ---------------------------------------------------------------- cutting
+
+
+def crop(
+    inp: Path,
+    out: Path = Path("faces"),
+    image_shape: tuple[int, int] = (256, 256),
+    increase: float | None = None,
+    iou_with_initial: float = 0.25,
+    min_frames: int = 150,
+    tolerance: int | None = None,
+    every: int = 1,
+    official: bool = False,
+) -> None:
+    """Cut every face that stays long enough out of a long video, as clips with sound.
+
+    Args:
+        inp: The video.
+        out: The folder that the clips go to.
+        image_shape: Width and height of the clips in pixels.
+        increase: How far the crop reaches beyond the face on each side, as a share of it; else 0.4
+            (with --official 0.1).
+        iou_with_initial: A clip ends when the face shares no more than this with its first box.
+        min_frames: Shorter clips are left out.
+        tolerance: Frames that a face may be missing; else 10 (with --official 0).
+        every: Look for faces in every n-th frame only, for speed.
+        official: Boxes, times and tracks as in the official crop-video.py.
+    """
+    from gan_models.fomm.cropping import crop_clips
+
+    count = 0
+    with tqdm(unit="frame", desc=inp.name) as bar:
+
+        def progress(done, total):
+            bar.total = total
+            bar.update(done - bar.n)
+
+        clips = crop_clips(
+            inp,
+            out,
+            image_shape=image_shape,
+            increase=increase,
+            iou_with_initial=iou_with_initial,
+            min_frames=min_frames,
+            tolerance=tolerance,
+            every=every,
+            official=official,
+            progress=progress,
+        )
+        with closing(clips):
+            for clip in clips:
+                count += 1
+                tell([f"{clip.path}: {clip.frames} frames from {clip.start:.2f} s"])
+    if not count:
+        tell([
+            f"{inp}: no face stays for more than {min_frames} frames: try a smaller --min-frames, "
+            "or --tolerance for one that is missed now and then."
+        ])  # fmt: skip
+
+
+def main(args: list[str] | None = None) -> None:
+    args = sys.argv[1:] if args is None else args
+    prog = "python -m gan_models.fomm"
+    try:
+        if args[:1] == ["crop"]:
+            tyro.cli(crop, prog=f"{prog} crop", args=args[1:])
+            return
+        failed = animate(tyro.cli(Options, prog=prog, args=args, description=__doc__))
+    except ValueError as error:
+        raise SystemExit(f"error: {error}") from error
+    except KeyboardInterrupt:
+        print("stopped: what was being written is removed.", file=sys.stderr)
+        raise SystemExit(130) from None
+    if failed:
+        raise SystemExit(f"error: {failed} of the results could not be made, see above.")
+
+
+if __name__ == "__main__":
+    main()

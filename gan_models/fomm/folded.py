@@ -1,0 +1,232 @@
+"""The motion networks as the pipeline runs them: constants folded into the weights, no gradients.
+
+The numbers are those of `KeypointDetector` and `Generator` in eval mode, up to rounding. What is
+not computed: batch norms (part of the convolutions), the enlarged pictures that the decoders
+convolve, whatever of the source no driving frame changes, and the deformed source unless someone
+looks at it. How the convolutions are cheaper, too, is in `folded_layers`.
+
+Keypoints, masks, deformations and pictures are float32 in every precision; the source is encoded
+in float32 too, since that happens once.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from gan_models.fomm.folded_layers import (
+    FoldedBlock,
+    FoldedConv,
+    FoldedDown,
+    FoldedHourglass,
+    FoldedResidual,
+    channels_last,
+    folded_last,
+    folded_up,
+)
+from gan_models.fomm.networks import (
+    Encoded,
+    Generator,
+    KeypointDetector,
+    Keypoints,
+    Output,
+    coordinate_grid,
+    heatmaps,
+    inverse,
+    preferences,
+    resized,
+)
+
+
+class FoldedDetector(nn.Module):
+    """A copy of `detector` for inference, called like it; the original stays as it is.
+
+    Args:
+        detector: A `KeypointDetector` of any configuration.
+        device: Where it runs.
+        dtype: Of the hourglass; the maps that points are read from are float32. Not bfloat16: its
+            8 bits move points by pixels, so that float32 is used instead, at 3 % of the time.
+    """
+
+    def __init__(self, detector: KeypointDetector, device="cpu", dtype=torch.float32):
+        super().__init__()
+        self.num_keypoints, self.temperature = detector.num_keypoints, detector.temperature
+        self.anchors = detector.anchors
+        self.down = FoldedDown(detector.down)
+        dtype = torch.float32 if dtype == torch.bfloat16 else dtype
+        self.hourglass = FoldedHourglass(detector.hourglass, device, dtype)
+        self.heads = FoldedConv([detector.heatmap, detector.jacobian])
+        self.to(device).eval()
+
+    @torch.inference_mode()
+    def forward(self, images) -> Keypoints:
+        """images (N, 3, H, W) float32 in [0, 1]; keypoints float32."""
+        maps = self.heads(self.hourglass(self.down(images)))  # (N, K + 4 K or + 4, h, w)
+        n, channels, h, w = maps.shape
+        k = self.num_keypoints
+        maps = maps.flatten(2)
+        logits = maps[:, :k] / self.temperature
+        if self.anchors:
+            logits = logits + preferences(k, h, w, self.anchors, logits).flatten(2)
+        heat = logits.softmax(dim=2)  # (N, K, h w)
+        value = heat @ coordinate_grid(h, w, heat).view(h * w, 2)  # (N, K, 2)
+        if channels == k:
+            return Keypoints(value)
+        if channels == k + 4:
+            jacobian = heat @ maps[:, k:].transpose(1, 2)
+        else:
+            jacobian = torch.einsum("nkp,nkcp->nkc", heat, maps[:, k:].view(n, k, 4, h * w))
+        return Keypoints(value, jacobian.view(n, k, 2, 2))
+
+
+class FoldedGenerator(nn.Module):
+    """A copy of `generator` for inference; the original stays as it is.
+
+    Args:
+        generator: A `Generator` of any configuration.
+        device: Where it runs.
+        dtype: Of the convolutions that run for each driving frame.
+    """
+
+    def __init__(self, generator: Generator, device="cpu", dtype=torch.float32):
+        super().__init__()
+        self.warped_skips, self.blend = generator.warped_skips, generator.blend
+        motion = generator.dense_motion
+        self.dense_motion = None if motion is None else FoldedDenseMotion(motion, device, dtype)
+        self.paint = None if generator.paint is None else FoldedConv([generator.paint], dtype)
+        self.encoder = nn.ModuleList(
+            FoldedBlock(block) for block in [generator.first, *generator.down_blocks]
+        )
+        self.bottleneck = nn.ModuleList(
+            FoldedResidual(block, device, dtype) for block in generator.bottleneck
+        )
+        self.up_blocks = nn.ModuleList(
+            folded_up(block, device, dtype) for block in generator.up_blocks
+        )
+        self.final = folded_last(generator.final, device, dtype)
+        self.to(device).eval()
+
+    @torch.inference_mode()
+    def encode(self, source) -> Encoded:
+        """source (1, 3, H, W) float32 in [0, 1]; what `animate` needs of it.
+
+        `features` holds the levels that are moved, finest first: all with `warped_skips`, else
+        the last.
+        """
+        x, features = channels_last(source), []
+        for block in self.encoder:
+            x = block(x)
+            features.append(x)
+        small = None if self.dense_motion is None else self.dense_motion.down(source)
+        return Encoded(source, small, features if self.warped_skips else features[-1:])
+
+    @torch.inference_mode()
+    def animate(
+        self, encoded: Encoded, driving: Keypoints, source_keypoints: Keypoints, explain=False
+    ):
+        """The encoded source as the N driving keypoints move it: (N, 3, H, W) float32 in [0, 1].
+
+        Args:
+            encoded: One source, from `encode`.
+            driving: N keypoints.
+            source_keypoints: The source's own, one.
+            explain: Return the whole `Output` instead of its prediction.
+        """
+        n = len(driving.value)
+        if self.dense_motion is None:
+            x = self.decode(encoded.features, None).expand(n, -1, -1, -1)
+            return Output(x) if explain else x
+        warp = self.dense_motion.warp
+        mask, moved, deformation, occlusion_map, motion_features = self.dense_motion(
+            encoded.small, driving, source_keypoints
+        )
+        warped = [warp(level, deformation) for level in encoded.features]
+        if occlusion_map is not None:
+            warped = [level * resized(occlusion_map, level) for level in warped]
+        if self.paint is not None:
+            warped[-1] = warped[-1] + resized(self.paint(motion_features).float(), warped[-1])
+        deformed = warp(encoded.image, deformation) if self.blend or explain else None
+        prediction = self.decode(warped, deformed)
+        if explain:
+            return Output(prediction, deformed, mask, moved, deformation, occlusion_map)
+        return prediction
+
+    def decode(self, warped, deformed):
+        x = warped[-1]
+        for block in self.bottleneck:
+            x = block(x)
+        for number, block in enumerate(self.up_blocks):
+            x = block(x)
+            if self.warped_skips:
+                x = torch.cat([x, warped[-2 - number].to(x.dtype)], dim=1)
+        x = self.final(x).float().sigmoid()
+        if not self.blend:
+            return x
+        colour, share = x.split([3, 1], dim=1)
+        return torch.lerp(deformed, colour, share)
+
+
+class FoldedDenseMotion(nn.Module):
+    """See `DenseMotion`; one source, many driving frames."""
+
+    def __init__(self, motion, device, dtype):
+        super().__init__()
+        self.keypoint_variance = motion.keypoint_variance
+        self.align_corners, self.padding_mode = motion.align_corners, motion.padding_mode
+        self.down = FoldedDown(motion.down)
+        self.hourglass = FoldedHourglass(motion.hourglass, device, dtype)
+        self.heads = FoldedConv([motion.mask, motion.occlusion], dtype)
+
+    def forward(self, small, driving: Keypoints, source: Keypoints):
+        """small (1, 3, h, w); the rest as `DenseMotion.forward`."""
+        n, k, _ = driving.value.shape
+        _, _, h, w = small.shape
+        theta = affine_motions(driving, source)  # (N, K + 1, 2, 3)
+        grid = coordinate_grid(h, w, theta).view(h * w, 2)
+        grid = torch.cat([grid, grid.new_ones(h * w, 1)], dim=1)  # (h w, 3)
+        motions = grid @ theta.transpose(2, 3)  # (N, K + 1, h w, 2)
+        motions = motions.view(n * (k + 1), h, w, 2)
+        moved = self.warp(small, motions).view(n, k + 1, 3, h, w)
+        heat = heatmaps(h, w, driving.value, self.keypoint_variance)
+        x = moved.new_zeros(n, k + 1, 4, h, w)
+        x[:, 1:, 0] = heat - heatmaps(h, w, source.value, self.keypoint_variance)
+        x[:, :, 1:] = moved
+        features = self.hourglass(channels_last(x.view(n, 4 * (k + 1), h, w)))
+        x = self.heads(features).float()
+        mask = x[:, : k + 1].softmax(dim=1)  # (N, K + 1, h, w)
+        # Mixing the motions' six numbers at each pixel mixes the motions.
+        mixed = mask.permute(0, 2, 3, 1).reshape(n, h * w, k + 1) @ theta.view(n, k + 1, 6)
+        deformation = (mixed.view(n, h * w, 2, 3) * grid.unsqueeze(1)).sum(dim=3)
+        occlusion_map = x[:, k + 1 :].sigmoid() if x.shape[1] > k + 1 else None
+        return mask, moved, deformation.view(n, h, w, 2), occlusion_map, features
+
+    def warp(self, image, deformation):
+        """Sample image (1, C, H, W) where each of `deformation` (N, h, w, 2) points."""
+        if deformation.shape[1:3] != image.shape[2:]:
+            deformation = resized(deformation.permute(0, 3, 1, 2), image).permute(0, 2, 3, 1)
+        return F.grid_sample(
+            image.expand(len(deformation), -1, -1, -1),
+            deformation,
+            padding_mode=self.padding_mode,
+            align_corners=self.align_corners,
+        )
+
+
+def affine_motions(driving: Keypoints, source: Keypoints):
+    """Where a point (x, y, 1) comes from by each motion: matrices (N, K + 1, 2, 3).
+
+    Those of `sparse_motions`, J_source J_driving^-1 (z - driving) + source, with the point taken
+    out of the brackets; the first is the background's, the identity.
+    """
+    n, k, _ = driving.value.shape
+    theta = driving.value.new_zeros(n, k + 1, 2, 3)
+    theta[:, 0, 0, 0] = theta[:, 0, 1, 1] = 1
+    if driving.jacobian is None:
+        theta[:, 1:, 0, 0] = theta[:, 1:, 1, 1] = 1
+        theta[:, 1:, :, 2] = source.value - driving.value
+    else:
+        turn = source.jacobian @ inverse(driving.jacobian)  # (N, K, 2, 2)
+        theta[:, 1:, :, :2] = turn
+        theta[:, 1:, :, 2] = source.value - (turn @ driving.value.unsqueeze(3)).squeeze(3)
+    return theta

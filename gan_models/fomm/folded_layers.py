@@ -1,0 +1,282 @@
+"""Layers of the motion networks with their constants folded in; see `folded`.
+
+Activations (N, C, H, W) are channels-last. Three forms save arithmetic or time, on a processor:
+
+    up        enlarging and convolving in one: 2.25 times less arithmetic (everywhere)
+    Winograd  wide 3x3 convolutions in float32: 4 times less arithmetic, half the time
+    columns   a last layer of three or four outputs: the same arithmetic in a third of the time
+
+Times are one core's of an AVX-512 processor.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+WIDE = 128  # channels from which Winograd's products outweigh its transformations
+HEAVY = 2**19  # channels in x channels out from which the weights outweigh the pixels
+
+# Winograd's transformations for 4 outputs of a 3-tap filter from 6 inputs (Lavin and Gray, 2016),
+# at the points 0, 1, -1, 2, -2 and infinity: of the input, of the filter, of the product.
+INPUT = [
+    [4, 0, -5, 0, 1, 0],
+    [0, -4, -4, 1, 1, 0],
+    [0, 4, -4, -1, 1, 0],
+    [0, -2, -1, 2, 1, 0],
+    [0, 2, -1, -2, 1, 0],
+    [0, 4, 0, -5, 0, 1],
+]
+FILTER = [
+    [1 / 4, 0, 0],
+    [-1 / 6, -1 / 6, -1 / 6],
+    [-1 / 6, 1 / 6, -1 / 6],
+    [1 / 24, 1 / 12, 1 / 6],
+    [1 / 24, -1 / 12, 1 / 6],
+    [0, 0, 1],
+]
+PRODUCT = [[1, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0], [0, 1, 1, 4, 4, 0], [0, 1, -1, 8, -8, 1]]
+
+
+class FoldedHourglass(nn.Module):
+    """See `Hourglass`."""
+
+    def __init__(self, hourglass, device, dtype):
+        super().__init__()
+        self.encoder = nn.ModuleList(FoldedBlock(block, dtype) for block in hourglass.encoder)
+        self.decoder = nn.ModuleList(folded_up(block, device, dtype) for block in hourglass.decoder)
+
+    def forward(self, x):
+        levels = [x]
+        for block in self.encoder:
+            levels.append(block(levels[-1]))
+        x = levels.pop()
+        for block in self.decoder:
+            x = block(x)
+            x = torch.cat([x, levels.pop().to(x.dtype)], dim=1)
+        return x
+
+
+class FoldedResidual(nn.Module):
+    """See `ResidualBlock`; its second norm is part of the first convolution."""
+
+    def __init__(self, block, device, dtype):
+        super().__init__()
+        scale, shift = scale_and_shift(block.norm1)
+        self.register_buffer("scale", scale.view(1, -1, 1, 1).to(dtype))
+        self.register_buffer("shift", shift.view(1, -1, 1, 1).to(dtype))
+        wide = len(scale) >= WIDE and dtype == torch.float32 and on_processor(device)
+        kind = WinogradConv if wide else Conv
+        self.conv1 = kind(*folded(block.conv1, block.norm2), dtype)
+        self.conv2 = kind(block.conv2.weight.detach(), block.conv2.bias.detach(), dtype)
+
+    def forward(self, x):
+        x = x.to(self.scale.dtype)
+        y = self.conv1(torch.addcmul(self.shift, x, self.scale).relu_())
+        return self.conv2(y.relu_()).add_(x)
+
+
+class FoldedBlock(nn.Module):
+    """See `Block`, without its norm; not for "up"."""
+
+    def __init__(self, block, dtype=torch.float32):
+        super().__init__()
+        self.conv = Conv(*folded(block.conv, block.norm), dtype)
+        self.pool = block.resample == "down"
+
+    def forward(self, x):
+        x = self.conv(x).relu_()
+        return F.avg_pool2d(x, 2) if self.pool else x
+
+
+def folded_up(block, device, dtype):
+    """The faster layer for an "up" `Block`: (N, in, h, w) -> (N, out, 2h, 2w)."""
+    heavy = block.conv.in_channels * block.conv.out_channels >= HEAVY and on_processor(device)
+    return (HeavyUp if heavy else FoldedUp)(*folded(block.conv, block.norm), dtype)
+
+
+class FoldedUp(nn.Module):
+    """Enlarging, convolving and ReLU: each enlarged pixel sees only 2x2 different ones, not 3x3.
+
+    As one transposed convolution, which is faster than four small ones.
+    """
+
+    def __init__(self, weight, bias, dtype):
+        super().__init__()
+        kernel = F.pad(weight.flip(2, 3), (1, 1, 1, 1))  # (out, in, 5, 5)
+        kernel = F.avg_pool2d(kernel, 2, stride=1) * 4  # its sum over the four shifts
+        kernel = channels_last(kernel.transpose(0, 1))  # (in, out, 4, 4)
+        self.register_buffer("weight", kernel.to(dtype))
+        self.register_buffer("bias", bias.to(dtype))
+
+    def forward(self, x):
+        x = x.to(self.weight.dtype)
+        return F.conv_transpose2d(x, self.weight, self.bias, stride=2, padding=1).relu_()
+
+
+class HeavyUp(nn.Module):
+    """`FoldedUp` for many channels and few pixels: four matrix products.
+
+    A convolution first brings its weights into an order of its own, at every call; with 16 million
+    weights and 4 pixels that took five times as long as everything else.
+    """
+
+    def __init__(self, weight, bias, dtype):
+        super().__init__()
+        # What the upper or left of two enlarged pixels sees of two pixels, and the other one.
+        seen = weight.new_tensor([[[1, 0, 0], [0, 1, 1]], [[1, 1, 0], [0, 0, 1]]])
+        kernels = torch.einsum("vap,hbq,oipq->vhabio", seen, seen, weight)
+        self.register_buffer("kernels", kernels.flatten(2, 4).to(dtype))  # (2, 2, 4 in, out)
+        self.register_buffer("bias", bias.to(dtype))
+
+    def forward(self, x):
+        n, channels, h, w = x.shape
+        x = F.pad(x.to(self.bias.dtype), (1, 1, 1, 1)).permute(0, 2, 3, 1)  # (N, h + 2, w + 2, in)
+        out = x.new_empty(n, h, 2, w, 2, len(self.bias))
+        for v in (0, 1):
+            for k in (0, 1):
+                seen = x[:, v : v + h + 1, k : k + w + 1].unfold(1, 2, 1).unfold(2, 2, 1)
+                seen = seen.permute(0, 1, 2, 4, 5, 3).reshape(n * h * w, 4 * channels)
+                y = torch.addmm(self.bias, seen, self.kernels[v, k])
+                out[:, :, v, :, k] = y.relu_().view(n, h, w, -1)
+        return out.view(n, 2 * h, 2 * w, -1).permute(0, 3, 1, 2)
+
+
+class FoldedConv(nn.Module):
+    """Convolutions of one input as one; their outputs follow each other. None are left out."""
+
+    def __init__(self, convs, dtype=torch.float32):
+        super().__init__()
+        convs = [conv for conv in convs if conv is not None]
+        weight = torch.cat([conv.weight.detach() for conv in convs])
+        bias = torch.cat([conv.bias.detach() for conv in convs])
+        self.conv = Conv(weight, bias, dtype, convs[0].padding)
+        self.replicate = convs[0].padding_mode == "replicate"
+        if self.replicate:
+            self.conv.padding = 0
+            vertical, horizontal = convs[0].padding
+            self.around = (horizontal, horizontal, vertical, vertical)
+
+    def forward(self, x):
+        return self.conv(F.pad(x, self.around, mode="replicate") if self.replicate else x)
+
+
+def folded_last(conv, device, dtype):
+    """The faster layer for a convolution that keeps the size and has few outputs."""
+    return LastConv(conv, dtype) if on_processor(device) else FoldedConv([conv], dtype)
+
+
+class LastConv(nn.Module):
+    """A convolution with few outputs, column by column of its kernel; float32 sums.
+
+    Each column of the kernel makes outputs of its own, which are then moved sideways and added. A
+    processor computes 16 outputs at a time; this way their places are not left empty.
+    """
+
+    def __init__(self, conv, dtype):
+        super().__init__()
+        out, channels, height, self.width = conv.weight.shape
+        columns = conv.weight.detach().permute(3, 0, 1, 2)
+        columns = columns.reshape(self.width * out, channels, height, 1)
+        self.register_buffer("weight", channels_last(columns).to(dtype))
+        self.register_buffer("bias", conv.bias.detach().float().view(-1, 1, 1))
+        self.padding = conv.padding
+        self.replicate = conv.padding_mode == "replicate"
+
+    def forward(self, x):
+        x, padding, w = x.to(self.weight.dtype), self.padding, x.shape[-1]
+        if self.replicate:
+            vertical, horizontal = padding
+            x = F.pad(x, (horizontal, horizontal, vertical, vertical), mode="replicate")
+            padding = 0
+        columns = F.conv2d(x, self.weight, padding=padding)  # (N, 7 out, H, W + 6)
+        columns = columns.to(torch.float32, memory_format=torch.contiguous_format)
+        columns = columns.unflatten(1, (self.width, len(self.bias))).unbind(1)
+        y = columns[0][..., :w] + self.bias
+        for number, column in enumerate(columns[1:], start=1):
+            y += column[..., number : number + w]
+        return y
+
+
+class Conv(nn.Module):
+    """A convolution with fixed numbers; keeps the size unless `padding` says otherwise."""
+
+    def __init__(self, weight, bias, dtype, padding=None):
+        super().__init__()
+        self.padding = weight.shape[-1] // 2 if padding is None else padding
+        self.register_buffer("weight", channels_last(weight).to(dtype, copy=True))
+        self.register_buffer("bias", bias.to(dtype, copy=True))
+
+    def forward(self, x):
+        return F.conv2d(x.to(self.weight.dtype), self.weight, self.bias, padding=self.padding)
+
+
+class WinogradConv(nn.Module):
+    """A 3x3 convolution that keeps the size, by 36 products for 16 outputs instead of 144.
+
+    Its rounding errors are about 4 times those of the plain sum: nothing in float32, too much in
+    bfloat16. One picture at a time, whose 36 planes then stay in the cache.
+    """
+
+    def __init__(self, weight, bias, dtype):
+        super().__init__()
+        flat = torch.tensor(FILTER, dtype=torch.float64)
+        weight = torch.einsum("ai,bj,ocij->abco", flat, flat, weight.double())
+        self.register_buffer("weight", weight.flatten(0, 1).to(dtype))  # (36, in, out)
+        self.register_buffer("bias", bias.to(dtype, copy=True))
+        for name, rows in (("input", INPUT), ("product", PRODUCT)):
+            rows = torch.tensor(rows, dtype=dtype)
+            self.register_buffer(name, torch.kron(rows, rows))
+
+    def forward(self, x):
+        n, channels, h, w = x.shape
+        rows, columns = -(-h // 4), -(-w // 4)
+        x = F.pad(x, (1, 4 * columns - w + 1, 1, 4 * rows - h + 1)).permute(0, 2, 3, 1)
+        out = x.new_empty(n, rows, 4, columns, 4, len(self.bias))
+        for picture, y in zip(x, out, strict=True):
+            tiles = picture.unfold(0, 6, 4).unfold(1, 6, 4)  # (rows, columns, in, 6, 6)
+            tiles = tiles.permute(3, 4, 0, 1, 2).reshape(36, -1)
+            tiles = (self.input @ tiles).view(36, rows * columns, channels)
+            tiles = tiles @ self.weight  # (36, rows columns, out)
+            tiles[7] += self.bias  # the point (1, 1): its row of `product` reaches all 16 outputs
+            tiles = (self.product @ tiles.view(36, -1)).view(4, 4, rows, columns, -1)
+            y.copy_(tiles.permute(2, 0, 3, 1, 4))
+        out = out.view(n, 4 * rows, 4 * columns, -1)[:, :h, :w]
+        return out.permute(0, 3, 1, 2)
+
+
+class FoldedDown(nn.Module):
+    """See `AntiAliasDown`."""
+
+    def __init__(self, down):
+        super().__init__()
+        self.step = down.step
+        self.register_buffer("weight", down.weight.detach().clone())
+
+    def forward(self, images):
+        """(N, C, H, W) -> (N, C, H / step, W / step)."""
+        if self.step == 1:
+            return images
+        padding = self.weight.shape[-1] // 2
+        channels = self.weight.shape[0]
+        return F.conv2d(images, self.weight, stride=self.step, padding=padding, groups=channels)
+
+
+def scale_and_shift(norm):
+    """A batch norm's two numbers per channel: what it does to x is scale * x + shift."""
+    scale = norm.weight.detach().double() / (norm.running_var.double() + norm.eps).sqrt()
+    shift = norm.bias.detach().double() - norm.running_mean.double() * scale
+    return scale.float(), shift.float()
+
+
+def folded(conv, norm):
+    """Weight and bias of a convolution that does the work of the norm behind it, too."""
+    scale, shift = scale_and_shift(norm)
+    return conv.weight.detach() * scale.view(-1, 1, 1, 1), conv.bias.detach() * scale + shift
+
+
+def channels_last(x):
+    return x.contiguous(memory_format=torch.channels_last)
+
+
+def on_processor(device):
+    return torch.device(device).type == "cpu"

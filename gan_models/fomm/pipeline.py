@@ -1,0 +1,450 @@
+"""FOMM for use: a picture and a clip in, frames out in which the picture moves as the clip does.
+
+    pipeline = FOMMPipeline.from_weights("assets/weights/fomm-puppets")
+    clip = video.open_clip("nod.mp4")
+    frames = pipeline.animate(images.read_picture("portrait.png"), clip)
+    video.write_clip("result.mp4", frames, clip.fps, weights=pipeline.name, settings={})
+
+A pipeline keeps nothing between calls but its networks and the last sources as the generator sees
+them, by content: whose pose is neutral, how strong and how smooth, are arguments.
+"""
+
+import itertools
+from collections.abc import Iterator
+from contextlib import closing
+
+import numpy as np
+import torch
+
+from gan_models import faces, images
+from gan_models.devices import choose_device, choose_precision
+from gan_models.faces.framing import check_box
+from gan_models.fomm.explain import explaining_pictures
+from gan_models.fomm.folded import FoldedDetector, FoldedGenerator
+from gan_models.fomm.motion import (
+    Motion,
+    check_same_keypoints,
+    check_smoothing,
+    check_strength,
+    smoothed,
+    transfer,
+)
+from gan_models.fomm.networks import Generator, KeypointDetector, Keypoints
+from gan_models.fomm.reference import Best, beyond, check_reference, split_reference
+from gan_models.fomm.sources import Cache, Driving, Source, checked_frame
+
+# Pixels and pictures in a batch: enough to be fast, few enough that Stop waits a moment only.
+BATCH_PIXELS = {"cpu": 2**18, "cuda": 2**21}
+LARGEST_BATCH = {"cpu": 16, "cuda": 64}
+
+
+class FOMMPipeline:
+    """A detector and a generator ready to move pictures. Threads may share it.
+
+    `name`, `size` (pixels of the square that is moved), `framing` ({"kind": "face" | "centre",
+    "margin": share}), `num_keypoints`, `has_jacobians` and `device` say what it does.
+    """
+
+    def __init__(self, detector, generator, config, device="auto", precision="float32"):
+        """
+        Args:
+            detector: A `KeypointDetector`; of both networks copies are used.
+            generator: A `Generator` for as many keypoints.
+            config: The fields of a weights folder's config.json, of which name, size, framing and
+                value_range are read; size must be there.
+            device: "auto" (a GPU where there is one), "cpu", "cuda", "cuda:1", ...
+            precision: "float32"; "bfloat16" and, on a GPU, "float16" are faster and change a
+                picture by less than 1 of 255 on average.
+
+        Raises:
+            ValueError: An unknown precision or device, networks that do not fit each other, or a
+                size that they cannot take.
+        """
+        self.device = choose_device(device)
+        dtype = choose_precision(precision, self.device)
+        self.name = config.get("name") or "these weights"
+        self.size = config["size"]
+        self.framing = {"kind": "centre", "margin": 0.0, **config.get("framing", {})}
+        self.num_keypoints = detector.num_keypoints
+        self.has_jacobians = detector.jacobian is not None
+        self.value_range = tuple(config.get("value_range", (0, 1)))
+        check_networks(self.name, self.size, detector, generator)
+        self.detector = FoldedDetector(detector, self.device, dtype)
+        self.generator = FoldedGenerator(generator, self.device, dtype)
+        self.sources = Cache()
+        kind = "cpu" if self.device.type == "cpu" else "cuda"
+        self.batch_size = min(max(BATCH_PIXELS[kind] // self.size**2, 1), LARGEST_BATCH[kind])
+
+    @classmethod
+    def from_weights(cls, folder, device="auto", precision="float32"):
+        """The pipeline of a weights folder (`gan_models.weights.find_weights` finds one by name).
+
+        Raises:
+            WeightsError: The folder is missing, damaged, or another system's.
+            ValueError: As the constructor.
+        """
+        from gan_models.weights import build_network, load_weights
+
+        weights = load_weights(folder, system="fomm", networks=["detector", "generator"])
+        detector = build_network(KeypointDetector, weights, "detector")
+        generator = build_network(Generator, weights, "generator")
+        return cls(detector, generator, weights.config, device, precision)
+
+    # ------------------------------------------------------------ what is given
+
+    def frame(self, picture, *, box=None, click=None) -> faces.Framing:
+        """The crop of a picture that will be moved, to show before the run.
+
+        Args:
+            picture: (H, W, 3) uint8, or anything `images.read_picture` reads.
+            box: The crop itself, if it is chosen: faces.Box or (left, top, right, bottom) in
+                pixels. The square around it is taken.
+            click: (x, y) in pixels, to choose among several faces. Ignored by "centre" weights.
+        """
+        picture = images.read_picture(picture)
+        if box is not None:
+            return given_framing(picture, box)
+        kind, margin = self.framing["kind"], self.framing["margin"]
+        return faces.frame(picture, kind, click=click, margin=margin)
+
+    def frame_driving(self, driving, *, box=None) -> faces.Framing:
+        """The crop of a driving clip, fixed over its length.
+
+        "face" weights look for a face in a few of its first frames (of frames given one by one
+        only in the first), "centre" weights take the centre square. `box` overrides both.
+        """
+        return self._frame_driving(opened(driving), box)
+
+    def prepare(self, picture, *, box=None, click=None) -> Source:
+        """The source as `render` takes it: cropped, its keypoints found, encoded. See `frame`.
+
+        The last few are remembered by the content of their crop.
+        """
+        picture = images.read_picture(picture)
+        framing = self.frame(picture, box=box, click=click)
+        crop = faces.crop(picture, framing.box, self.size)
+        encoded, keypoints, motion = self.sources.get(crop, self._encode)
+        return Source(picture, framing, crop, encoded, keypoints, motion)
+
+    # ------------------------------------------------------------ animation
+
+    def animate(
+        self,
+        source,
+        driving,
+        *,
+        box=None,
+        click=None,
+        driving_box=None,
+        relative=True,
+        adapt_scale=True,
+        reference="first",
+        smoothing=0.0,
+        strength=1.0,
+        paste_back=False,
+        batch_size=None,
+    ) -> Iterator[np.ndarray]:
+        """Yield the source moved by each driving frame, (size, size, 3) uint8.
+
+        Frames are read, moved and yielded by the batch: memory does not grow with a clip's length
+        (a few hundred bytes of keypoints for each frame with "best"). The networks run only inside
+        `next`; closing the iterator ends what reads the clip.
+
+        Args:
+            source: A picture of any size: (H, W, 3) uint8, or what `images.read_picture` reads; or
+                what `prepare` made of one.
+            driving: A path, a video.Clip, a picture, frames (any iterable), or a Motion.
+            box, click: The source's crop, see `frame`.
+            driving_box: The driving's crop for all frames. None: as by `frame_driving`.
+            relative: Move the source as the driving moves away from the reference frame. One
+                picture has nothing to move away from: it drives as if this were off.
+            adapt_scale: With `relative`: fit the movement to the source's size.
+            reference: The driving frame whose pose is the source's: "first", its number from 0,
+                or "best" for the one that is nearest to it.
+            smoothing: Of the keypoints over time: standard deviation in frames, 0 to 30.
+            strength: Of the motion, 0 to 2.
+            paste_back: Yield the full picture, (H, W, 3), with the moved crop blended in.
+            batch_size: Frames made at once. None: as many as are fast.
+
+        Raises:
+            ValueError: Arguments that cannot be used, at once; frames that cannot, and a reference
+                beyond the last, in their turn. All are sentences.
+        """
+        check_strength(strength)
+        check_smoothing(smoothing)
+        check_reference(reference)
+        batch_size = self._checked_batch(batch_size)
+        driving = opened(driving)
+        if driving.motion is not None:
+            self._check_motion(driving.motion)
+            if isinstance(reference, int | np.integer) and reference >= len(driving.motion):
+                raise beyond(reference, len(driving.motion))
+        if driving_box is not None:
+            driving_box = checked_box(driving_box)
+        if not isinstance(source, Source):
+            source = images.read_picture(source)
+            box = self.frame(source, box=box, click=click).box
+        how = {
+            "relative": relative and not driving.single,
+            "adapt_scale": adapt_scale,
+            "strength": strength,
+        }
+        return self._animate(
+            source, box, driving, driving_box, reference, smoothing, how, paste_back, batch_size
+        )
+
+    def _animate(
+        self, source, box, driving, driving_box, reference, smoothing, how, paste_back, batch_size
+    ):
+        if not isinstance(source, Source):
+            source = self.prepare(source, box=box)
+        best = Best(source, self.framing["kind"]) if reference == "best" else None
+        paster = faces.Paster(source.picture, source.framing.box) if paste_back else None
+        with closing(self._rows(driving, driving_box, batch_size, best)) as rows:
+            smooth = smoothed(rows, smoothing)
+            initial, smooth = split_reference(smooth, reference, best)
+            while chunk := list(itertools.islice(smooth, batch_size)):
+                moved = transfer(source.motion, Motion.from_rows(chunk), initial, **how)
+                for picture in self._draw(source, moved):
+                    yield paster.paste(picture) if paster else picture
+
+    def reconstruct(self, frames, batch_size=None) -> Iterator[np.ndarray]:
+        """Yield each frame, (size, size, 3) uint8, as made from the first and its own keypoints.
+
+        frames: As `driving` for `animate`. The centre square is taken, whatever the framing: sets
+        for evaluation are cropped already.
+        """
+        batch_size = self._checked_batch(batch_size)
+        return self._reconstruct(opened(frames), batch_size)
+
+    def _reconstruct(self, driving, batch_size):
+        with closing(driving.frames()) as frames:
+            first = next(frames)
+            box = faces.frame(first, "centre").box
+            source = self.prepare(first, box=box)
+            crops = (
+                faces.crop(frame, box, self.size) for frame in itertools.chain([first], frames)
+            )
+            while chunk := list(itertools.islice(crops, batch_size)):
+                yield from self._draw(source, self._detect(np.stack(chunk)))
+
+    # ------------------------------------------------------------ single steps, for live use
+
+    def detect(self, frames, box=None) -> Motion:
+        """The keypoints of frames (N, H, W, 3) uint8 or one (H, W, 3), cropped to `box` or, where
+        none is given, to their centre square.
+        """
+        frames = np.asarray(frames)
+        frames = frames[None] if frames.ndim == 3 else frames
+        if len(frames) == 0:
+            raise ValueError("There is no frame to find keypoints in.")
+        frames = [checked_frame(frame, i, "the frames") for i, frame in enumerate(frames)]
+        box = faces.frame(frames[0], "centre").box if box is None else checked_box(box)
+        batches = range(0, len(frames), self.batch_size)
+        rows = []
+        for start in batches:
+            batch = frames[start : start + self.batch_size]
+            crops = np.stack([faces.crop(frame, box, self.size) for frame in batch])
+            rows.append(self._detect(crops).rows)
+        return Motion.from_rows(np.concatenate(rows), weights=self.name)
+
+    def render(
+        self,
+        source,
+        motion: Motion,
+        reference: Motion | None = None,
+        *,
+        relative=True,
+        adapt_scale=True,
+        strength=1.0,
+    ) -> np.ndarray:
+        """The source moved by each frame of a motion, (T, size, size, 3) uint8, all at once.
+
+        Args:
+            source: What `prepare` gave, or a picture.
+            motion: As from `detect`.
+            reference: The neutral pose: a motion of one frame. None: the motion's first.
+            relative, adapt_scale, strength: As for `animate`.
+        """
+        self._check_motion(motion)
+        source = source if isinstance(source, Source) else self.prepare(source)
+        initial = motion[0] if reference is None else reference
+        how = {"relative": relative, "adapt_scale": adapt_scale, "strength": strength}
+        moved = transfer(source.motion, motion, initial, **how)
+        starts = range(0, len(moved), self.batch_size)
+        parts = [self._draw(source, moved[start : start + self.batch_size]) for start in starts]
+        return np.concatenate(parts)
+
+    def motion(self, driving, driving_box=None, smoothing=0.0, progress=None) -> Motion:
+        """The keypoints of a whole clip (see `animate`), to be saved and replayed.
+
+        progress: Called with no arguments after each frame.
+        """
+        driving = opened(driving)
+        check_smoothing(smoothing)
+        box = None if driving_box is None else checked_box(driving_box)
+        with closing(self._rows(driving, box, self.batch_size)) as rows:
+            seen = rows if progress is None else reported(rows, progress)
+            found = list(smoothed(seen, smoothing))
+        return Motion.from_rows(found, driving.fps, self.name)
+
+    def explain(
+        self,
+        source,
+        frame,
+        *,
+        box=None,
+        driving_box=None,
+        reference=None,
+        adapt_scale=True,
+        strength=1.0,
+        size=None,
+    ) -> dict[str, np.ndarray]:
+        """Pictures of how one driving frame moves the source, each (size, size, 3) uint8.
+
+        "keypoints" and "driving_keypoints" on source and driving, "deformation" (a grid that the
+        motion bends, over what it does to the source), "occlusion" (white: taken from the source,
+        black: painted anew), "deformed" (the source moved only) and "prediction".
+
+        Args:
+            source: As for `animate`.
+            frame: The driving frame, (H, W, 3) uint8.
+            reference: The reference frame (H, W, 3), or its Motion. None: the frame drives by its
+                own pose, not relative to one.
+            size: Pixels of the pictures. None: at least 256.
+        """
+        source = source if isinstance(source, Source) else self.prepare(source, box=box)
+        frame = images.read_picture(frame)
+        crop_box = self._frame_driving(Driving(frame), driving_box).box
+        crop = faces.crop(frame, crop_box, self.size)
+        driving = self._detect(crop[None])
+        if reference is not None and not isinstance(reference, Motion):
+            reference = self.detect(images.read_picture(reference), crop_box)
+        initial = driving if reference is None else reference
+        how = {"relative": reference is not None, "adapt_scale": adapt_scale, "strength": strength}
+        moved = transfer(source.motion, driving, initial, **how)
+        output = self._output(source, moved, explain=True)
+        return explaining_pictures(source, crop, driving, output, self.value_range, size)
+
+    # ------------------------------------------------------------ networks
+
+    def _encode(self, crop):
+        """(Encoded, Keypoints, Motion of one frame) of a source's crop (size, size, 3)."""
+        image = images.to_tensor(crop, self.value_range).to(self.device)  # (1, 3, size, size)
+        with torch.inference_mode():
+            keypoints = self.detector(image)
+            return self.generator.encode(image), keypoints, self._as_motion(keypoints)
+
+    def _detect(self, crops) -> Motion:
+        """The keypoints of (n, size, size, 3) uint8."""
+        batch = images.to_tensor(crops, self.value_range).to(self.device)
+        with torch.inference_mode():
+            return self._as_motion(self.detector(batch))
+
+    def _as_motion(self, keypoints):
+        parts = [None if part is None else part.float().cpu().numpy() for part in keypoints]
+        return Motion(*parts, weights=self.name)
+
+    def _draw(self, source, moved):
+        """(n, size, size, 3) uint8: the source with the keypoints `moved`, a motion of n frames."""
+        return images.to_pictures(self._output(source, moved), self.value_range)
+
+    def _output(self, source, moved, explain=False):
+        parts = (moved.value, moved.jacobian)
+        tensors = [None if part is None else torch.from_numpy(part) for part in parts]
+        driving = Keypoints(*(None if part is None else part.to(self.device) for part in tensors))
+        with torch.inference_mode():
+            return self.generator.animate(source.encoded, driving, source.keypoints, explain)
+
+    # ------------------------------------------------------------ driving
+
+    def _rows(self, driving, box, batch_size, best=None) -> Iterator[np.ndarray]:
+        """Yield the keypoints of each driving frame as a row (K, 6 or 2), found by the batch."""
+        if driving.motion is not None:
+            yield from driving.motion.rows
+            return
+        box = self._frame_driving(driving, box).box
+        with closing(driving.frames()) as frames:
+            crops = (faces.crop(frame, box, self.size) for frame in frames)
+            while chunk := list(itertools.islice(crops, batch_size)):
+                if best:
+                    best.look(chunk)
+                yield from self._detect(np.stack(chunk)).rows
+
+    def _frame_driving(self, driving, box):
+        kind, margin = self.framing["kind"], self.framing["margin"]
+        if box is not None or kind == "centre":
+            height, width = driving.sides()
+            blank = np.broadcast_to(np.uint8(0), (height, width, 3))  # only its shape counts
+            return faces.frame(blank, kind) if box is None else given_framing(blank, box)
+        first = None
+        with closing(driving.looks()) as looks:
+            for picture in looks:
+                framing = faces.frame(picture, kind, margin=margin)
+                if framing.faces:
+                    return framing
+                first = first or framing
+        return first
+
+    # ------------------------------------------------------------ checks
+
+    def _checked_batch(self, batch_size):
+        if batch_size is None:
+            return self.batch_size
+        if batch_size < 1 or int(batch_size) != batch_size:
+            raise ValueError(f"A batch has a whole number of frames from 1, not {batch_size}.")
+        return int(batch_size)
+
+    def _check_motion(self, motion):
+        shape = (1, self.num_keypoints, 2)
+        jacobian = np.zeros((*shape, 2), np.float32) if self.has_jacobians else None
+        check_same_keypoints(Motion(np.zeros(shape, np.float32), jacobian), motion)
+
+
+def check_networks(name, size, detector, generator):
+    """ValueError unless the networks fit each other and the size."""
+    if generator.dense_motion is None:
+        raise ValueError(f"{name}: its generator is without motion and can animate nothing.")
+    keypoints = generator.dense_motion.mask.out_channels - 1
+    if keypoints != detector.num_keypoints:
+        raise ValueError(
+            f"{name}: its detector finds {detector.num_keypoints} keypoints, and its generator "
+            f"wants {keypoints}."
+        )
+    for network in (detector, generator.dense_motion):
+        step = network.down.step << len(network.hourglass.encoder)
+        if size % step:
+            raise ValueError(f"{name}: its size {size} is no multiple of {step}.")
+
+
+def checked_box(box) -> faces.Box:
+    """A faces.Box of one or of four numbers; ValueError for others and for less than a pixel."""
+    if not isinstance(box, faces.Box):
+        try:
+            numbers = [float(number) for number in box]
+        except (TypeError, ValueError):
+            numbers = []
+        if len(numbers) != 4:
+            raise ValueError(f"A box is four numbers, left, top, right, bottom: not {box!r}.")
+        box = faces.Box(*numbers)
+    if box.side < 1:
+        raise ValueError(f"The box {box} is smaller than a pixel: draw it larger.")
+    return box
+
+
+def given_framing(picture, box) -> faces.Framing:
+    """The framing of a chosen box: its square, for the networks see squares."""
+    box = checked_box(box)
+    height, width = picture.shape[:2]
+    check_box(box, width, height)
+    return faces.Framing(box if box.width == box.height else faces.fit_inside(box, width, height))
+
+
+def reported(rows, progress):
+    for row in rows:
+        progress()
+        yield row
+
+
+def opened(driving) -> Driving:
+    return driving if isinstance(driving, Driving) else Driving(driving)
