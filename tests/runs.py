@@ -1,6 +1,8 @@
 """What the trainers' tests ask of every run: its last state, equality, and a kill in the middle."""
 
+import random
 import signal
+import time
 
 import torch
 
@@ -28,6 +30,27 @@ def killed_after_first_save(module, *arguments, cwd):
         assert process.wait(120) == -signal.SIGKILL, process.stderr.read()[-2000:]
     finally:
         process.stderr.close()
+
+
+def killed_at_random_moments(folder, module, *arguments, cwd, times=2):
+    """Start `python -m module arguments` several times, each killed soon after its first save."""
+    moments, kills = random.Random(1), 0
+    for _ in range(times):
+        before = final_state(folder)
+        seen = before["counters"]["images_seen"] if before else 0
+        process = commands.start("-m", module, *arguments, cwd=cwd)
+        deadline = time.monotonic() + 120
+        while process.poll() is None and time.monotonic() < deadline:
+            now = final_state(folder)
+            if now and now["counters"]["images_seen"] > seen:
+                break
+            time.sleep(0.02)
+        time.sleep(moments.random() * 0.3)
+        process.kill()
+        kills += process.wait() == -signal.SIGKILL
+        process.stderr.close()
+        assert final_state(folder)["counters"]["images_seen"] > seen
+    assert kills
 
 
 def final_state(folder):

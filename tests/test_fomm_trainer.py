@@ -13,7 +13,12 @@ from gan_models import weights
 from gan_models.fomm.discriminator import Discriminator
 from gan_models.fomm.networks import ImagePyramid
 from tests import commands
-from tests.runs import assert_equal, final_state, killed_after_first_save
+from tests.runs import (
+    assert_equal,
+    final_state,
+    killed_after_first_save,
+    killed_at_random_moments,
+)
 from trainers.fomm import __main__ as command
 from trainers.fomm import config as settings
 from trainers.fomm import objective
@@ -212,6 +217,16 @@ def test_four_steps_are_two_a_kill_and_two(place):
     train("two", *often, cwd=place)
     assert final_state(place / "two")["counters"]["steps"] == 4
     assert_equal(final_state(place / "two"), final_state(place / "four"))
+
+
+def test_kills_at_random_moments(place):
+    """Killed wherever it happens to be, inside a save too, a run still ends equal."""
+    long = ("--epochs", "30", "--save-interval", "4")
+    train("unbroken", *long, cwd=place)
+    command = ("trainers.fomm", "puppets", *TINY, "--out", "killed", *long)
+    killed_at_random_moments(place / "killed", *command, cwd=place, times=1)
+    train("killed", *long, cwd=place)
+    assert_equal(final_state(place / "killed"), final_state(place / "unbroken"))
 
 
 def test_two_processes_see_the_losses_of_one(place):

@@ -2,16 +2,19 @@
 
 import dataclasses
 import json
-import random
 import signal
-import time
 
 import pytest
 import torch
 
 from gan_models.progan import Discriminator, Generator
 from tests import commands
-from tests.runs import assert_equal, final_state, killed_after_first_save
+from tests.runs import (
+    assert_equal,
+    final_state,
+    killed_after_first_save,
+    killed_at_random_moments,
+)
 from trainers import distributed, run, state
 from trainers.progan import __main__ as command
 from trainers.progan import config as settings
@@ -202,26 +205,8 @@ def test_four_steps_are_two_a_kill_and_two(place):
 
 def test_kills_at_random_moments(place, uninterrupted):
     """Killed several times wherever it happens to be, inside a save too, a run still ends equal."""
-    moments = random.Random(1)
-    kills = 0
-    for _ in range(2):
-        before = final_state(place / "killed")
-        seen = before["counters"]["images_seen"] if before else 0
-        process = commands.start(
-            "-m", "trainers.progan", *TINY, "--out", "killed", *LONG, cwd=place
-        )
-        deadline = time.monotonic() + 120
-        while process.poll() is None and time.monotonic() < deadline:
-            now = final_state(place / "killed")
-            if now and now["counters"]["images_seen"] > seen:
-                break
-            time.sleep(0.02)
-        time.sleep(moments.random() * 0.3)
-        process.kill()
-        kills += process.wait() == -signal.SIGKILL
-        process.stderr.close()
-        assert final_state(place / "killed")["counters"]["images_seen"] > seen
-    assert kills
+    command = ("trainers.progan", *TINY, "--out", "killed", *LONG)
+    killed_at_random_moments(place / "killed", *command, cwd=place)
     train("killed", *LONG, cwd=place)
     assert_equal(final_state(place / "killed"), uninterrupted)
     lines = (place / "killed" / "scalars.jsonl").read_text().splitlines()
