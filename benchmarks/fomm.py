@@ -20,8 +20,7 @@ import torch.nn.functional as F
 import tyro
 from torch import nn
 
-from benchmarks.progan import has_bfloat16, peak_memory, row
-from benchmarks.timing import alternate, compared
+from benchmarks.timing import alternate, compared, has_bfloat16, peak_memory, row
 from gan_models import images, video
 from gan_models.fomm import FOMMPipeline, Generator, KeypointDetector
 from gan_models.weights import save_weights

@@ -12,13 +12,11 @@ Both sides alternate in one run; `spread` is how far the median round lies above
 import copy
 import dataclasses
 import http.client
-import os
 import socket
 import subprocess
 import sys
 import tempfile
 import time
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -26,13 +24,12 @@ import torch
 import tyro
 from torch import nn
 
-from benchmarks.timing import alternate, compared
+from benchmarks.timing import ROOT, alternate, compared, has_bfloat16, peak_memory, row
 from gan_models import images
 from gan_models.progan import Generator, ProGANPipeline, channel_widths
 from gan_models.progan.networks import Conv, Equalized, downsample, upsample
 from gan_models.weights import save_weights
 
-ROOT = Path(__file__).resolve().parent.parent
 PICTURES = 4  # sampled in a round
 STEPS = 4  # trained in a round, the first with its R1 penalty
 
@@ -62,10 +59,6 @@ def main(
     for name, part in parts.items():
         if only in ("all", name):
             part()
-
-
-def row(name, value, spread="", ratio="", target="", remarks=""):
-    print(f"{name:54}{value:>12}{spread:>8}{ratio:>7}{target:>8}   {remarks}", flush=True)
 
 
 # ---------------------------------------------------------------- sampling
@@ -133,13 +126,6 @@ def sampling(rounds):
             target,
             f"{difference.mean():.3f} of 255 off on average, {difference.max()} at most",
         )
-
-
-def has_bfloat16():
-    """Whether the processor multiplies bfloat16 itself, as far as the system tells."""
-    about = Path("/proc/cpuinfo")
-    words = about.read_text().split() if about.exists() else []
-    return any(flag in words for flag in ("avx512_bf16", "amx_bf16", "bf16"))
 
 
 # ---------------------------------------------------------------- training
@@ -284,19 +270,6 @@ def clip(lengths=(10, 60)):
                 remarks = f"{growth if length > lengths[0] else ''}  ({seconds:.0f} s to write)"
                 title = f"clip of {length} s at 30 fps, {mode}, largest process"
                 row(title, f"{megabytes:.0f} MB", remarks=remarks.strip())
-
-
-def peak_memory(command):
-    """(megabytes, seconds) of a command: the most memory it, or one it started, held at a time."""
-    start = time.perf_counter()
-    process = subprocess.Popen(
-        command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    _, status, usage = os.wait4(process.pid, 0)
-    if status:
-        raise SystemExit(f"{' '.join(command)} failed.")
-    unit = 2**20 if sys.platform == "darwin" else 2**10  # bytes there, kilobytes elsewhere
-    return usage.ru_maxrss / unit, time.perf_counter() - start
 
 
 if __name__ == "__main__":

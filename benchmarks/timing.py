@@ -1,7 +1,13 @@
-"""Time several ways of doing one thing fairly: in one process, in alternating rounds."""
+"""Time several ways of doing one thing fairly, in alternating rounds; memory; the table."""
 
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
 
 
 def alternate(ways: dict[str, Callable], rounds: int = 7) -> dict[str, list[float]]:
@@ -37,3 +43,28 @@ def compared(seconds: dict[str, list[float]]) -> dict[str, tuple[float, float, f
         )
         for name, calls in seconds.items()
     }
+
+
+def row(name, value, spread="", ratio="", target="", remarks=""):
+    """Print one line of a benchmark's table."""
+    print(f"{name:54}{value:>12}{spread:>8}{ratio:>7}{target:>8}   {remarks}", flush=True)
+
+
+def has_bfloat16():
+    """Whether the processor multiplies bfloat16 itself, as far as the system tells."""
+    about = Path("/proc/cpuinfo")
+    words = about.read_text().split() if about.exists() else []
+    return any(flag in words for flag in ("avx512_bf16", "amx_bf16", "bf16"))
+
+
+def peak_memory(command):
+    """(megabytes, seconds) of a command: the most memory it, or one it started, held at a time."""
+    start = time.perf_counter()
+    process = subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    _, status, usage = os.wait4(process.pid, 0)
+    if status:
+        raise SystemExit(f"{' '.join(command)} failed.")
+    unit = 2**20 if sys.platform == "darwin" else 2**10  # bytes there, kilobytes elsewhere
+    return usage.ru_maxrss / unit, time.perf_counter() - start
