@@ -52,9 +52,9 @@ def flags(**fields):
 
 
 TINY = [
-    *flags(**TINY_NETWORKS, data="clips", batch_size=4, epochs=2, repeats=2, decay_epochs=1),
-    *flags(adversarial_start=8, device="cpu", precision="float32", sample_interval=1000),
-]  # 4 clips x 2 repeats x 2 epochs = 16 pairs = 4 steps; the discriminator joins at step 3
+    *flags(**TINY_NETWORKS, data="clips", batch_size=4, total_images=16, decay=0.5),
+    *flags(adversarial_start=0.5, device="cpu", precision="float32", sample_interval=1000),
+]  # 16 pairs = 4 steps; the discriminator joins at step 3
 
 
 def make_clips(folder, count=4, frames=6, size=32, seed=0):
@@ -101,12 +101,13 @@ def train(out, *more, cwd, **options):
 
 
 def test_learning_rates_fall_at_milestones_and_at_the_end():
-    config = settings.Config(epochs=10, repeats=2, milestones=(4, 8), decay_epochs=1)
+    config = settings.Config(epochs=10, repeats=2, milestones=(4, 8), decay=0.1)
     at = {epoch: epoch * 2 * 5 for epoch in (0, 3.9, 4, 8, 9.5, 10)}  # 5 clips
     factors = {e: settings.learning_rate_factor(config, seen, 5) for e, seen in at.items()}
     expected = {0: 1, 3.9: 1, 4: 0.1, 8: 0.01, 9.5: 0.005, 10: 0.0}
     assert factors == pytest.approx(expected)
     assert settings.total_images(config, 5) == 100
+    assert settings.total_images(dataclasses.replace(config, total_images=7), 5) == 7
 
 
 def test_fine_tuning_starts_at_the_full_rate():
@@ -116,8 +117,8 @@ def test_fine_tuning_starts_at_the_full_rate():
 
 
 def test_the_adversarial_loss_sets_in_when_asked():
-    config = settings.Config(adversarial_weight=0.5, adversarial_start=100)
-    assert [settings.adversarial_weight(config, n) for n in (0, 99, 100)] == [0, 0, 0.5]
+    config = settings.Config(adversarial_weight=0.5, adversarial_start=0.5, total_images=200)
+    assert [settings.adversarial_weight(config, n, 9) for n in (0, 99, 100)] == [0, 0, 0.5]
 
 
 @pytest.mark.parametrize("name", list(settings.PRESETS))
@@ -221,7 +222,7 @@ def test_four_steps_are_two_a_kill_and_two(place):
 
 def test_kills_at_random_moments(place):
     """Killed wherever it happens to be, inside a save too, a run still ends equal."""
-    long = ("--epochs", "30", "--save-interval", "4")
+    long = ("--total-images", "200", "--save-interval", "4")
     train("unbroken", *long, cwd=place)
     command = ("trainers.fomm", "puppets", *TINY, "--out", "killed", *long)
     killed_at_random_moments(place / "killed", *command, cwd=place, times=1)
@@ -248,11 +249,6 @@ def test_two_processes_see_the_losses_of_one(place):
                 # Adam makes full steps of the rounding noise of biases in front of batch norm.
                 tolerance = 1e-4 if step == 0 else 3e-2
                 assert together[key] == pytest.approx(alone[key], rel=tolerance, abs=1e-4), key
-    alone, together = (final_state(place / name) for name in ("one", "both"))
-    key = "hourglass.encoder.0.norm.running_mean"
-    torch.testing.assert_close(
-        together["detector"][key], alone["detector"][key], rtol=5e-2, atol=1e-3
-    )
 
 
 def test_an_ended_run_leaves_weights_and_a_sheet(place, train_here):
@@ -286,9 +282,9 @@ def test_fine_tuning_takes_over_weights(place, train_here, capsys):
 
 
 def test_a_changed_option_is_refused_by_name(place, train_here):
-    train_here("changed", "--epochs", "1", "--decay-epochs", "0")
+    train_here("changed", "--decay", "0")
     with pytest.raises(SystemExit, match="sigma_affine was 0.05, now 0.1"):
-        train_here("changed", "--epochs", "1", "--decay-epochs", "0", "--sigma-affine", "0.1")
+        train_here("changed", "--decay", "0", "--sigma-affine", "0.1")
 
 
 @pytest.mark.parametrize(
@@ -301,7 +297,16 @@ def test_a_changed_option_is_refused_by_name(place, train_here):
         (["--data", "nowhere"], "nowhere"),
         (["--init", "nowhere"], "nowhere"),
         (["--perceptual-weight", "10", "--vgg", "nowhere.pth"], "nowhere.pth"),
-        (["--epochs", "0"], "--epochs"),
+        (["--total-images", "0", "--epochs", "0"], "--epochs"),
+        (["--reconstruction-weight", "0"], "No loss would train"),
+        (["--discriminator-blocks", "6"], "--discriminator-blocks 6"),
+        (["--scale-factor", "0"], "--scale-factor"),
+        (["--head-size", "4"], "--head-size 4"),
+        (["--num-keypoints", "0"], "--num-keypoints 0"),
+        (["--seed", "16777216"], "--seed 16777216"),
+        (["--learning-rate", "nan"], "--learning-rate nan"),
+        (["--ema-decay", "1.5"], "parts of 1"),
+        (["--device", "foo"], "foo"),
         (["--device", "cuda"], "no usable CUDA GPU"),
         (["--num-keypoint", "1"], "--num-keypoint"),
     ],
@@ -321,6 +326,28 @@ def test_a_full_disk_keeps_the_last_state(place, train_here):
     assert done.returncode == 1
     assert "Make room on the disk" in done.stderr and "Traceback" not in done.stderr
     assert_equal(final_state(place / "full"), before)
+
+
+def test_a_nan_among_the_keypoints_leaves_an_update_out():
+    """It reaches both warps, whose backward would crash on it."""
+    config = settings.Config(
+        **TINY_NETWORKS, perceptual_weight=0.0, reconstruction_weight=1.0, pixel_path=True
+    )
+    parts = training.build(config, torch.device("cpu"))
+    detector, generator, discriminator = list(parts.values())[:3]
+    with torch.no_grad():
+        detector.heatmap.weight.fill_(torch.nan)
+    before = generator.final.weight.clone()
+    pictures = torch.rand(2, 2, 3, 32, 32)
+    transform = objective.RandomTransform.draw(2, 0.05, 0.005, 5, torch.Generator())
+    transform.theta[0] = torch.nan
+    loss = objective.generator_loss(
+        config, detector, generator, discriminator, None, ImagePyramid(config.scales),
+        *pictures, transform, 0.0,
+    )[0]  # fmt: skip
+    optimizers = [parts["optimizer_generator"], parts["optimizer_detector"]]
+    assert not training.step([generator, detector], optimizers, [1e-3, 1e-3], loss)
+    assert torch.equal(generator.final.weight, before)
 
 
 def test_updates_that_are_not_finite_are_left_out():

@@ -12,6 +12,7 @@ import torch
 from torch import distributed
 from torch.distributed.nn import functional
 
+from gan_models.devices import choose_device
 from trainers.run import RunError
 
 
@@ -38,12 +39,13 @@ def start(device="auto"):
     local_rank = int(os.environ.get("LOCAL_RANK", 0))
     if device == "auto":
         device = f"cuda:{local_rank}" if torch.cuda.is_available() else "cpu"
-    device = torch.device(device)
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise RunError(f"--device {device}: this machine has no usable CUDA GPU; use --device cpu.")
+    try:
+        device = choose_device(device)
+    except ValueError as error:
+        raise RunError(f"--device: {error}") from error
     if device.type == "cuda":
-        if not torch.cuda.is_available():
-            raise RunError(
-                f"--device {device}: this machine has no usable CUDA GPU; use --device cpu."
-            )
         torch.cuda.set_device(device)
     if world_size > 1 and not distributed.is_initialized():
         distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
@@ -59,6 +61,19 @@ def wait():
     """Until every process is here."""
     if distributed.is_initialized():
         distributed.barrier()
+
+
+def one_by_one(function):
+    """The function's result, made by rank 0 first: what it stores or downloads serves the others.
+
+    An exception there ends the others through torchrun.
+    """
+    if not distributed.is_initialized() or distributed.get_rank() == 0:
+        result = function()
+        wait()
+        return result
+    wait()
+    return function()
 
 
 def broadcast(*modules):

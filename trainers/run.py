@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 # Fields that may change when the same command resumes a run: they alter no number that is trained.
-FREE_FIELDS = {"out", "fresh", "minutes", "num_workers", "device"}
+FREE_FIELDS = {"out", "fresh", "minutes", "num_workers", "device", "vgg"}
 
 
 class RunError(ValueError):

@@ -189,7 +189,7 @@ class KeypointDetector(nn.Module):
 
     def forward(self, images) -> Keypoints:
         features = self.hourglass(self.down(images))
-        with torch.autocast(images.device.type, enabled=False):  # a point needs more than 8 bits
+        with in_float32(features):
             return self.read(features.float())
 
     def read(self, features):
@@ -242,7 +242,8 @@ class DenseMotion(nn.Module):
         occlusion_map), see `Output`, and the features (N, C, h, w) that they were read from.
         """
         n, _, h, w = small.shape
-        motions = sparse_motions(h, w, driving, source)  # (N, K + 1, h, w, 2)
+        with in_float32(small):
+            motions = sparse_motions(h, w, driving, source)  # (N, K + 1, h, w, 2)
         k = motions.shape[1]
         heat = heatmaps(h, w, driving.value, self.keypoint_variance)
         heat = heat - heatmaps(h, w, source.value, self.keypoint_variance)  # (N, K, h, w)
@@ -252,7 +253,8 @@ class DenseMotion(nn.Module):
         x = torch.cat([heat.unsqueeze(2), moved], dim=2).reshape(n, k * 4, h, w)
         x = self.hourglass(x)
         mask = self.mask(x).float().softmax(dim=1)  # (N, K + 1, h, w)
-        deformation = torch.einsum("nkhw,nkhwc->nhwc", mask, motions)
+        with in_float32(small):
+            deformation = torch.einsum("nkhw,nkhwc->nhwc", mask, motions)
         occlusion_map = None if self.occlusion is None else self.occlusion(x).float().sigmoid()
         return mask, moved, deformation, occlusion_map, x
 
@@ -262,9 +264,10 @@ class DenseMotion(nn.Module):
         """
         if resize and deformation.shape[1:3] != images.shape[2:]:
             deformation = resized(deformation.permute(0, 3, 1, 2), images).permute(0, 2, 3, 1)
+        # With a nan in it, torch's backward of grid_sample reads memory that is not its own.
         return F.grid_sample(
-            images,
-            deformation.to(images.dtype),
+            images.to(deformation.dtype),
+            deformation.nan_to_num(0.0, 1e4, -1e4),
             padding_mode=self.padding_mode,
             align_corners=self.align_corners,
         )
@@ -382,6 +385,11 @@ class Generator(nn.Module):
             return x
         colour, share = x.split([3, 1], dim=1)
         return torch.lerp(deformed.float(), colour, share)
+
+
+def in_float32(like):
+    """Keeps autocast out, on the device of `like`: a place needs more than bfloat16's 8 bits."""
+    return torch.autocast(like.device.type, enabled=False)
 
 
 def coordinate_grid(h, w, like):

@@ -14,9 +14,11 @@ def main(argv=None):
     try:
         processes = distributed.start(config.device)
         check(config, processes.world_size)
-        vgg = open_vgg(config, processes.device)
         folder = run.folder_of(config, "fomm", preset)
-        clips = open_clips(config, folder)
+        if config.init and not (folder / "state.pt").exists():
+            weights.find_weights(config.init)  # before minutes of reading clips
+        clips = distributed.one_by_one(lambda: open_clips(config, folder))
+        vgg = distributed.one_by_one(lambda: open_vgg(config, processes.device))
         if processes.is_main:
             run.open_folder(folder, config)
             print(f"{folder}: {config}", file=sys.stderr)

@@ -25,7 +25,7 @@ def description(config, counters):
         "framing": {"kind": config.framing, "margin": 0.0},
         "data": config.data,
         "licence": "Apache-2.0"
-        if config.data.startswith("puppets")
+        if config.data.partition(":")[0] == "puppets"
         else "that of the training clips",
         "images_seen": counters["images_seen"],
     }

@@ -1,7 +1,11 @@
 """Options and presets of FOMM's trainer, and its schedules as functions of pairs seen."""
 
+import dataclasses
+import math
 from dataclasses import dataclass
 from typing import Literal
+
+import numpy as np
 
 from trainers import run
 
@@ -26,50 +30,48 @@ class Config:
     mirror: bool = True  # also learn mirror images
     jitter: tuple[float, float, float, float] = (0.0,) * 4  # brightness, contrast, saturation, hue
     resize_range: tuple[float, float] | None = None  # random scale, then a random crop
-    # Networks. Widths double with each level up to the maximum.
     num_keypoints: int = 10
     jacobian: Literal["full", "single", "none"] = "full"  # one map each, one for all, zero order
     scale_factor: float = 0.25  # size at which motion is estimated, as a part of the picture's
-    detector_width: int = 32
-    detector_max: int = 1024
-    detector_blocks: int = 5
+    detector_width: int = 32  # channels; they double with each level
+    detector_max: int = 1024  # ... up to this many
+    detector_blocks: int = 5  # levels of the hourglass
     pad: int = 0  # zeros around the features that heatmaps are read from
     head_size: int = 7  # kernel of the last convolutions of detector and dense motion
     anchors: float = 0.0  # width of each keypoint's own region, which spreads them out (ours)
-    motion_width: int = 64
+    motion_width: int = 64  # the dense motion's channels, alike
     motion_max: int = 1024
     motion_blocks: int = 5
-    generator_width: int = 64
+    generator_width: int = 64  # the generator's channels, alike
     generator_max: int = 512
-    down_blocks: int = 2
-    bottleneck_blocks: int = 6
+    down_blocks: int = 2  # times that the generator halves the picture
+    bottleneck_blocks: int = 6  # residual blocks at the smallest size
     pixel_path: bool = False  # border, warped_skips, blend, motion_features of the generator (ours)
     align_corners: bool = True  # how pictures are sampled; official weights were trained with True
-    discriminator_width: int = 32
+    discriminator_width: int = 32  # half of its first layer's channels
     discriminator_max: int = 512
     discriminator_blocks: int = 4
-    discriminator_scales: tuple[float, ...] = (1,)
-    spectral_norm: bool = False
+    discriminator_scales: tuple[float, ...] = (1,)  # of the pyramid; a discriminator for each
+    spectral_norm: bool = False  # of the discriminator's convolutions
     use_keypoints: bool = False  # the discriminator also sees the driving keypoints
-    # Losses. Feature matching is used whenever the adversarial loss is.
     scales: tuple[float, ...] = (1, 0.5, 0.25, 0.125)  # of the picture losses' pyramid
-    perceptual_weight: float = 10.0
+    perceptual_weight: float = 10.0  # of each scale's and layer's VGG features
     vgg: str = ""  # file with VGG19's weights; default: torchvision's, downloaded once
     reconstruction_weight: float = 0.0  # mean absolute difference of pictures (ours)
-    adversarial_weight: float = 1.0
-    adversarial_start: int = 0  # images before the adversarial loss sets in
-    feature_matching_weight: float = 10.0
-    equivariance_weight: float = 10.0
+    adversarial_weight: float = 1.0  # least squares; 0: no discriminator, no feature matching
+    adversarial_start: float = 0.0  # part of the training that goes by before it sets in (ours)
+    feature_matching_weight: float = 10.0  # of the discriminator's feature maps
+    equivariance_weight: float = 10.0  # of keypoints and Jacobians under the random transform
     sigma_affine: float = 0.05  # of the random transform
-    sigma_tps: float = 0.005
-    points_tps: int = 5
-    # Schedule. An epoch shows each clip `repeats` times, each time another pair.
-    epochs: float = 100
-    repeats: int = 75
+    sigma_tps: float = 0.005  # of its bending
+    points_tps: int = 5  # control points of the bending, along a side
+    total_images: int = 0  # pairs in the whole training; 0: epochs x repeats x clips
+    epochs: float = 100  # an epoch shows each clip `repeats` times
+    repeats: int = 75  # pairs drawn from a clip in an epoch
     milestones: tuple[float, ...] = (60, 90)  # epochs after which learning rates are divided by 10
-    decay_epochs: float = 0  # over the last this many epochs learning rates fall to 0 (ours)
+    decay: float = 0.0  # last part of the training over which learning rates fall to 0 (ours)
     batch_size: int = 40  # over all processes
-    learning_rate: float = 2e-4
+    learning_rate: float = 2e-4  # of generator and discriminator
     detector_learning_rate: float = 2e-4
     ema_decay: float = 0.0  # of averaged networks, a step; 0: the trained ones are kept (official)
     precision: Literal["float32", "bfloat16"] = "float32"  # of the convolutions
@@ -108,19 +110,18 @@ PRESETS = {
         perceptual_weight=0.0,
         reconstruction_weight=40.0,
         adversarial_weight=0.2,
-        adversarial_start=44_000,
+        adversarial_start=44 / 72,
         feature_matching_weight=2.0,
-        epochs=12,
-        repeats=1,
+        total_images=72_000,
         milestones=(),
-        decay_epochs=5,
+        decay=30 / 72,
         batch_size=8,
         learning_rate=1e-3,
         detector_learning_rate=1e-3,
         ema_decay=0.998,
         precision="bfloat16",
     ),
-    # The eight published configurations; hours on several GPUs.
+    # The eight published configurations; days on several GPUs.
     "vox": Config(
         data="data/vox-png", id_sampling=True, framing="face", jitter=ALL_TENTH,
         spectral_norm=True, adversarial_weight=0.0,
@@ -157,7 +158,7 @@ PRESETS = {
 
 def total_images(config, num_clips):
     """Pairs in the whole training."""
-    return int(config.epochs * config.repeats * num_clips)
+    return config.total_images or int(config.epochs * config.repeats * num_clips)
 
 
 def learning_rate_factor(config, images_seen, num_clips):
@@ -169,13 +170,16 @@ def learning_rate_factor(config, images_seen, num_clips):
     """
     epoch = images_seen / (config.repeats * num_clips)
     factor = 0.1 ** sum(epoch >= milestone for milestone in config.milestones)
-    if config.decay_epochs:
-        factor *= min((config.epochs - epoch) / config.decay_epochs, 1.0)
+    if config.decay:
+        left = 1 - images_seen / total_images(config, num_clips)
+        factor *= min(left / config.decay, 1.0)
     return max(factor, 0.0)
 
 
-def adversarial_weight(config, images_seen):
-    return config.adversarial_weight if images_seen >= config.adversarial_start else 0.0
+def adversarial_weight(config, images_seen, num_clips):
+    """The adversarial loss's weight now: 0 until it sets in."""
+    start = config.adversarial_start * total_images(config, num_clips)
+    return config.adversarial_weight if images_seen >= start else 0.0
 
 
 def ema_decay(config, images_seen):
@@ -235,6 +239,23 @@ def discriminator_arguments(config):
 
 def check(config, world_size):
     """RunError, before anything is made, for options that can't train."""
+    for name in ("scale_factor", "scales", "discriminator_scales"):
+        values = getattr(config, name)
+        if not values or not all(1 / 32 <= v <= 1 for v in np.atleast_1d(values)):
+            raise run.RunError(f"{flag(name)}: give numbers from 1/32 to 1, such as 0.25.")
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        if isinstance(value, int | float) and not (math.isfinite(value) and value >= 0):
+            raise run.RunError(f"{flag(field.name)} {value} is not a number of 0 or more.")
+        whole = field.name.endswith(("_width", "_max", "_blocks", "repeats", "num_keypoints"))
+        if whole and value < 1:
+            raise run.RunError(f"{flag(field.name)} {value}: give 1 or more.")
+    if not config.seed < 2**23:
+        raise run.RunError(f"--seed {config.seed}: give a number below {2**23}.")
+    if config.head_size % 2 == 0:
+        raise run.RunError(f"--head-size {config.head_size}: give an odd number.")
+    if not max(config.ema_decay, config.adversarial_start) < 1 or config.decay > 1:
+        raise run.RunError("--ema-decay, --adversarial-start and --decay are parts of 1.")
     step = max(
         2**config.detector_blocks / config.scale_factor,
         2**config.motion_blocks / config.scale_factor,
@@ -248,17 +269,35 @@ def check(config, world_size):
         raise run.RunError(
             f"--batch-size {config.batch_size} must be a multiple of the {world_size} process(es)."
         )
-    picture_losses = (config.perceptual_weight, config.reconstruction_weight)
-    if not any(picture_losses) and not config.adversarial_weight:
+    if not config.total_images and not config.epochs:
+        raise run.RunError("--epochs 0: give more, or --total-images.")
+    check_losses(config)
+
+
+def check_losses(config):
+    """RunError unless something trains the generator's picture from the first step on."""
+    pictures = config.perceptual_weight or config.reconstruction_weight
+    if not pictures and (not config.adversarial_weight or config.adversarial_start):
         raise run.RunError(
-            "No loss would train the generator's picture: set --perceptual-weight, "
-            "--reconstruction-weight or --adversarial-weight above 0."
+            "No loss would train the generator's picture: set --perceptual-weight or "
+            "--reconstruction-weight above 0, or --adversarial-weight with --adversarial-start 0."
         )
-    if config.adversarial_weight:
-        missing = set(config.discriminator_scales) - set(config.scales)
-        if missing:
-            raise run.RunError(
-                f"--discriminator-scales {missing.pop()}: each must also be one of --scales."
-            )
-    if config.epochs <= 0 or config.repeats < 1:
-        raise run.RunError("--epochs and --repeats must be above 0.")
+    if not config.adversarial_weight:
+        return
+    missing = set(config.discriminator_scales) - set(config.scales)
+    if missing:
+        raise run.RunError(
+            f"--discriminator-scales {missing.pop()}: each must also be one of --scales."
+        )
+    side = min(config.discriminator_scales) * config.size
+    for block in range(config.discriminator_blocks):
+        side = side - 3 if block == config.discriminator_blocks - 1 else (side - 3) // 2
+    if side < 1:
+        raise run.RunError(
+            f"--discriminator-blocks {config.discriminator_blocks} are too many for "
+            f"{config.size} pixels at the smallest of --discriminator-scales."
+        )
+
+
+def flag(name):
+    return "--" + name.replace("_", "-")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 
-from gan_models.fomm.networks import Keypoints, coordinate_grid, inverse
+from gan_models.fomm.networks import Keypoints, coordinate_grid, in_float32, inverse
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,8 @@ class RandomTransform:
         grid = coordinate_grid(h, w, images).view(1, h * w, 2).expand(n, -1, 2)
         grid = self.points(grid).view(n, h, w, 2)
         how = {"padding_mode": "reflection", "align_corners": align_corners}
-        return F.grid_sample(images, grid, **how)
+        # With a nan in it, torch's backward of grid_sample reads memory that is not its own.
+        return F.grid_sample(images, grid.nan_to_num(0.0, 1e4, -1e4), **how)
 
 
 def perceptual(vgg, real, fake):
@@ -78,7 +79,7 @@ def perceptual(vgg, real, fake):
         with torch.no_grad():
             wanted = vgg(picture)
         for a, b in zip(vgg(fake[scale]), wanted, strict=True):
-            total = total + (a - b).abs().mean()
+            total = total + (a.float() - b.float()).abs().mean()
     return total
 
 
@@ -94,14 +95,17 @@ def equivariance(detector, driving, keypoints: Keypoints, transform, align_corne
     """(value part, Jacobian part or None): T of the warped picture's keypoints should be the
     picture's own (equations 9 to 11).
     """
-    warped = detector(transform.images(driving, align_corners))
-    value = (keypoints.value - transform.points(warped.value)).abs().mean()
-    if keypoints.jacobian is None:
-        return value, None
-    back = transform.jacobian(warped.value) @ warped.jacobian
-    product = inverse(keypoints.jacobian) @ back  # (N, K, 2, 2)
-    identity = torch.eye(2, device=product.device)
-    return value, (identity - product).abs().mean()
+    with in_float32(driving):
+        picture = transform.images(driving, align_corners)
+    warped = detector(picture)
+    with in_float32(driving):
+        value = (keypoints.value - transform.points(warped.value)).abs().mean()
+        if keypoints.jacobian is None:
+            return value, None
+        back = transform.jacobian(warped.value) @ warped.jacobian
+        product = inverse(keypoints.jacobian) @ back  # (N, K, 2, 2)
+        identity = torch.eye(2, device=product.device)
+        return value, (identity - product).abs().mean()
 
 
 def generator_loss(

@@ -133,7 +133,7 @@ def train(config, folder, clips, vgg, processes, command=""):
         seen = counters["images_seen"]
         factor = options.learning_rate_factor(config, seen, clips.length)
         rates = [config.learning_rate * factor, config.detector_learning_rate * factor]
-        weight = options.adversarial_weight(config, seen)
+        weight = options.adversarial_weight(config, seen, clips.length)
         source = batch.source.to(device).float() / 255
         driving = batch.driving.to(device).float() / 255
         transform = draw_transform(config, seen, processes)
@@ -188,7 +188,7 @@ def train(config, folder, clips, vgg, processes, command=""):
 
 
 def autocast(config, device):
-    """The convolutions' precision; keypoints, masks and losses stay in float32."""
+    """The convolutions' precision; keypoints, motions, masks and losses stay in float32."""
     return torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bfloat16")
 
 

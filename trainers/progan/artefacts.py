@@ -30,7 +30,7 @@ def description(config, num_classes, classes, counters, phase):
         "classes": classes if num_classes else [],
         "data": config.data,
         "licence": "Apache-2.0"
-        if config.data.startswith("puppets")
+        if config.data.partition(":")[0] == "puppets"
         else "that of the training pictures",
         "images_seen": counters["images_seen"],
     }
