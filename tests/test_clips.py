@@ -186,7 +186,6 @@ def test_flips_come_as_often_as_in_the_official_code():
     [
         {"jitter": (0.3, 0.3, 0.3, 0.2)},
         {"jitter": (0.0, 0.0, 0.0, 0.5)},
-        {"rotation": 20.0},
         {"resize_range": (0.5, 1.5)},
     ],
 )
@@ -420,7 +419,6 @@ def test_mostly_unreadable_sets_are_refused(tmp_path):
     [
         ({"jitter": (0, 0, 0, 0.7)}, "hue up to 0.5"),
         ({"jitter": (0.1, 0.1)}, "not four numbers"),
-        ({"rotation": -1.0}, "between 0 and 180"),
         ({"resize_range": (1.1, 0.9)}, "not \\(lowest, highest\\)"),
         ({"repeats": 0}, "1 or more"),
         ({"size": 0}, "too small"),

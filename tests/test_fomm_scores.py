@@ -332,13 +332,6 @@ def test_the_pipeline_scores_as_the_networks_do(networks):
                 assert other[name][key] == pytest.approx(value, rel=2e-3, abs=2e-4), (name, key)
 
 
-def test_quick_look(networks):
-    result = scores.quick(*networks, size=SIZE, count=2, frames=2)
-    assert list(result) == ["reconstruction", "transfer", "expression", "consistency"]
-    assert set(result["expression"]["groups"]) == set(puppet_moves.EXPRESSIONS)
-    assert result["reconstruction"]["skill"] < 0.5  # random networks
-
-
 # ---------------------------------------------------------------- the command
 
 
@@ -387,6 +380,19 @@ def test_scores_on_clips(weights, filmed, capsys):
     assert result["consistency"]["constant"] > 0
     left_out = line(capsys, weights, filmed, "--holdout", "0.4", "--frames", "2")
     assert 1 < left_out["count"] < 10
+
+
+def test_pairs_of_clips_are_animated(weights, filmed, capsys, tmp_path):
+    (tmp_path / "pairs.csv").write_text(
+        "distance,source,driving,frame\n0,clip1,clip2,0\n0,clip7,clip3,0\n0,absent,clip3,0\n"
+    )
+    args = ("--metrics", "consistency", "--pairs", tmp_path / "pairs.csv")
+    line(capsys, weights, filmed, *args, "--animations", tmp_path / "moved")
+    names = sorted(path.name for path in (tmp_path / "moved").iterdir())
+    assert names == ["clip2-clip1.mp4", "clip3-clip7.mp4"]
+    assert clip_info(tmp_path / "moved" / names[0]).frames == 4
+    with pytest.raises(SystemExit, match="--pairs goes with it"):
+        evaluate.main(["fomm", str(weights), str(filmed), "--pairs", "p.csv"])
 
 
 def test_identities_by_a_given_network(weights, filmed, capsys, tmp_path):

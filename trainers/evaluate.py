@@ -28,6 +28,7 @@ from tqdm import tqdm
 from gan_models.fomm.pipeline import FOMMPipeline
 from gan_models.images import PictureError
 from gan_models.progan.pipeline import ProGANPipeline
+from gan_models.video import write_clip
 from gan_models.weights import find_weights
 from trainers import metrics
 from trainers.data import DataError, open_data
@@ -191,6 +192,8 @@ def fomm(
     names: Annotated[tuple[Motion, ...], tyro.conf.arg(name="metrics")] = (),
     holdout: float = 0.0,
     embedder: str = "",
+    animations: str = "",
+    pairs: str = "",
     device: str = "auto",
 ) -> dict:
     """Score motion transfer on puppets, or reconstruction on clips.
@@ -205,9 +208,14 @@ def fomm(
         holdout: The share given to training with the same option: only clips left out are taken.
         embedder: For aed: a TorchScript file that turns faces (N, 3, S, S) in [0, 1] into identity
             vectors (N, D).
+        animations: A folder to write DRIVING-SOURCE.mp4 into: first frames of clips moved by other
+            clips of DATA, relative, as in the official code's animate mode.
+        pairs: For animations: a CSV with columns source and driving; else random pairs.
         device: auto, cpu, cuda or cuda:N.
     """
     names = check_motion(data, count, frames, names)
+    if pairs and not animations or animations and data in PUPPET_STYLES:
+        raise metrics.MetricError("--animations takes a folder of clips; --pairs goes with it.")
     gauges = motion_gauges(names, embedder)
     folder = find_weights(weights)
     pipeline = FOMMPipeline.from_weights(folder, device=device)
@@ -221,6 +229,8 @@ def fomm(
     else:
         clips = RealClips(data, count, frames or 250, pipeline.size, holdout)
         count, result = len(clips), clip_scores(mover, clips, names, gauges)
+        if animations:
+            animate_pairs(pipeline, clips, pairs or None, count, Path(animations))
     return {
         "system": "fomm",
         "weights": config.get("name") or weights,
@@ -337,6 +347,22 @@ def clip_scores(mover, clips, names, gauges):
         first = np.stack([clips.opened.clip(index, 1)[0] for index in clips.indices])
         result["consistency"] = motion_scores.consistency(mover, first)
     return result
+
+
+def animate_pairs(pipeline, clips, pairs, count, folder):
+    """Write an animation for each of up to `count` pairs of clips into `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    opened = clips.opened
+    for driving, source in tqdm(opened.pairs(pairs, count), "animations", disable=None):
+        moving, still = (Path(opened.names[index]).stem for index in (driving, source))
+        try:
+            frames = opened.clip(driving, clips.frames)
+            moved = pipeline.animate(opened.clip(source, 1)[0], frames)
+            about = {"driving": moving, "source": still}
+            path = folder / f"{moving}-{still}.mp4"
+            write_clip(path, moved, 25, weights=pipeline.name, settings=about)
+        except PictureError as error:
+            print(error, file=sys.stderr)
 
 
 def rounded(value):

@@ -24,15 +24,14 @@ class Augmentation:
     """How a pair is changed; both frames get the same numbers, drawn once per pair.
 
     time_flip: half of the pairs run backwards. mirror: half of the other pairs (of all pairs when
-    there is no time flip) are mirrored. rotation: degrees to either side. resize_range: (lowest,
-    highest) factor, then a random crop of the size asked for. jitter: brightness, contrast,
-    saturation (factors from 1 - x to 1 + x) and hue (shift of up to x of the colour circle).
+    there is no time flip) are mirrored. resize_range: (lowest, highest) factor, then a random crop
+    of the size asked for. jitter: brightness, contrast, saturation (factors from 1 - x to 1 + x)
+    and hue (shift of up to x of the colour circle).
     """
 
     time_flip: bool = True
     mirror: bool = True
     jitter: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
-    rotation: float = 0.0
     resize_range: tuple[float, float] | None = None
 
 
@@ -115,21 +114,11 @@ def augment(
         frames = frames[::-1]
     elif augmentation.mirror and random.integers(2):
         frames = frames[:, :, ::-1]
-    if augmentation.rotation:
-        angle = float(random.uniform(-augmentation.rotation, augmentation.rotation))
-        frames = np.stack([rotate(frame, angle) for frame in frames])
     if augmentation.resize_range:
         frames = resize_and_crop(frames, augmentation.resize_range, random)
     if any(augmentation.jitter):
         frames = jitter(frames, augmentation.jitter, random)
     return frames
-
-
-def rotate(frame: np.ndarray, degrees: float) -> np.ndarray:
-    """The (S, S, 3) picture turned about its middle; black comes in at the corners."""
-    middle = (frame.shape[0] - 1) / 2
-    matrix = cv2.getRotationMatrix2D((middle, middle), degrees, 1.0)
-    return cv2.warpAffine(np.ascontiguousarray(frame), matrix, frame.shape[:2])
 
 
 def resize_and_crop(frames: np.ndarray, factors: tuple[float, float], random) -> np.ndarray:

@@ -59,7 +59,6 @@ def open_clips(
     time_flip: bool = True,
     mirror: bool = True,
     jitter: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0),
-    rotation: float = 0.0,
     resize_range: tuple[float, float] | None = None,
     id_sampling: bool = False,
     holdout: float = 0.0,
@@ -69,7 +68,7 @@ def open_clips(
 ) -> "Clips":
     """Open the training clips at `path` (see CLIPS_HELP) as (size, size) squares.
 
-    time_flip, mirror, jitter, rotation (degrees), resize_range: see `Augmentation`. id_sampling:
+    time_flip, mirror, jitter, resize_range: see `Augmentation`. id_sampling:
     an epoch has one pair per video, the clips of a video being those whose names agree up to "#".
     part: "train" or "held_out", which is test/ where there are train/ and test/, and otherwise a
     share `holdout`, 0 to 0.5, chosen by a hash of the names. Copies and mirror images of a clip,
@@ -78,8 +77,8 @@ def open_clips(
     Raises DataError when there is nothing to train on.
     """
     check_options(size, "crop", seed, num_workers, holdout, part)
-    check_augmentation(jitter, rotation, resize_range, repeats)
-    augmentation = Augmentation(time_flip, mirror, tuple(jitter), rotation, resize_range)
+    check_augmentation(jitter, resize_range, repeats)
+    augmentation = Augmentation(time_flip, mirror, tuple(jitter), resize_range)
     name = str(path)
     common = dict(augmentation=augmentation, seed=seed, place=name, repeats=repeats)
     if name.partition(":")[0] == "puppets":
@@ -96,15 +95,13 @@ def open_clips(
     return Clips(source, num_workers=num_workers, groups=list(groups.values()), **common)
 
 
-def check_augmentation(jitter, rotation, resize_range, repeats):
+def check_augmentation(jitter, resize_range, repeats):
     """Raise DataError for a value that open_clips cannot use."""
     if len(jitter) != 4 or min(jitter) < 0 or jitter[3] > 0.5:
         raise DataError(
             f"A jitter of {jitter} is not four numbers from 0 (brightness, contrast, saturation, "
             "and hue up to 0.5)."
         )
-    if not 0 <= rotation <= 180:
-        raise DataError(f"A rotation of {rotation} is not between 0 and 180 degrees.")
     if resize_range is not None and not 0 < resize_range[0] <= resize_range[1]:
         raise DataError(f"A resize range of {resize_range} is not (lowest, highest), both above 0.")
     if repeats < 1:

@@ -6,7 +6,6 @@
     movement(moves, moved(mover, moves))        # another's motion, beside the drawn truth
     expression(mover, 24, 64)                   # the same with the head held still
     consistency(mover, pictures)                # do keypoints stick to the picture?
-    quick(detector, generator)                  # all of it, small, for use during training
 
 Pictures are (..., S, S, 3) uint8 and L1 is the mean absolute difference on [0, 1]. `skill` is
 1 - ours / unchanged: 0 for showing the source unchanged, 1 for the truth itself.
@@ -431,9 +430,3 @@ def puppets(
             progress(name)
             result[name] = compute[name]()
     return result
-
-
-def quick(detector, generator, size: int = 64, count: int = 6, frames: int = 5, **options) -> dict:
-    """`puppets` with few clips and no judge, for a look during training: networks in eval mode."""
-    options = {"metrics": PUPPET_METRICS[:-1], **options}
-    return puppets(Networks(detector, generator), size, count, frames=frames, **options)
