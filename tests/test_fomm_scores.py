@@ -12,6 +12,7 @@ from gan_models.fomm import Generator, KeypointDetector
 from gan_models.fomm.motion import Motion
 from gan_models.fomm.pipeline import FOMMPipeline
 from gan_models.images import save_picture, to_tensor
+from gan_models.video import clip_info
 from gan_models.weights import save_weights
 from trainers import evaluate
 from trainers.fomm import puppet_moves, scores
