@@ -55,6 +55,12 @@ def keep_to_itself() -> None:
     os.environ["GRADIO_TEMP_DIR"] = str(jobs.temporary_root() / "page")
 
 
+def share_the_processor() -> None:
+    """Before torch is imported: its threads sleep while they wait for each other, not spin. With a
+    browser on the same two cores, spinning makes the live view ten times slower."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+
 def settings_of(options: argparse.Namespace):
     """The tabs' settings; SystemExit with a sentence for weights or a device that will not do."""
     from gan_models.weights import WeightsError, read_config
@@ -75,23 +81,23 @@ def build(settings):
     """The page as gr.Blocks."""
     import gradio as gr
 
-    from tabs import jobs, latent, look
+    from tabs import jobs, latent, look, motion
 
     def leave(request: gr.Request):
         jobs.end_visit(request)
 
-    tabs_shown = [latent]
+    tabs_shown = [motion, latent]
     with gr.Blocks(
         title=NAME, analytics_enabled=False, fill_width=True, delete_cache=(600, 3600)
     ) as page:
         gr.Navbar(visible=False)
         gr.HTML(look.header(NAME, SENTENCE, tabs_shown[0].README, README_LINK))
-        footer = gr.HTML(render=False)
         with gr.Tabs():
             for tab in tabs_shown:
                 with gr.Tab(tab.NAME):
+                    footer = gr.HTML(render=False)  # which weights are in use is the tab's to say
                     tab.build(page, settings, footer)
-        footer.render()
+                    footer.render()
         page.unload(leave)
     with page.route("README", "/readme", show_in_navbar=False):
         gr.Navbar(visible=False)
@@ -128,6 +134,7 @@ def main() -> None:
     options = parse()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # so that temporary files go then, too
     keep_to_itself()
+    share_the_processor()
     settings = settings_of(options)
     launch(build(settings), options)
 

@@ -18,6 +18,7 @@ import functools
 import hashlib
 import logging
 import os
+import re
 import shutil
 import tempfile
 import threading
@@ -72,6 +73,11 @@ class Turns:
             self._line.popleft()
             if self._line:
                 self._line[0].set()
+
+    def give_way(self) -> None:
+        """Within the `with`: let everybody who waits go first."""
+        self.__exit__()
+        self.__enter__()
 
 
 device = Turns()  # `with jobs.device:` around one batch; a process computes on one device
@@ -141,7 +147,7 @@ def device_name(settings: Settings) -> str:
     """The device that --device means here, in words."""
     import torch
 
-    from gan_models.progan.pipeline import choose_device
+    from gan_models.devices import choose_device
 
     chosen = choose_device(settings.device)
     if chosen.type == "cuda":
@@ -238,8 +244,20 @@ class Job:
         """Ask the job to stop after the batch it is in."""
         (folder / f"{name}.stop").touch()
 
+    @staticmethod
+    def is_stopped(folder: Path, name: str) -> bool:
+        """Whether Stop was asked for; in whatever process the work runs."""
+        return (folder / f"{name}.stop").exists()
+
     def stop_asked(self) -> bool:
         return self._stop_file.exists()
+
+    def attended(self, items: Iterable) -> Iterator:
+        """`items` as they are, uncounted: they end with the visit, but not by Stop."""
+        for item in items:
+            if self._abandoned:
+                raise _Abandoned
+            yield item
 
     def watch(self, items: Iterable) -> Iterator:
         """Count `items` as they pass; end early after Stop."""
@@ -311,15 +329,21 @@ def told(otherwise: Callable[[str], tuple]) -> Callable:
 
 def sentence(error: Exception) -> str:
     """What the page says about `error`: its own sentence, or a general one and a log entry."""
+    from gan_models.fomm.motion import MotionError
     from gan_models.images import PictureError
     from gan_models.video import ClipError
     from gan_models.weights import WeightsError
 
-    if isinstance(error, (Refused, WeightsError, PictureError, ClipError)):
-        return str(error)
+    if isinstance(error, (Refused, WeightsError, PictureError, ClipError, MotionError)):
+        return without_folders(str(error))
     if type(error).__name__ in ("OutOfMemoryError", "MemoryError"):
         return "The memory was not enough. Choose smaller weights or a smaller clip and try again."
     if isinstance(error, OSError) and error.errno == 28:  # ENOSPC
         return "The disk of the computer that runs this page is full. Free some room and try again."
     logging.getLogger("gan_atelier").error("A handler failed", exc_info=error)
     return "Something unexpected went wrong; the terminal has the details. The page works on."
+
+
+def without_folders(text: str) -> str:
+    """`text` with the visitor's files by their names only: where they lie is nobody's business."""
+    return re.sub(rf"{re.escape(str(temporary_root()))}/(\S+/)*", "", text)

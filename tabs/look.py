@@ -26,8 +26,8 @@ CSS = """
 .html-container { padding: 0 !important; }
 #header a { margin: 0 !important; padding: 0 !important; }
 #header h1 { font-size: 1.4rem; font-weight: 650; margin: 0; letter-spacing: -0.01em; }
-#header p, #footer p { margin: 0; color: var(--body-text-color-subdued); }
-#footer p { font-size: 0.85rem; padding: 8px 0 16px; }
+#header p, .footer p { margin: 0; color: var(--body-text-color-subdued); }
+.footer p { font-size: 0.85rem; padding: 8px 0 16px; }
 .zone { gap: 12px !important; }
 .zone-title h2 { font-size: 1.05rem; font-weight: 650; margin: 0; }
 .zone-title p { margin: 0; font-size: 0.875rem; color: var(--body-text-color-subdued); }
@@ -42,6 +42,25 @@ CSS = """
 .stage video { border-radius: var(--block-radius); }
 .caption p { margin: 0; font-size: 0.875rem; color: var(--body-text-color-subdued);
   min-height: 1.4em; }
+
+/* The newest frame, over the stage while a clip is made; the stage keeps its size. */
+.stage-box { position: relative; gap: 0 !important; max-width: 640px; margin: 0 auto;
+  width: 100%; }
+.preview { position: absolute !important; inset: 0; z-index: 5; pointer-events: none; }
+.preview .prose, .preview .html-container { height: 100%; }
+.preview img { width: 100%; height: 100%; object-fit: contain; margin: 0;
+  border-radius: var(--block-radius); background: var(--body-background-fill); }
+#motion-driving { height: auto !important; min-height: 240px; }
+#motion-driving:has(video[src]) { aspect-ratio: 1; min-height: 0; }
+#motion-driving:has(video[src]) .source-selection { display: none; }
+#motion-driving video { object-fit: contain; max-height: 100%; }
+.companion video { object-fit: contain; max-height: 340px; }
+.figures { display: grid; gap: 12px; grid-template-columns: repeat(auto-fit, minmax(125px, 1fr)); }
+.figures figure { margin: 0; }
+.figures img { width: 100%; border-radius: var(--radius-md); margin: 0; }
+.figures figcaption { font-size: 0.85rem; color: var(--body-text-color-subdued); }
+.about { font-size: 0.875rem; }
+.about p { margin: 4px 0; overflow-wrap: anywhere; }
 
 /* Start and end, and the pictures to pick from. */
 .point { gap: 8px !important; }
@@ -64,16 +83,19 @@ CSS = """
 .picks .caption-label { display: none; }
 @media (max-width: 480px) { .picks .grid-container {
   grid-template-columns: repeat(4, minmax(0, 1fr)) !important; } }
+.by-three .grid-container { grid-template-columns: repeat(3, minmax(0, 1fr)) !important; }
 
 .dark input[type="range"] { --neutral-200: var(--neutral-700); }
 .notice { padding: 8px 12px; border-radius: var(--radius-md); font-size: 0.9rem; line-height: 1.4;
-  background: var(--background-fill-secondary); border: 1px solid var(--border-color-primary); }
+  overflow-wrap: anywhere; background: var(--background-fill-secondary);
+  border: 1px solid var(--border-color-primary); }
 .notice.error { border-color: var(--error-border-color); background: var(--error-background-fill);
   color: var(--error-text-color); }
 .progress { min-height: 48px; }
 .hint { font-size: 0.85rem; color: var(--body-text-color-subdued); }
 .job { display: flex; gap: 12px; align-items: center; height: 48px; }
-.job img { width: 48px; height: 48px; border-radius: var(--radius-md); flex: none; margin: 0; }
+.job img { width: 48px; height: 48px; border-radius: var(--radius-md); flex: none; margin: 0;
+  object-fit: cover; }
 .job > div { flex: 1; min-width: 0; font-size: 0.875rem; }
 .job .track { height: 6px; border-radius: 3px; background: var(--border-color-primary);
   overflow: hidden; margin-bottom: 6px; }
@@ -195,8 +217,8 @@ def header(name: str, sentence: str, link: str, link_text: str) -> str:
 
 def footer(weights: str, device: str) -> str:
     return (
-        f'<footer id="footer"><p>Weights: {escape(weights or "none")} · Device: {escape(device)} · '
-        f"Version {VERSION}</p></footer>"
+        f'<footer class="footer"><p>Weights: {escape(weights or "none")} · '
+        f"Device: {escape(device)} · Version {VERSION}</p></footer>"
     )
 
 

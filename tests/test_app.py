@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 import app
-from tabs import jobs, latent, look
+from tabs import jobs, latent, look, motion
+from tabs import texts as words
 from tests import tiny
 
 ROOT = Path(app.__file__).resolve().parent
@@ -18,8 +19,11 @@ ROOT = Path(app.__file__).resolve().parent
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory):
-    folder = tiny.save_progan(tmp_path_factory.mktemp("weights") / "plain", ["cat", "robot"])
-    return app.build(jobs.Settings(device="cpu", weights=(("plain", str(folder)),)))
+    place = tmp_path_factory.mktemp("weights")
+    plain = tiny.save_progan(place / "plain", ["cat", "robot"])
+    mover = tiny.save_fomm(place / "mover")
+    given = (("plain", str(plain)), ("mover", str(mover)))
+    return app.build(jobs.Settings(device="cpu", weights=given))
 
 
 def run(*arguments):
@@ -99,7 +103,8 @@ def test_the_theme_fetches_no_fonts():
 
 def test_only_the_visitors_own_actions_are_an_api(page):
     names = set(page.get_api_info()["named_endpoints"])
-    assert names == {"/latent_start", "/latent_end", "/latent_picture", "/latent_clip"}
+    latents = {"/latent_start", "/latent_end", "/latent_picture", "/latent_clip"}
+    assert names == latents | {"/motion_clip"}
 
 
 def test_every_control_has_a_label_for_screen_readers(page):
@@ -131,17 +136,18 @@ def test_the_class_menu_follows_the_weights_the_tab_opens_on(page):
 def test_the_page_is_built_without_any_weights(monkeypatch):
     monkeypatch.setattr(latent.handlers.weights, "list_weights", lambda system: [])
     page = app.build(jobs.Settings())
-    assert latent.texts.NO_WEIGHTS[:20] in str(page.config)
+    for system in ("progan", "fomm"):
+        assert words.NO_WEIGHTS.format(system=system) in str(page.config)
 
 
 def test_the_header_leads_to_a_section_of_the_readme(page):
-    heading = latent.README.partition("#")[2]
+    headings = {tab.README.partition("#")[2] for tab in (motion, latent)}
     lines = (ROOT / "README.md").read_text(encoding="utf-8").lower().splitlines()
     slugs = [
         re.sub(r"[^a-z0-9]+", "-", line.strip("# ")).strip("-") for line in lines if "#" in line
     ]
-    assert heading in slugs
-    assert f'href="{latent.README}"' in str(page.config["components"])
+    assert headings <= set(slugs)
+    assert f'href="{motion.README}"' in str(page.config["components"])
 
 
 def test_the_readme_is_shown_with_its_pictures(tmp_path):

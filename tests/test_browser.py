@@ -16,9 +16,13 @@ import urllib.request
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import numpy as np
 import pytest
 
+from gan_models import images, video
+from tabs import texts as words
 from tabs.latent import texts
+from tabs.motion import texts as motion
 from tests import tiny
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -26,6 +30,7 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 FLAGS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
     "--disable-background-networking", "--disable-component-update",
+    "--use-fake-device-for-media-stream",
 ]  # fmt: skip
 PATIENCE = 60_000  # milliseconds until the page counts as stuck
 
@@ -78,6 +83,7 @@ def server(browser, tmp_path_factory):
     """`python app.py` on tiny weights: (url, process, its temporary folder, outside)."""
     place = tmp_path_factory.mktemp("server")
     weights = tiny.save_progan(place / "tiny-weights", resolution=16)
+    mover = tiny.save_fomm(place / "mover-weights")
     temporary = place / "tmp"
     temporary.mkdir()
     outside = Outside()
@@ -91,7 +97,10 @@ def server(browser, tmp_path_factory):
     kept = {k: v for k, v in os.environ.items() if not k.startswith("GRADIO_")}
     with open(place / "log", "w") as log:
         process = subprocess.Popen(
-            [sys.executable, ROOT / "app.py", "--weights", f"tiny={weights}", "--port", str(port)],
+            [
+                sys.executable, ROOT / "app.py", "--port", str(port),
+                "--weights", f"tiny={weights}", "--weights", f"mover={mover}",
+            ],
             cwd=place, env=kept | proxies | {"TMPDIR": str(temporary), "OMP_NUM_THREADS": "1"},
             stdout=log, stderr=subprocess.STDOUT,
         )  # fmt: skip
@@ -114,21 +123,29 @@ def server(browser, tmp_path_factory):
 
 
 @pytest.fixture
-def visit(browser, server):
-    """The opened page, ready to use; afterwards: nothing has left this computer."""
+def opened(browser, server):
+    """The opened page, at its first tab; afterwards: nothing has left this computer."""
     url, _, _, outside = server
-    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    page = context.new_page()
     page.set_default_timeout(PATIENCE)
     hosts, errors = set(), []
     page.on("request", lambda request: hosts.add(urlsplit(request.url).hostname))
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.goto(url)
-    page.get_by_text("16 px, shown at 512 px.").first.wait_for()
     yield page
-    page.close()
+    context.close()
     assert hosts <= {"127.0.0.1", None}, hosts  # None: data and blob URLs
     assert outside.asked == []
     assert errors == []
+
+
+@pytest.fixture
+def visit(opened):
+    """The page at the tab "Latent space"."""
+    opened.get_by_role("tab", name=texts.NAME).click()
+    opened.get_by_text("16 px, shown at 512 px.").first.wait_for()
+    return opened
 
 
 def walk(page):
@@ -136,11 +153,12 @@ def walk(page):
 
 
 def ready(page):
-    page.locator("button.run-button:not([disabled])").wait_for()
+    page.locator("button.run-button:not([disabled]):visible").wait_for()
 
 
 PLAYS = """async () => {
-  const video = [...document.querySelectorAll('video')].find((one) => one.offsetParent !== null);
+  const video = [...document.querySelectorAll(".stage video")]
+    .find((one) => one.offsetParent !== null);
   if (!video) return {};
   if (video.readyState < 1) await new Promise((done) => (video.onloadedmetadata = done));
   video.muted = true;
@@ -159,14 +177,14 @@ PLAYS = """async () => {
 def test_a_visit(visit, server):
     page = visit
     # The first look: pictures to pick from, start, end and the picture between them.
-    assert page.locator(".picks img").count() == 12
-    assert page.locator(".stage img").is_visible()
-    assert "Weights: tiny" in page.locator("#footer").inner_text()
+    assert page.locator(".picks:visible img").count() == 12
+    assert page.locator(".stage:visible img").is_visible()
+    assert "Weights: tiny" in page.locator(".footer:visible").inner_text()
 
     # A click in the grid and a live slider.
-    page.locator(".picks button").nth(4).click()
+    page.locator(".picks:visible button").nth(4).click()
     page.get_by_text("Seed 5 to seed 2, 50 %").wait_for()
-    page.locator("input[type=range]").nth(2).wait_for()
+    page.locator("input[type=range]:visible").nth(2).wait_for()
     slider = page.get_by_role("slider", name=re.compile("^range slider for Mix"))
     slider.focus()
     slider.press("Home")
@@ -198,7 +216,7 @@ def test_a_visit(visit, server):
 
     # The README, from the header's link, at the section it names.
     page.locator("#header a").click()
-    heading = page.get_by_role("heading", name="Latent space (ProGAN)")
+    heading = page.get_by_role("heading", name="Motion transfer (FOMM)")
     heading.wait_for()
     page.wait_for_function("scrollY > 0")
     assert heading.bounding_box()["y"] < 900
@@ -232,11 +250,114 @@ def test_stop_leaves_a_clip_and_leaving_leaves_nothing(visit, server):
 def test_a_phone_needs_no_sideways_scrolling(visit):
     visit.set_viewport_size({"width": 360, "height": 780})
     overflow = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
-    for accordion in (texts.MORE_SETTINGS, texts.HUB, texts.HOW):
+    for accordion in (words.MORE_SETTINGS, words.HUB, words.HOW):
         visit.get_by_role("button", name=accordion).click()
-    visit.get_by_label(texts.HUB_NAME).wait_for()
+    visit.get_by_label(words.HUB_NAME).locator("visible=true").wait_for()
     assert visit.evaluate(overflow) == 0
-    assert visit.locator(".stage img").bounding_box()["width"] >= 320
+    assert visit.locator(".stage:visible img").bounding_box()["width"] >= 320
+    visit.get_by_role("tab", name=motion.NAME).click()
+    for accordion in (words.MORE_SETTINGS, words.HUB, words.HOW):
+        visit.get_by_role("button", name=accordion).click()
+    visit.locator(".figures img").first.wait_for()
+    assert visit.evaluate(overflow) == 0
+    assert visit.locator("#motion-clip").bounding_box()["width"] >= 320
+
+
+FOLLOWS = """async () => {
+  const [result, driving] = ['#motion-clip video', '#motion-driving-shown video']
+    .map((one) => document.querySelector(one));
+  result.muted = true;
+  result.currentTime = 0;
+  await result.play();
+  const apart = [];
+  while (!result.ended) {
+    await new Promise((next) => setTimeout(next, 100));
+    apart.push(Math.abs(result.currentTime - driving.currentTime));
+  }
+  apart.sort((one, other) => one - other);
+  return {apart: apart[Math.floor(apart.length / 2)], sound: result.webkitAudioDecodedByteCount,
+    duration: result.duration, silent: driving.muted};
+}"""
+
+
+def test_a_shipped_portrait_follows_a_shipped_clip(opened, tmp_path):
+    page = opened
+    # The first look: a portrait with its crop, a clip that drives, and others to pick.
+    page.locator(".crop-box:visible").wait_for()
+    page.locator(".picks:visible img").nth(8).wait_for()
+    assert "Weights: mover" in page.locator(".footer:visible").inner_text()
+    page.locator(".picks:visible button").nth(2).click()  # the robot
+
+    page.get_by_role("button", name=motion.ANIMATE).click()
+    page.get_by_text(" of 90 frames, ").wait_for()
+    page.get_by_text("90 frames, 3.6 s, 512 x 512 px (32 px frames), with sound.").wait_for()
+    ready(page)
+    played = page.evaluate(PLAYS)
+    assert played["moved"] and not played["error"] and played["width"] == 512
+    played = page.evaluate(FOLLOWS)
+    assert played["duration"] == pytest.approx(3.6, abs=0.05) and played["sound"] > 1000
+    assert played["apart"] < 0.3 and played["silent"]
+    with page.expect_download() as download:
+        page.get_by_role("button", name=motion.GET_CLIP).click()
+    assert download.value.suggested_filename == "mover-driving-human.mp4"
+    download.value.save_as(tmp_path / "clip.mp4")
+    clip = video.open_clip(tmp_path / "clip.mp4")
+    assert clip.frame_count == 90 and clip.has_sound
+    with page.expect_download() as download:
+        page.get_by_role("button", name=motion.GET_MOTION).click()
+    assert download.value.suggested_filename == "driving-human-motion.safetensors"
+
+    # The crop is moved by the mouse and the keyboard, and counts.
+    box = page.locator(".crop-box:visible").bounding_box()
+    grip = page.locator(".crop-grip:visible").bounding_box()
+    page.mouse.move(grip["x"] + 12, grip["y"] + 12)
+    page.mouse.down()
+    page.mouse.move(grip["x"] - 60, grip["y"] - 60, steps=4)
+    page.mouse.up()
+    page.locator(".crop-box:visible").press("ArrowRight")
+    smaller = page.locator(".crop-box:visible").bounding_box()
+    assert smaller["width"] < box["width"] - 40 and smaller["x"] > box["x"]
+    page.get_by_role("button", name=motion.ANIMATE).click()
+    page.locator("textarea:visible", has_text="").first.wait_for()
+    page.wait_for_function(
+        "[...document.querySelectorAll('textarea')].some((one) => "
+        "/portrait_crop: [1-9]/.test(one.value))"
+    )
+
+
+def test_a_photograph_is_told_before_the_run(opened, tmp_path):
+    images.save_picture(
+        tmp_path / "me.png", np.zeros((90, 120, 3), np.uint8), weights="", settings={}
+    )
+    page = opened
+    page.get_by_role("button", name=motion.OTHER_PORTRAIT).click()
+    page.locator("#motion-portrait button:visible").first.wait_for()
+    page.locator("#motion-portrait input[type=file]").set_input_files(tmp_path / "me.png")
+    page.get_by_text("The portrait is not one of the drawn puppets").wait_for()
+    assert page.locator(".crop-box:visible").count() == 1
+
+
+def live_view(page):
+    page.get_by_role("tab", name=motion.LIVE).click()
+    page.locator(".live-start:not([disabled])").click()
+
+
+def test_the_camera_moves_the_portrait(opened):
+    page = opened
+    live_view(page)
+    page.get_by_text(motion.LIVE_WORDS["denied"]).wait_for()  # nobody has allowed it yet
+    page.context.grant_permissions(["camera"])
+    page.locator(".live-start").click()
+    page.get_by_text("frames per second, shown").wait_for()
+    pictures = set()
+    for _ in range(20):
+        pictures.add(page.evaluate("document.querySelector('.live-result').toDataURL()"))
+        page.wait_for_timeout(100)
+    assert len(pictures) > 3
+    page.locator(".live-neutral").click()
+    page.keyboard.press("Escape")
+    page.locator(".live-start:not([disabled])").wait_for()
+    assert page.evaluate("document.querySelector('.live-camera video').srcObject") is None
 
 
 def test_the_temporary_folder_ends_with_the_program(server):

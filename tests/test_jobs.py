@@ -307,3 +307,32 @@ def test_a_told_handler_answers_an_error_last():
 
     assert list(handler(False)) == [("first", "")]
     assert list(handler(True)) == [("first", ""), ("error", "No.")]
+
+
+def test_a_sentence_names_the_file_but_not_where_it_lies():
+    file = jobs.temporary_root() / "page" / "0a1b" / "my clip.mp4"
+    assert jobs.sentence(video.ClipError(f"{file} is cut off.")) == "my clip.mp4 is cut off."
+    assert (
+        jobs.sentence(video.ClipError("/home/me/x.mp4 is cut off.")) == "/home/me/x.mp4 is cut off."
+    )
+
+
+def test_giving_way_lets_everybody_who_waits_go_first():
+    turns, order, started = jobs.Turns(), [], threading.Event()
+
+    def other():
+        started.set()
+        with turns:
+            order.append("other")
+
+    with turns:
+        thread = threading.Thread(target=other)
+        thread.start()
+        started.wait()
+        while len(turns._line) < 2:
+            time.sleep(0.001)
+        order.append("before")
+        turns.give_way()
+        order.append("after")
+    thread.join()
+    assert order == ["before", "other", "after"]

@@ -13,6 +13,7 @@ import safetensors.numpy
 from gan_models import images, video, weights
 from gan_models.progan import ProGANPipeline
 from tabs import jobs, latent
+from tabs import texts as words
 from tabs.latent import clips, examples, handlers, texts
 from tests import tiny
 
@@ -119,7 +120,7 @@ def test_small_pictures_are_enlarged_smoothly_or_sharply_and_large_ones_kept():
 def test_the_page_is_told_that_weights_load(settings, monkeypatch):
     monkeypatch.setattr(jobs, "_slots", type(jobs._slots)())
     first, *_, done = [answer[-1] for answer in show(settings)]
-    assert texts.LOADING in first and done == ""
+    assert words.LOADING in first and done == ""
     assert len(list(show(settings))) == 1
 
 
@@ -366,9 +367,9 @@ def test_stop_before_the_first_frame_is_said(settings, monkeypatch):
     clips.begin(visit)
     clips.stop(visit)
     answer = last(clip_of(settings, visit, seconds=60))
-    assert all(map(is_skip, answer[1:7])) and texts.STOPPED_EARLY in answer[7]
+    assert all(map(is_skip, answer[1:7])) and words.STOPPED_EARLY in answer[7]
     progress, walk, stop = clips.begin(visit)  # the next one is not stopped
-    assert texts.QUEUED in progress and not walk["interactive"] and stop["interactive"]
+    assert words.QUEUED in progress and not walk["interactive"] and stop["interactive"]
     assert last(clip_of(settings, visit))[7] == ""
 
 
@@ -445,7 +446,7 @@ def test_only_a_repository_is_fetched_from_the_hub(settings, name, monkeypatch):
 
     monkeypatch.setattr(weights, "find_weights", never)
     menu, _, notice = last(handlers.fetch(settings, name))
-    assert is_skip(menu) and texts.BAD_REPOSITORY in notice
+    assert is_skip(menu) and words.BAD_REPOSITORY in notice
 
 
 def test_fetched_weights_are_chosen(settings, monkeypatch):

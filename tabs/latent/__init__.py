@@ -9,7 +9,8 @@ from types import SimpleNamespace
 
 import gradio as gr
 
-from tabs import jobs, look
+from tabs import jobs, look, weights_menu
+from tabs import texts as words
 from tabs.latent import clips, handlers, texts
 
 NAME, README = texts.NAME, texts.README
@@ -122,11 +123,11 @@ def _change(c: SimpleNamespace, settings: jobs.Settings, choices: list[tuple[str
     with gr.Row():
         c.walk = gr.Button(texts.WALK, variant="primary", scale=3, elem_classes=["run-button"])
         c.stop = gr.Button(
-            texts.STOP, scale=1, min_width=80, interactive=False, elem_classes=["stop-button"]
+            words.STOP, scale=1, min_width=80, interactive=False, elem_classes=["stop-button"]
         )
     c.progress = gr.HTML(look.hint(texts.KEYS), elem_classes=["progress"])
     c.clip_notice = gr.HTML()
-    with gr.Accordion(texts.MORE_SETTINGS, open=False):
+    with gr.Accordion(words.MORE_SETTINGS, open=False):
         _more_settings(c)
     _weights_menu(c, choices)
 
@@ -148,17 +149,9 @@ def _more_settings(c: SimpleNamespace) -> None:
 
 
 def _weights_menu(c: SimpleNamespace, choices: list[tuple[str, str]]) -> None:
-    c.weights = gr.Dropdown(choices, value=choices[0][1] if choices else None, label=texts.WEIGHTS)
-    with gr.Accordion(texts.HUB, open=False):
-        c.hub_name = gr.Textbox(
-            label=texts.HUB_NAME, info=texts.HUB_HELP, placeholder="org/name", max_lines=1
-        )
-        with gr.Row():
-            c.download = gr.Button(texts.DOWNLOAD, scale=3)
-            c.fetch_stop = gr.Button(texts.STOP, scale=1, min_width=80)
-        c.fetch_progress = gr.HTML()
-    c.reset = gr.Button(texts.RESET, size="md")
-    c.weights_notice = gr.HTML("" if choices else look.notice(texts.NO_WEIGHTS))
+    weights_menu.layout(c, choices, choices[0][1] if choices else None, "progan")
+    c.reset = gr.Button(words.RESET, size="md")
+    c.weights_notice.render()
 
 
 def _get(c: SimpleNamespace, example: dict) -> None:
@@ -171,7 +164,7 @@ def _get(c: SimpleNamespace, example: dict) -> None:
         _stored(example, "frames.png"), label=texts.FRAMES, buttons=["download", "fullscreen"],
         interactive=False, visible=bool(example), elem_classes=["strip"], alt_text=texts.FRAMES,
     )  # fmt: skip
-    with gr.Accordion(texts.HOW, open=False) as c.how:
+    with gr.Accordion(words.HOW, open=False) as c.how:
         c.grown = gr.Image(
             _stored(example, "growth.png"), label=texts.GROWTH_PICTURES, buttons=[],
             interactive=False, elem_classes=["strip"], alt_text=texts.GROWTH_PICTURES,
@@ -225,7 +218,7 @@ def _beside(c: SimpleNamespace, example: dict) -> None:
         c.load = gr.UploadButton(texts.LOAD, size="md", file_types=[".safetensors"], min_width=130)
     c.file_notice = gr.HTML()
     c.text = gr.Textbox(
-        example.get("settings", ""), label=texts.SETTINGS, lines=8, max_lines=12,
+        example.get("settings", ""), label=words.SETTINGS, lines=8, max_lines=12,
         interactive=False, buttons=["copy"],
     )  # fmt: skip
     # Files made when asked for: the visible button makes one, a click on the unseen one fetches it.
@@ -371,10 +364,4 @@ def _weights_events(page: gr.Blocks, c: SimpleNamespace, first_look: bool) -> No
         )
         if event is changed:
             drawn.then(**_growth(c), **QUIET)
-    c.download.click(handlers.begin_fetch, None, None, queue=False, **QUIET).then(
-        handlers.fetch,
-        [c.settings, c.hub_name],
-        [c.weights, c.fetch_progress, c.weights_notice],
-        **QUIET,
-    )
-    c.fetch_stop.click(handlers.stop_fetch, None, None, queue=False, **QUIET)
+    weights_menu.events(c, handlers.begin_fetch, handlers.fetch, handlers.stop_fetch)

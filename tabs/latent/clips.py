@@ -1,29 +1,25 @@
 """The clip of the tab "Latent space": one long job with progress, and a usable part after Stop."""
 
-import base64
-import io
 import itertools
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import gradio as gr
 import numpy as np
-from PIL import Image
 
 from gan_models import images, video
 from tabs import jobs, look
+from tabs import texts as words
 from tabs.latent import texts
 from tabs.latent.handlers import (
     THUMB,
     check_seed,
-    enlarge,
-    file_stem,
     folder_of,
     frames,
     latent_of,
-    lines,
     open_pipeline,
 )
+from tabs.results import buttons, enlarge, file_stem, lines, progress
 
 JOB = "latent-clip"  # its name for Stop
 STRIP = 8  # frames shown side by side under the clip
@@ -34,18 +30,14 @@ IDLE = look.hint(texts.KEYS)
 def begin(request: gr.Request | None = None):
     """Before the clip waits for its turn: (progress, Walk, Stop)."""
     jobs.Job.allow(jobs.visitor_folder(request), JOB)
-    return look.progress(texts.QUEUED), *_buttons(running=True)
+    return look.progress(words.QUEUED), *buttons(running=True)
 
 
 def stop(request: gr.Request | None = None) -> None:
     jobs.Job.stop(jobs.visitor_folder(request), JOB)
 
 
-def _buttons(running: bool) -> tuple[dict, dict]:
-    return gr.update(interactive=not running), gr.update(interactive=running)
-
-
-@jobs.told(lambda sentence: (IDLE, *SKIPS, look.notice(sentence, "error"), *_buttons(False)))
+@jobs.told(lambda sentence: (IDLE, *SKIPS, look.notice(sentence, "error"), *buttons(False)))
 def make_clip(
     settings, name, label, start, end, kind, seconds, fps, way, walk_seed, smoothing, size, sharp,
     request: gr.Request | None = None,
@@ -88,9 +80,9 @@ def make_clip(
         jobs.handed_over(request, f"{file_stem(name)}-{kind}-frames.png") as sheet,
     ):
         for _ in job.run(lambda: work(clip)):
-            yield _progress(job), *SKIPS, "", *_buttons(running=True)
+            yield progress(job), *SKIPS, "", *buttons(running=True)
         if job.result is None:
-            yield IDLE, *SKIPS, look.notice(texts.STOPPED_EARLY), *_buttons(running=False)
+            yield IDLE, *SKIPS, look.notice(words.STOPPED_EARLY), *buttons(running=False)
             return
         strip = _strip(kept, job.latest, sharp)
         images.save_picture(sheet, strip, weights=name, settings=record)
@@ -98,7 +90,7 @@ def make_clip(
             IDLE, str(clip), gr.update(value=str(clip), interactive=True),
             gr.update(value=str(sheet), visible=True),
             _caption(job, len(kept[0])), lines(record), gr.Tabs(selected="clip"), "",
-            *_buttons(running=False),
+            *buttons(running=False),
         )  # fmt: skip
 
 
@@ -122,28 +114,11 @@ def _strip(kept: list[np.ndarray], newest: np.ndarray, sharp: bool) -> np.ndarra
     return images.grid([enlarge(picture, THUMB, sharp) for picture in shown], count)
 
 
-def _progress(job: jobs.Job) -> str:
-    status = job.status()
-    if status["left"] is None:
-        return look.progress(texts.STARTING)
-    text = texts.FRAMES_DONE.format(
-        done=job.done, total=job.total, rate=status["rate"], left=look.duration(status["left"])
-    )
-    return look.progress(text, job.done / job.total, _data_url(job.latest))
-
-
-def _data_url(picture: np.ndarray) -> str:
-    """A small picture inside the page's own HTML, for the progress line; no file is made."""
-    buffer = io.BytesIO()
-    Image.fromarray(picture).resize((64, 64)).save(buffer, "JPEG")
-    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
-
-
 def _caption(job: jobs.Job, native: int) -> str:
     clip = job.result
     sentence = texts.CLIP_DONE.format(
         frames=clip.frames, seconds=round(clip.seconds, 2), size=clip.width, native=native
     )
     if job.stopped:
-        sentence = f"{texts.CLIP_PARTLY.format(frames=clip.frames, total=job.total)} {sentence}"
+        sentence = f"{words.CLIP_PARTLY.format(frames=clip.frames, total=job.total)} {sentence}"
     return sentence

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterable
 
 from tabs import jobs, latent
+from tabs import texts as words
 from tabs.latent import clips, handlers, texts
 
 
@@ -63,7 +64,7 @@ def main() -> None:
     settings = jobs.Settings()
     names = sys.argv[1:] or [name for _, name in handlers.menu(settings)[:1]]
     if not names:
-        raise SystemExit(f"error: {texts.NO_WEIGHTS}")
+        raise SystemExit("error: " + words.NO_WEIGHTS.format(system="progan"))
     make(settings, names[0])
     size = sum(file.stat().st_size for file in latent.EXAMPLES.iterdir())
     print(f"{latent.EXAMPLES}: {size:,} bytes")

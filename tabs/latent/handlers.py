@@ -8,7 +8,6 @@ what they wait for or what went wrong, and files they yield go once the page has
 import functools
 import json
 import random
-import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -19,34 +18,29 @@ import safetensors.numpy
 
 from gan_models import images, weights
 from gan_models.progan.pipeline import ProGANPipeline
-from tabs import jobs, look
+from tabs import jobs, look, weights_menu
+from tabs import texts as words
 from tabs.latent import texts
+from tabs.results import DISPLAY, enlarge, file_stem, lines
 
-DISPLAY, THUMB = 512, 128  # pixels that smaller pictures are enlarged to
+THUMB = 128  # pixels of the small pictures
 LARGEST_SEED = 2**32 - 1
 LARGEST_LATENTS_FILE = 2**20  # bytes; two latents of 512 numbers take 4 kB
-HUB_NAME = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*(@[\w./-]+)?", re.ASCII)
-FETCH = "latent-fetch"  # its name for Stop
 
 
 # --- weights ----------------------------------------------------------------------------------
 
 
 def menu(settings: jobs.Settings) -> list[tuple[str, str]]:
-    """(label, name) of the known weights: the command line's, the shipped, the local runs."""
-    given = [
-        (f"{name} (--weights)", name)
-        for name, folder in settings.weights
-        if weights.read_config(folder)["system"] == "progan"
-    ]
-    return given + weights.list_weights("progan")
+    """(label, name) of the known weights."""
+    return weights_menu.entries(settings, "progan")
 
 
 def folder_of(settings: jobs.Settings, name: str | None) -> Path:
-    if not name:
-        raise jobs.Refused(texts.NO_WEIGHTS)
-    given = dict(settings.weights)
-    return Path(given[name]) if name in given else weights.find_weights(name)
+    return weights_menu.folder_of(settings, name, "progan")
+
+
+begin_fetch, fetch, stop_fetch = weights_menu.fetching("progan", menu)
 
 
 def class_choices(settings: jobs.Settings, name: str) -> list[tuple[str, str]]:
@@ -69,34 +63,8 @@ def choose_weights(settings: jobs.Settings, name: str):
 
 
 def refresh(settings: jobs.Settings, name: str | None):
-    """(weights menu, footer) when the page is opened: there may be new runs since the start."""
-    return gr.Dropdown(choices=menu(settings)), look.footer(name, jobs.device_name(settings))
-
-
-def begin_fetch(request: gr.Request | None = None) -> None:
-    jobs.Job.allow(jobs.visitor_folder(request), FETCH)
-
-
-def stop_fetch(request: gr.Request | None = None) -> None:
-    jobs.Job.stop(jobs.visitor_folder(request), FETCH)
-
-
-@jobs.told(lambda sentence: (gr.skip(), "", look.notice(sentence, "error")))
-def fetch(settings: jobs.Settings, name: str, request: gr.Request | None = None):
-    """Download weights from the Hub: yields (weights menu, progress, notice)."""
-    name = (name or "").strip()
-    # A visitor names repositories only: a folder of the computer that runs this page is none.
-    if not HUB_NAME.fullmatch(name) or Path(name.partition("/")[0]).exists():
-        raise jobs.Refused(texts.BAD_REPOSITORY)
-    job = jobs.Job(jobs.visitor_folder(request), FETCH)
-    for _ in job.run(lambda: weights.find_weights(name)):
-        if job.stop_asked():
-            yield gr.skip(), "", look.notice(texts.FETCH_STOPPED.format(name=name))
-            return
-        seconds = look.duration(job.status()["seconds"])
-        yield gr.skip(), look.progress(texts.FETCHING.format(name=name, seconds=seconds)), ""
-    weights.read_config(job.result, "progan")
-    yield gr.Dropdown(choices=[*menu(settings), (name, name)], value=name), "", ""
+    """(weights menu, footer) when the page is opened."""
+    return weights_menu.refreshed(settings, name, menu(settings))
 
 
 # --- the network, one batch at a time ---------------------------------------------------------
@@ -130,7 +98,7 @@ def draws(outputs: int) -> Callable:
         @functools.wraps(handler)
         def wrapped(settings, name, *inputs, **named):
             if not jobs.is_loaded(ProGANPipeline, folder_of(settings, name), settings):
-                yield *skips, look.notice(texts.LOADING)
+                yield *skips, look.notice(words.LOADING)
             for answer in handler(settings, name, *inputs, **named):
                 yield *answer, ""
 
@@ -161,26 +129,6 @@ def _grown(resolutions: list[int], growth: float) -> tuple[int, float]:
     if fade == 0:
         return resolutions[int(level)], 1.0
     return resolutions[int(level) + 1], round(fade, 3)
-
-
-def enlarge(picture: np.ndarray, size: int, sharp: bool = False) -> np.ndarray:
-    """At least `size` pixels: each pixel a square if `sharp`, else smooth. Never reduced."""
-    if len(picture) >= size:
-        return picture
-    if sharp:
-        times = -(-size // len(picture))
-        return picture.repeat(times, axis=0).repeat(times, axis=1)
-    return images.resize(picture, size)
-
-
-def file_stem(name: str) -> str:
-    """The name of some weights as part of a file name."""
-    return re.sub(r"[^\w-]+", "-", name)
-
-
-def lines(record: dict) -> str:
-    """The settings of a result as text to copy."""
-    return "\n".join(f"{key}: {value}" for key, value in record.items())
 
 
 # --- the live picture -------------------------------------------------------------------------

@@ -20,9 +20,8 @@ CLASS, ANY_CLASS = "Class", "(none)"
 KEEP_START, KEEP_END = "Keep as start", "Keep as end"
 KIND, PATH, LOOP = "Clip", "Path from start to end", "Random walk that loops"
 SECONDS = "Duration (s)"
-WALK, STOP = "Walk", "Stop"
+WALK = "Walk"
 
-MORE_SETTINGS = "More settings"
 WAY = "Way between two latents (interpolation)"
 WAY_HELP = "Spherical keeps to the lengths the network was trained on; linear cuts the corner."
 WAYS = [("Spherical", "spherical"), ("Linear", "linear")]
@@ -36,19 +35,10 @@ CLIP_SIZE_HELP = "Smaller pictures are enlarged to it; never reduced."
 SHARP, SHARP_HELP = "Enlarge with sharp pixels", "Shows every pixel as a square."
 SAVE, LOAD = "Save start and end", "Load saved latents"
 
-WEIGHTS = "Weights"
-HUB = "Weights from the Hugging Face Hub"
-HUB_NAME = "Repository"
-HUB_HELP = "org/name or org/name@revision. Nothing is fetched before you press Download."
-DOWNLOAD = "Download"
-RESET = "Reset everything"
-
 # Get
 PICTURE, CLIP = "Picture", "Clip"
 FRAMES = "Frames of the clip"
 GET_PICTURE, GET_CLIP = "Download picture", "Download clip"
-SETTINGS = "Settings of this result"
-HOW = "How it works"
 GROWTH_PICTURES = "The same latent at every resolution"
 ABOUT = f"""
 A generator network turns a list of random numbers (a *latent*) into a picture; the seed decides the
@@ -63,24 +53,11 @@ FIRST_CLIP = "Press Walk to make a clip."
 
 # While it works
 KEYS = "Enter walks, Escape stops."
-LOADING = "Loading the weights (first use)."
-QUEUED = "Waiting for its turn."
-STARTING = "Starting."
-FRAMES_DONE = "{done} of {total} frames, {rate:.0f} per second, {left} left"
 CLIP_DONE = "{frames} frames, {seconds:g} s, {size} px ({native} px pictures)."
-CLIP_PARTLY = "Stopped at frame {frames} of {total}."
-STOPPED_EARLY = "Stopped before the first frame, so there is no clip."
-FETCHING = "Fetching {name} from the Hugging Face Hub, {seconds} so far."
-FETCH_STOPPED = "Stopped waiting for {name}."
 
 # Errors
-NO_WEIGHTS = (
-    "There are no weights yet. Train some with python -m trainers.progan, or start the page with "
-    "--weights NAME=FOLDER."
-)
 BAD_SEED = "A seed is a whole number from 0 to 4,294,967,295."
 BAD_DURATION = "Choose a duration from 0.5 to 60 s and 1 to 60 frames per second."
-BAD_REPOSITORY = "Give the repository as org/name or org/name@revision."
 OTHER_SIZE = (
     "{name} has {here} numbers and these weights take {there}. Choose the weights it was made "
     "with, or give a seed instead."

@@ -1,0 +1,141 @@
+"""Every text of the tab "Motion transfer" that a visitor reads, in one place."""
+
+NAME = "Motion transfer"
+README = "readme#motion-transfer-fomm"
+
+# Give
+PICK = "## Pick a portrait and what moves it\nThe portrait follows head and face of the clip."
+PORTRAIT, DRIVING = "Portrait", "Driving"
+OTHER_PORTRAIT = "Your own picture"
+OTHER_DRIVING = "Your own clip"
+PORTRAITS, SINGERS = "Portraits to pick from", "Driving clips to pick from"
+CROP = "Crop of the portrait. Drag it or use the arrow keys; + and - change its size."
+DRIVING_CROP = "Crop of the driving clip. Drag it or use the arrow keys; + and - change its size."
+DRIVING_CROP_TITLE = "What is used of the clip (its first frame): drag to move, the corner to size."
+
+# Change
+STRENGTH = "Strength of motion (relative keypoint scale)"
+STRENGTH_HELP = "0 keeps still, 1 is the clip's own motion, 2 doubles it."
+ANIMATE = "Animate"
+MODE, RELATIVE, ABSOLUTE = "Motion", "Relative", "Absolute"
+MODE_HELP = "Relative adds the clip's changes to the portrait's pose; absolute copies the pose."
+ADAPT = "Fit the motion to the portrait's size (adapt scale)"
+ADAPT_HELP = "A large face moves further than a small one."
+REFERENCE = "Reference frame: where the clip looks like the portrait"
+REFERENCES = [("First", "first"), ("Best match", "best"), ("Chosen", "chosen")]
+REFERENCE_HELP = "Motion is measured from it. The best match costs one more look at the clip."
+FRAME = "Chosen frame (number)"
+SMOOTHING = "Smoothing of the motion (frames)"
+SMOOTHING_HELP = "Calms trembling; too much swallows quick movements."
+PASTE = "Paste back into the full picture"
+PASTE_HELP = "The result has the size of the portrait's picture, with only the crop moving."
+CLIP_SIZE = "Size of the clip (px)"
+CLIP_SIZES = [("As the network makes it", 0), ("256", 256), ("512", 512)]
+CLIP_SIZE_HELP = "Smaller frames are enlarged to it; never reduced."
+REPLAY = "Drive with a saved motion (.safetensors) or a picture instead"
+
+# Get
+CLIP, LIVE = "Clip", "Live"
+SHOWN, PREVIEW = "Driving", "The newest frame"
+GET_CLIP, GET_MOTION = "Download clip", "Save motion"
+FIRST_CLIP = "Press Animate to make a clip."
+MOMENT = "Moment of the clip (%)"
+PICTURES = {
+    "keypoints": "Keypoints of the portrait",
+    "driving_keypoints": "Keypoints of the clip",
+    "deformation": "Deformation: where each pixel comes from",
+    "deformed": "The portrait, only deformed",
+    "occlusion": "Occlusion map: dark is painted anew",
+}
+EXPLAINED = "What the networks see at this moment"
+ABOUT = f"""
+A detector finds *keypoints* in the portrait and in every frame of the clip, each with a small
+matrix (its Jacobian) for how the picture turns and stretches around it; nobody told it where to put
+them. From the two sets a second network makes the *deformation*, which says for every pixel of the
+result where in the portrait it comes from. An *occlusion map* marks what cannot be taken from
+there, like the inside of a mouth that was closed. The generator moves the portrait's features by
+the deformation, drops what the map marks dark, and draws the frame: [the README]({README}) says
+more.
+"""
+EXAMPLE = "An example made earlier with {weights}. Animate makes the same thing now."
+
+# Live
+LIVE_WORDS = {
+    "start": "Start the camera",
+    "neutral": "Set neutral pose",
+    "stop": "Stop",
+    "ghost": "Show the portrait over the camera picture",
+    "result": "The portrait, moved by the camera",
+    "hint": (
+        "The camera moves the portrait. Hold your head as the portrait does and set the neutral "
+        "pose: from there you move it."
+    ),
+    "asking": "The browser asks whether this page may use the camera.",
+    "first": "Waiting for the first frame.",
+    "rate": "{rate} frames per second, shown {age} ms after the camera saw them.",
+    "faceless": "No face was found, so the middle of the camera picture is used.",
+    "denied": (
+        "This page may not use the camera. Allow it in the browser's address bar and start again; "
+        "clips work without a camera."
+    ),
+    "missing": "No camera was found. Connect one and start again; clips work without a camera.",
+    "taken": "Another program uses the camera. Close it and start again.",
+    "insecure": (
+        "Browsers give the camera only to pages on https or on this computer (localhost). Open the "
+        "page there; clips work here, too."
+    ),
+    "lost": "The program that makes the frames did not answer. Start the camera again.",
+}
+LIVE_PUPPETS = (
+    "These weights know drawn puppets: a person before the camera moves the portrait only roughly."
+)
+LIVE_OVER = "This live view has ended. Choose the portrait again and start the camera."
+LIVE_NOT_HERE = "Live needs a computer of its own; on this shared one, record a clip instead."
+BAD_FRAME_SENT = "The camera's frame could not be read. Start the camera again."
+BAD_POSE = "The neutral pose is damaged. Set it again."
+
+# While it works
+KEYS = "Enter animates, Escape stops."
+CLIP_DONE = "{frames} frames, {seconds:g} s, {width} x {height} px ({native} px frames), {sound}."
+WITH_SOUND, WITHOUT_SOUND = "with sound", "without sound"
+MOTION_DONE = "The motion of {frames} frames, {seconds:g} s."
+BESIDE = "Placing the driving clip beside it."
+
+# Weights
+PUBLISHED = {
+    "vox": "vox-cpk.pth.tar",
+    "vox-adv": "vox-adv-cpk.pth.tar",
+}
+PUBLISHED_LABEL = "{name} (for photographs, 256 px, 751 MB to fetch)"
+PUBLISHED_ABOUT = """
+**{name}** was published with the paper, for photographs of faces: 256 px, a file of about 751 MB,
+code under the MIT licence, trained on VoxCeleb (for research). It cannot be fetched from here: its
+places are often over their quota, and none says what the file should be. Get `{file}` from the
+authors' [Google Drive](https://drive.google.com/drive/folders/1PyQJmkdCsAkOYwUyaj_l-l0as-iLDgeH) or
+[Yandex Disk](https://disk.yandex.com/d/lEw8uRm140L_eQ), or a copy from [this Hugging Face
+Space](https://huggingface.co/spaces/abhishek/first-order-motion-model/tree/main/weights), then run
+
+`python -m gan_models.weights import {file} --out runs/{name}/weights`
+
+and open this page again: the menu lists it as a run. Nothing in the file is executed.
+"""
+ABOUT_WEIGHTS = "Trained on: {data}. Licence: {licence}."
+NOT_HERE = (
+    "The published {name} weights are not on this computer yet: what the menu says below tells how "
+    "to get them. Choose other weights to animate now."
+)
+
+# Notices
+PHOTOGRAPH = (
+    "{what} is not one of the drawn puppets that these weights know; a photograph will not come "
+    "out well. For photographs, choose the published vox weights below (751 MB to fetch)."
+)
+THE_PORTRAIT, THE_CLIP, BOTH = "The portrait", "The driving clip", "This pair"
+
+# Errors
+NO_PORTRAIT = "There is no portrait yet. Upload one, or click one of the pictures."
+NO_DRIVING = "There is no driving clip yet. Upload one, record one, or click one of the clips."
+BAD_CROP = "The crop is not a square in the picture. Click the picture to set it anew."
+BAD_STRENGTH = "Choose a strength from 0 to 2."
+BAD_FRAME = "The chosen reference frame is a whole number from 0 to {last}."
+NO_FRAMES_SHOWN = "A saved motion holds no pictures, so there is nothing to explain here."

@@ -1,0 +1,73 @@
+"""What tabs do with what they made: show it large, name it, say how far a clip is."""
+
+import base64
+import io
+import re
+
+import gradio as gr
+import numpy as np
+from PIL import Image
+
+from gan_models import images
+from tabs import jobs, look
+from tabs import texts as words
+
+DISPLAY = 512  # pixels that smaller pictures are enlarged to
+
+
+def enlarge(picture: np.ndarray, size: int, sharp: bool = False) -> np.ndarray:
+    """At least `size` pixels: each pixel a square if `sharp`, else smooth. Never reduced.
+
+    `size` is the shorter side's; the other keeps the proportion.
+    """
+    height, width = picture.shape[:2]
+    shorter = min(height, width)
+    if shorter >= size:
+        return picture
+    if sharp:
+        times = -(-size // shorter)
+        return picture.repeat(times, axis=0).repeat(times, axis=1)
+    if height == width:
+        return images.resize(picture, size)
+    return images.resize(picture, (round(height * size / shorter), round(width * size / shorter)))
+
+
+def file_stem(name: str) -> str:
+    """The name of some weights as part of a file name."""
+    return re.sub(r"[^\w-]+", "-", name)
+
+
+def lines(record: dict) -> str:
+    """The settings of a result as text to copy."""
+    return "\n".join(f"{key}: {value}" for key, value in record.items())
+
+
+def data_url(picture: np.ndarray, size: int | None = None) -> str:
+    """A picture inside the page's own HTML (a JPEG of at most `size` pixels); no file is made."""
+    image = Image.fromarray(picture)
+    if size and max(image.size) != size:
+        scale = size / max(image.size)
+        smaller = tuple(max(1, round(edge * scale)) for edge in image.size)
+        image = image.resize(smaller, Image.Resampling.BICUBIC, reducing_gap=2.0)
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=85)
+    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def progress(job: jobs.Job) -> str:
+    """The bar of a clip: frames done, how fast, how long still, and the newest frame, small."""
+    status = job.status()
+    if status["rate"] is None or job.latest is None:
+        return look.progress(words.STARTING)
+    picture = data_url(job.latest, 64)
+    if status["left"] is None:
+        text = words.FRAMES_SO_FAR.format(done=job.done, rate=status["rate"])
+        return look.progress(text, None, picture)
+    left = look.duration(max(0, status["left"]))
+    text = words.FRAMES_DONE.format(done=job.done, total=job.total, rate=status["rate"], left=left)
+    return look.progress(text, min(1.0, job.done / job.total), picture)
+
+
+def buttons(running: bool) -> tuple[dict, dict]:
+    """(run button, Stop) while a job runs and while none does."""
+    return gr.update(interactive=not running), gr.update(interactive=running)

@@ -1,0 +1,30 @@
+"""Words that every tab uses, in one place; a tab's own words are in its texts.py."""
+
+STOP = "Stop"
+MORE_SETTINGS = "More settings"
+SETTINGS = "Settings of this result"
+HOW = "How it works"
+RESET = "Reset everything"
+
+# The weights menu
+WEIGHTS = "Weights"
+HUB = "Weights from the Hugging Face Hub"
+HUB_NAME = "Repository"
+HUB_HELP = "org/name or org/name@revision. Nothing is fetched before you press Download."
+DOWNLOAD = "Download"
+FETCHING = "Fetching {name} from the Hugging Face Hub, {seconds} so far."
+FETCH_STOPPED = "Stopped waiting for {name}."
+NO_WEIGHTS = (
+    "There are no weights yet. Train some with python -m trainers.{system}, or start the page with "
+    "--weights NAME=FOLDER."
+)
+BAD_REPOSITORY = "Give the repository as org/name or org/name@revision."
+
+# While it works
+LOADING = "Loading the weights (first use)."
+QUEUED = "Waiting for its turn."
+STARTING = "Starting."
+FRAMES_DONE = "{done} of {total} frames, {rate:.0f} per second, {left} left"
+FRAMES_SO_FAR = "{done} frames, {rate:.0f} per second"
+CLIP_PARTLY = "Stopped at frame {frames} of {total}."
+STOPPED_EARLY = "Stopped before the first frame, so there is no clip."
