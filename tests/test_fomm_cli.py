@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from commands import ENVIRONMENT
+from PIL import Image
 from tiny_fomm import SIZE, clip, picture, save_fomm
 
-from gan_models import images, video
+from gan_models import faces, images, video
 from gan_models.fomm.__main__ import main, names
 from gan_models.fomm.motion import Motion
 from gan_models.fomm.pipeline import FOMMPipeline
@@ -34,6 +35,7 @@ def inputs(tmp_path_factory):
         tone.setparams((1, 2, 8000, 0, "NONE", ""))
         tone.writeframes((np.sin(np.arange(8000) / 3) * 9000).astype("<i2").tobytes())
     video.write_clip(folder / "clip.mp4", clip(10), 20, **ABOUT)
+    Motion(np.zeros((2, 3, 2))).save(folder / "m.safetensors")
     video.write_clip(folder / "loud.mp4", clip(10), 20, audio=folder / "tone.wav", **ABOUT)
     return folder
 
@@ -138,6 +140,48 @@ def test_folders_are_done_in_one_go(run, inputs, tmp_path, capsys):
     assert "error: source.png with broken.mp4" in capsys.readouterr().err
 
 
+def test_drivings_of_a_folder_are_what_they_hold(run, inputs, tmp_path):
+    (tmp_path / "moves").mkdir()
+    frames = [Image.fromarray(frame) for frame in clip(3)]
+    frames[0].save(tmp_path / "moves" / "a.png")
+    frames[0].save(tmp_path / "moves" / "b.png", save_all=True, append_images=frames[1:])
+    (tmp_path / "out.1").mkdir()  # a name with a dot
+    run("--source @source.png --driving moves --out out.1")
+    made = sorted(path.name for path in (tmp_path / "out.1").iterdir())
+    assert made == ["source-a.png", "source-b.mp4"]
+    assert video.clip_info(tmp_path / "out.1" / made[1]).frames == 3
+
+
+def test_the_best_frame_is_one_however_it_is_asked_for(inputs, tmp_path, monkeypatch):
+    """Face weights look at landmarks, also where the motion is taken before it is used."""
+    face = save_fomm(tmp_path / "face", kind="face")
+    noise = np.random.default_rng(0).normal(size=(2, 68, 2))
+    seen = {}
+
+    def landmarks(crop):
+        """Those of frame 6 lie as the source's."""
+        number = seen.setdefault(crop.tobytes(), len(seen))
+        return noise[0] if number in (0, 7) else noise[1]
+
+    monkeypatch.setattr(faces, "find_landmarks", landmarks)
+    monkeypatch.chdir(tmp_path)
+    source = inputs / "source.png"
+    (tmp_path / "one").mkdir()
+    (tmp_path / "one" / "source.png").write_bytes(source.read_bytes())
+    boxes = "--box 0 0 32 32 --driving-box 0 0 32 32"
+    command = f"--driving {inputs / 'clip.mp4'} --weights {face} --cpu {boxes} --source"
+    for rest in (
+        f"{source} --best-frame 6 --out a.mp4",
+        f"{source} --find-best-frame --out b.mp4",
+        f"{source} --find-best-frame --out c.mp4 --save-motion m.safetensors",
+        "one --find-best-frame --out d",
+    ):
+        main(f"{command} {rest}".split())
+    expected = shown(tmp_path / "a.mp4")
+    for name in ("b.mp4", "c.mp4", "d/source-clip.mp4"):
+        assert np.array_equal(shown(tmp_path / name), expected), name
+
+
 def test_files_of_one_name_keep_their_endings():
     paths = [Path("a.png"), Path("a.jpg"), Path("b.png")]
     assert list(names(paths).values()) == ["a.png", "a.jpg", "b"]
@@ -161,6 +205,11 @@ def test_files_of_one_name_keep_their_endings():
         ("--source @source.png --driving @clip.mp4 --out @clip.mp4", "would replace what"),
         ("--source @source.png --driving @clip.mp4 --precision float16", "needs a GPU"),
         ("--source . --driving @clip.mp4", "--source . holds no file that ends in"),
+        ("--source @source.png --driving @clip.mp4 --max-fps 240", "from 1 to 60, not 240"),
+        ("--source @source.png --driving @clip.mp4 --max-fps nan", "from 1 to 60, not nan"),
+        ("--source @source.png --driving @m.safetensors --save-motion n.safetensors", "already"),
+        ("--source @source.png --driving @m.safetensors --driving-box 0 0 9 9", "no pictures"),
+        ("--source @ --driving @clip.mp4 --out some.dir", "must be a folder"),
     ],
 )
 def test_mistakes_end_with_a_sentence_and_no_file(run, tmp_path, arguments, sentence):

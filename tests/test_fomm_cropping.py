@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from gan_models import faces
 from gan_models.faces import Box
@@ -178,7 +179,7 @@ def test_clips_are_cut_with_their_sound(clip, tmp_path):
         )
     )
     (one,) = cut  # the missing frame 14 does not end it
-    assert one.path == tmp_path / "out" / "talk_001.mp4" and os.listdir(one.path.parent) == [
+    assert one.path == tmp_path / "out" / "talk#001.mp4" and os.listdir(one.path.parent) == [
         one.path.name
     ]
     assert (one.start, one.seconds, one.frames) == (0.2, 1.3, 26)
@@ -200,7 +201,7 @@ def test_clips_are_cut_with_their_sound(clip, tmp_path):
 
 def test_the_official_way_of_cutting(clip, tmp_path):
     cut = list(crop_clips(clip, tmp_path, image_shape=(64, 48), min_frames=5, official=True))
-    assert [path.path.name for path in cut] == ["talk_001.mp4", "talk_002.mp4"]
+    assert [path.path.name for path in cut] == ["talk#001.mp4", "talk#002.mp4"]
     assert [(c.start, c.frames) for c in cut] == [(0.2, 9), (0.75, 14)]
     info = clip_info(cut[1].path)
     assert (info.width, info.height) == (64, 48)
@@ -216,7 +217,7 @@ def test_stopping_early_leaves_whole_clips_only(clip, tmp_path):
     cuts = crop_clips(clip, tmp_path, image_shape=(32, 32), min_frames=5, tolerance=0)
     next(cuts)
     cuts.close()
-    assert os.listdir(tmp_path) == ["talk_001.mp4"]
+    assert os.listdir(tmp_path) == ["talk#001.mp4"]
 
 
 def test_wrong_options_are_sentences(clip, tmp_path):
@@ -231,8 +232,11 @@ def test_wrong_options_are_sentences(clip, tmp_path):
         with pytest.raises(ClipError, match=words):
             crop_clips(clip, tmp_path, **options)  # at once, not when the first clip is asked for
     with pytest.raises(ClipError, match="missing.mp4"):
-        crop_clips(tmp_path / "missing.mp4", tmp_path)
-    assert os.listdir(tmp_path) == []
+        crop_clips(tmp_path / "missing.mp4", tmp_path / "out")
+    Image.new("RGB", (64, 64)).save(tmp_path / "a.png")
+    with pytest.raises(ClipError, match="a.png is a single picture"):
+        crop_clips(tmp_path / "a.png", tmp_path / "out")
+    assert os.listdir(tmp_path) == ["a.png"]
 
 
 def test_a_disk_that_refuses_the_last_step(clip, tmp_path, monkeypatch):
@@ -244,6 +248,6 @@ def test_a_disk_that_refuses_the_last_step(clip, tmp_path, monkeypatch):
 
     asked = ffmpeg.ask
     monkeypatch.setattr(cropping.ffmpeg, "ask", ask)
-    with pytest.raises(ClipError, match="talk_001.mp4 could not be written: No space left"):
+    with pytest.raises(ClipError, match="talk#001.mp4 could not be written: No space left"):
         next(crop_clips(clip, tmp_path, image_shape=(32, 32), min_frames=5))
     assert os.listdir(tmp_path) == []

@@ -1,6 +1,7 @@
 """gan_models/fomm/motion.py: transfer, scale, smoothing, the best reference, motion files."""
 
 import json
+import os
 from fractions import Fraction
 
 import numpy as np
@@ -225,6 +226,18 @@ def test_frames_of_a_motion_are_motions(driving):
     with pytest.raises(IndexError, match="has 6 frames, and no frame 6"):
         driving[6]
     assert np.array_equal(Motion.from_rows(driving.rows).jacobian, driving.jacobian)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="other systems have no such modes")
+def test_who_may_read_a_saved_motion_is_as_for_any_file(tmp_path):
+    path = tmp_path / "motion.safetensors"
+    for mask, mode in ((0o022, 0o644), (0o077, 0o600)):
+        before = os.umask(mask)
+        try:
+            some_motion(2).save(path)
+        finally:
+            os.umask(before)
+        assert path.stat().st_mode & 0o777 == mode
 
 
 GOOD = {"format": "fomm-motion", "version": "1", "fps": "25/1", "weights": "w"}

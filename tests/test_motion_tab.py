@@ -5,7 +5,6 @@ import threading
 from pathlib import Path
 from types import SimpleNamespace
 
-import gradio as gr
 import numpy as np
 import pytest
 
@@ -14,19 +13,14 @@ from gan_models.fomm.motion import Motion
 from gan_models.fomm.pipeline import FOMMPipeline
 from tabs import jobs, motion, results
 from tabs import texts as words
-from tabs.motion import clips, crop, examples, handlers, live, puppets, texts
-from tests import tiny
-
-COUNT, FPS = 9, 10
+from tabs.motion import clips, crop, examples, handlers, puppets, texts
+from tests import motion_given
+from tests.motion_given import COUNT, FPS, is_skip, last, visitor
 
 
 @pytest.fixture(scope="module")
 def settings(tmp_path_factory):
-    """The page's settings with two weights: "drawn" (puppets, centre) and "filmed" (faces)."""
-    root = tmp_path_factory.mktemp("weights")
-    drawn = tiny.save_fomm(root / "drawn")
-    filmed = tiny.save_fomm(root / "filmed", framing="face", data="filmed faces", seed=1)
-    return jobs.Settings(device="cpu", weights=(("drawn", str(drawn)), ("filmed", str(filmed))))
+    return motion_given.settings(tmp_path_factory.mktemp("weights"))
 
 
 @pytest.fixture(scope="module")
@@ -36,35 +30,7 @@ def pipeline(settings):
 
 @pytest.fixture(scope="module")
 def given(tmp_path_factory):
-    """Files a visitor gives: a wide portrait, a wide clip with sound, a saved motion, a picture."""
-    folder = tmp_path_factory.mktemp("given")
-    random = np.random.default_rng(0)
-    portrait = images.resize(random.integers(0, 255, (6, 9, 3), np.uint8), (60, 90))
-    images.save_picture(folder / "portrait.png", portrait, weights="puppets", settings={})
-    frames = [np.roll(images.resize(portrait, (48, 64)), 2 * i, axis=1) for i in range(COUNT)]
-    puppets.write_sound(folder / "sound.wav", puppets.sing(puppets.SINGERS[0])[: 22050 * 2])
-    video.write_clip(
-        folder / "drive.mp4", frames, FPS, weights="puppets", settings={},
-        audio=folder / "sound.wav",
-    )  # fmt: skip
-    images.save_picture(folder / "photo.png", portrait, weights="somebody's", settings={})
-    return SimpleNamespace(
-        portrait=str(folder / "portrait.png"), clip=str(folder / "drive.mp4"),
-        photo=str(folder / "photo.png"), folder=folder,
-    )  # fmt: skip
-
-
-def visitor(name="a visitor"):
-    return SimpleNamespace(session_hash=name)
-
-
-def last(answers):
-    """The last answer of a handler that yields no file."""
-    return list(answers)[-1]
-
-
-def is_skip(value):
-    return value == gr.skip()
+    return motion_given.files(tmp_path_factory.mktemp("given"))
 
 
 def clip_of(settings, given, request=None, **other):
@@ -425,102 +391,6 @@ def test_a_motion_cannot_be_explained(settings, given, tmp_path):
     file = saved_motion(settings, given, tmp_path)
     pictures, notice = last(explain(settings, given, replay=str(file)))
     assert is_skip(pictures) and texts.NO_FRAMES_SHOWN in notice
-
-
-# --- live
-
-
-def prepared(settings, given, request=None, **other):
-    chosen = {
-        "name": "drawn", "portrait": given.portrait, "shown": None, "strength": 1.0,
-        "mode": "relative", "adapt": True,
-    } | other  # fmt: skip
-    return last(live.prepare(settings, *chosen.values(), request))
-
-
-def sent(picture):
-    return results.data_url(picture).partition(",")[2]
-
-
-@pytest.fixture(scope="module")
-def camera(given):
-    """Three frames of a camera, (64, 64, 3)."""
-    frames = list(video.open_clip(given.clip).frames())[:3]
-    return [images.resize(frame, (64, 64)) for frame in frames]
-
-
-def ask(value, frame, **other):
-    asked = {key: value[key] for key in ("ticket", "strength", "relative", "adapt")}
-    return asked | {"picture": sent(frame), "neutral": None, "find": False} | other
-
-
-def test_the_camera_moves_the_portrait_from_the_neutral_pose(settings, given, camera, pipeline):
-    value, notice = prepared(settings, given)
-    assert value["ghost"].startswith("data:image/jpeg") and value["side"] == 64
-    assert value["find"] is False and texts.LIVE_PUPPETS in notice
-    first = live.move(settings, ask(value, camera[0]))
-    source = pipeline.prepare(images.read_picture(given.portrait))
-    still = pipeline.render(source, source.motion, source.motion)[0].astype(int)
-    shown = images.read_picture(base64.b64decode(first["picture"]))
-    assert np.abs(shown - still).mean() < 3, "the neutral pose is the portrait's own"
-    moved = live.move(settings, ask(value, camera[2], neutral=first["pose"]))
-    poses = [pipeline.detect(live.decoded(sent(camera[at]))) for at in (2, 0)]
-    expected = pipeline.render(source, *poses)[0].astype(int)
-    shown = images.read_picture(base64.b64decode(moved["picture"]))
-    assert np.abs(shown - expected).mean() < 3
-    assert np.allclose(first["pose"], poses[1].rows[0], atol=1e-4)
-
-
-def test_the_live_view_follows_the_controls_once_it_is_open(settings, given):
-    given_now = ("drawn", given.portrait, None, 0.5, "absolute", False)
-    assert all(map(is_skip, last(live.update(settings, *given_now, None))))
-    value, notice = last(live.update(settings, *given_now, {"ticket": "old"}))
-    assert (value["strength"], value["relative"], value["adapt"]) == (0.5, False, False)
-
-
-def test_live_looks_for_a_face_where_the_weights_do(settings, given, camera):
-    value, notice = prepared(settings, given, name="filmed")
-    assert value["find"] is True and notice == ""
-    answer = live.move(settings, ask(value, camera[0], find=True))
-    assert answer == {"box": [0, 0, 64, 64], "found": False}
-
-
-def test_live_says_what_is_missing(settings, given, monkeypatch):
-    assert texts.NO_PORTRAIT in prepared(settings, given, portrait=None)[1]
-    assert "not on this computer" in prepared(settings, given, name="published:vox")[1]
-    monkeypatch.setattr(jobs, "ON_ZERO_GPU", True)
-    assert texts.LIVE_NOT_HERE in prepared(settings, given)[1]
-
-
-@pytest.mark.parametrize(
-    ("wrong", "told"),
-    [
-        ({"ticket": "made up"}, texts.LIVE_OVER),
-        ({"ticket": None}, texts.LIVE_OVER),
-        ({"picture": "no base64!"}, texts.BAD_FRAME_SENT),
-        ({"picture": "A" * (live.LARGEST_FRAME + 4)}, texts.BAD_FRAME_SENT),
-        ({"picture": None}, texts.BAD_FRAME_SENT),
-        ({"picture": base64.b64encode(b"no picture").decode()}, "picture"),
-        ({"neutral": "x"}, texts.BAD_POSE),
-        ({"neutral": [[1, 2, 3]]}, texts.BAD_POSE),
-        ({"neutral": [[0.0] * 6] * 3}, "keypoints"),
-        ({"strength": 9}, texts.BAD_STRENGTH),
-    ],
-)
-def test_a_frame_that_cannot_be_used_says_why(settings, given, camera, wrong, told, caplog):
-    value, _ = prepared(settings, given)
-    answer = live.move(settings, ask(value, camera[0]) | wrong)
-    assert list(answer) == ["error"] and told in answer["error"] and not caplog.records
-
-
-def test_a_ticket_is_ours_alone_and_ends_with_the_visit(settings, given, camera):
-    visit = visitor("on camera")
-    value, _ = prepared(settings, given, visit)
-    forged = value["ticket"].replace("drawn", "filmed")
-    assert live.move(settings, ask(value, camera[0], ticket=forged)) == {"error": texts.LIVE_OVER}
-    assert "picture" in live.move(settings, ask(value, camera[0]))
-    jobs.end_visit(visit)
-    assert live.move(settings, ask(value, camera[0])) == {"error": texts.LIVE_OVER}
 
 
 # --- what is shipped

@@ -161,6 +161,34 @@ def test_sound_is_kept_and_fitted(tmp_path):
         assert clip_info(path).frames == 30
 
 
+def test_clip_info_knows_clips_by_their_content(tmp_path):
+    write_clip(tmp_path / "a.mp4", fading(7), 30, **LABEL)
+    os.rename(tmp_path / "a.mp4", tmp_path / "named.gif")
+    info = clip_info(tmp_path / "named.gif")
+    assert (info.frames, info.fps, info.label) == (7, 30, None)
+    write_clip(tmp_path / "uneven.gif", fading(7), 30, **LABEL)  # 3, 4, 3, ... hundredths
+    info = clip_info(tmp_path / "uneven.gif")
+    assert (info.frames, info.seconds) == (7, 0.23) and info.fps == pytest.approx(30, rel=0.02)
+
+
+@pytest.mark.parametrize("sides", [(2828, 2828), (4000, 2002)])
+def test_large_frames_are_written_sparingly(tmp_path, monkeypatch, sides):
+    started, popen = [], subprocess.Popen
+
+    def start(command, **options):
+        started.append(command)
+        return popen(command, **options)
+
+    monkeypatch.setattr(subprocess, "Popen", start)
+    frame = np.zeros((*sides, 3), np.uint8)
+    assert write_clip(tmp_path / "a.mp4", [frame], 30, **LABEL).frames == 1
+    words = " ".join(started[0])
+    sparing = all(
+        option in words for option in ("-threads 2", "-rc-lookahead 5", "-bf 0", "-refs 1")
+    )
+    assert sparing == (sides[0] * sides[1] > 8_000_000)
+
+
 def test_clip_info_refuses_what_is_no_clip(tmp_path):
     with pytest.raises(ClipError, match=r"none\.mp4 does not exist"):
         clip_info(tmp_path / "none.mp4")

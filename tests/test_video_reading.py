@@ -3,42 +3,17 @@
 import gc
 import io
 import os
-import re
 import subprocess
 import time
 import tracemalloc
 from fractions import Fraction
 
-import imageio_ffmpeg
 import numpy as np
 import pytest
+from films import counting, levels, run
 from PIL import Image
 
-from gan_models.video import ClipError, clip_info, ffmpeg, open_clip, pictures, reading, write_clip
-
-FFMPEG = imageio_ffmpeg.get_ffmpeg_exe()
-LABEL = {"weights": "w", "settings": {}}
-LEVEL = 8  # frame i of `counting` is a grey of 16 + LEVEL * i
-
-
-def run(folder, *arguments):
-    """ffmpeg in `folder`; every source in these tests is bounded."""
-    command = [FFMPEG, "-v", "error", "-nostdin", "-y", *(str(part) for part in arguments)]
-    subprocess.run(command, cwd=folder, check=True, timeout=60)
-
-
-def counting(frames=25, rate=25, height=24, width=32):
-    """The options of a film whose frames can be told by their grey."""
-    grey = f"geq=lum='16+{LEVEL}*N':cb=128:cr=128,format=yuv420p"
-    size = f"color=black:s={width}x{height}:r={rate}:d={float(frames / rate)}"
-    return ["-f", "lavfi", "-i", f"{size},{grey}"]
-
-
-def levels(clip, **_):
-    """Which frame of `counting` each frame shows."""
-    middle = [frame[10, 10].mean() for frame in clip.frames()]
-    stored = np.array(middle) * 219 / 255 + 16  # back to video levels
-    return ((stored - 16) / LEVEL).round().astype(int).tolist()
+from gan_models.video import ClipError, clip_info, ffmpeg, open_clip, pictures, reading
 
 
 @pytest.fixture(scope="module")
@@ -245,126 +220,10 @@ def test_a_size_that_changes_midway(tmp_path):
     )
 
 
-# --- sound ------------------------------------------------------------------------------------
-
-
-def flash_and_click(clip_path):
-    """(seconds of the white frame, seconds of the click, length of the sound) in a clip."""
-    clip = open_clip(clip_path)
-    bright = [frame.mean() for frame in clip.frames()]
-    raw = subprocess.run(
-        [FFMPEG, "-v", "error", "-i", clip_path, "-map", "0:a:0", "-ac", "1", "-ar", "8000"]
-        + ["-af", "aresample=async=1:first_pts=0", "-f", "f32le", "-"],
-        stdout=subprocess.PIPE,
-        check=True,
-    ).stdout
-    sound = abs(np.frombuffer(raw, np.float32))
-    click = np.flatnonzero(sound > 0.5 * sound.max())[0] if sound.max() > 0.05 else np.nan
-    return float(np.argmax(bright) / clip.fps), click / 8000, len(sound) / 8000
-
-
-@pytest.fixture(scope="module")
-def clicking(tmp_path_factory):
-    """Two seconds at 25: frame 30 is white, and a click sounds at 1.2 s."""
-    folder = tmp_path_factory.mktemp("clicking")
-    film = "color=black:s=32x24:r=25:d=2,drawbox=w=32:h=24:color=white:t=fill:enable='eq(n,30)'"
-    click = "aevalsrc='0.9*sin(6000*t)*between(t,1.2,1.21)':s=16000:d=2"
-    run(folder, "-f", "lavfi", "-i", film, "-c:v", "ffv1", "film.mkv")
-    run(folder, "-f", "lavfi", "-i", click, "click.wav")
-    run(folder, "-i", "film.mkv", "-i", "click.wav", "-bf", "2", "-pix_fmt", "yuv420p", "av.mp4")
-    return folder
-
-
-def _container_seconds(path):
-    found = re.search(r"Duration: 00:00:([\d.]+)", ffmpeg.ask("-i", str(path)).stderr)
-    return float(found[1])
-
-
-CASES = {
-    "plain": (["-i", "av.mp4", "-c", "copy", "a.mp4"], {}),
-    "edit list": (["-ss", "0.6", "-i", "av.mp4", "-c", "copy", "a.mp4"], {}),
-    "far start": (["-itsoffset", "7", "-i", "av.mp4", "-c", "copy", "a.mkv"], {}),
-    "transport": (["-i", "av.mp4", "-c", "copy", "a.ts"], {}),
-    "late sound": (
-        ["-i", "film.mkv", "-ss", "0.9", "-itsoffset", "0.9", "-i", "click.wav", "a.mp4"],
-        {},
-    ),
-    "late film": (
-        ["-i", "film.mkv", "-i", "click.wav", "-vf", "select='gte(n,20)'"]
-        + ["-fps_mode", "passthrough", "a.mp4"],
-        {},
-    ),
-    "varying": (
-        ["-i", "av.mp4", "-vf", "select='not(mod(n,3))'", "-fps_mode", "vfr", "a.mp4"],
-        {},
-    ),
-    "two tracks": (
-        ["-i", "av.mp4", "-f", "lavfi", "-i", "sine=d=2", "-map", "0", "-map", "1:a", "a.mp4"],
-        {},
-    ),
-    "part": (["-i", "av.mp4", "-c", "copy", "a.mp4"], {"start": 0.731, "seconds": 0.9}),
-}
-
-
-@pytest.mark.parametrize("case", CASES)
-def test_sound_stays_in_step(tmp_path, clicking, case):
-    arguments, part = CASES[case]
-    run(clicking, *arguments[:-1], tmp_path / arguments[-1])
-    clip = open_clip(tmp_path / arguments[-1], **part)
-    assert clip.has_sound
-    info = write_clip(tmp_path / "out.mp4", clip.frames(), clip.fps, audio=clip, **LABEL)
-    assert info.frames == clip.frame_count and info.notices == ()
-    flash, click, length = flash_and_click(tmp_path / "out.mp4")
-    assert abs(flash - click) < 0.01 and abs(length - clip.seconds) < 0.04
-    assert abs(_container_seconds(tmp_path / "out.mp4") - clip.seconds) < 0.011
-    assert flash == pytest.approx({"edit list": 0.6, "late film": 0.4, "part": 0.48}.get(case, 1.2))
-
-
-def test_a_seek_keeps_sound_in_step(tmp_path, clicking, monkeypatch):
-    monkeypatch.setattr(reading, "SEEK_FROM", 0.5)
-    monkeypatch.setattr(reading, "SEEK_BEFORE", 0.3)
-    clip = open_clip(clicking / "av.mp4", start=1)
-    assert clip.sound.seek == pytest.approx(0.7)
-    write_clip(tmp_path / "out.mp4", clip.frames(), clip.fps, audio=clip, **LABEL)
-    flash, click, _ = flash_and_click(tmp_path / "out.mp4")
-    assert flash == pytest.approx(0.2) and abs(flash - click) < 0.01
-
-
-def test_the_sound_of_a_file(tmp_path, clicking):
-    film = ["-itsoffset", "3", "-i", clicking / "av.mp4", "-c", "copy", "late.mkv"]
-    run(tmp_path, *film)
-    frames = list(open_clip(clicking / "av.mp4").frames())
-    for audio in (clicking / "click.wav", tmp_path / "late.mkv"):
-        write_clip(tmp_path / "out.mp4", frames, 25, audio=audio, **LABEL)
-        flash, click, _ = flash_and_click(tmp_path / "out.mp4")
-        assert abs(flash - click) < 0.01
-
-
-def test_sound_that_cannot_be_had_is_left_out(tmp_path, plain, clicking):
-    run(tmp_path, "-i", clicking / "av.mp4", "-c:v", "copy", "-c:a", "pcm_s16le", "a.mov")
-    data = (tmp_path / "a.mov").read_bytes()
-    (tmp_path / "a.mov").write_bytes(data.replace(b"sowt", b"zzzz"))  # a code nobody knows
-    clip = open_clip(tmp_path / "a.mov")
-    assert not clip.has_sound and "in a code that cannot be read" in clip.notices[0]
-    run(tmp_path, "-i", clicking / "av.mp4", "-c:v", "copy", "-c:a", "libvorbis", "a.mkv")
-    data = (tmp_path / "a.mkv").read_bytes()
-    (tmp_path / "a.mkv").write_bytes(data.replace(b"vorbis", b"vorbix"))  # in its three headers
-    clip = open_clip(tmp_path / "a.mkv")
-    info = write_clip(tmp_path / "out.mp4", clip.frames(), clip.fps, audio=clip, **LABEL)
-    assert clip.has_sound and info.frames == 50 and "No sound of" in info.notices[0]
-    assert not open_clip(tmp_path / "out.mp4").has_sound
-    with_sound = open_clip(clicking / "av.mp4", seconds=0.2)
-    info = write_clip(tmp_path / "a.gif", with_sound.frames(), 25, audio=with_sound, **LABEL)
-    assert info.notices == ("A .gif holds no sound: it was left out.",)
-    silent = open_clip(plain)
-    info = write_clip(tmp_path / "b.mp4", silent.frames(), 25, audio=silent, **LABEL)
-    assert info.notices == () and clip_info(tmp_path / "b.mp4").frames == 25
-
-
 # --- bad input --------------------------------------------------------------------------------
 
 
-def test_what_is_no_clip_gets_its_sentence(tmp_path, clicking):
+def test_what_is_no_clip_gets_its_sentence(tmp_path):
     def refused(name, match, content=None):
         if content is not None:
             (tmp_path / name).write_bytes(content)
@@ -380,22 +239,11 @@ def test_what_is_no_clip_gets_its_sentence(tmp_path, clicking):
     refused("large.y4m", "100 million pixels", b"YUV4MPEG2 W12000 H9000 F25:1 C420jpeg\nFRAME\n")
     (tmp_path / "folder.mp4").mkdir()
     refused("folder.mp4", "is not a file")
-    run(tmp_path, "-i", clicking / "click.wav", "song.m4a")
+    tone = ["-f", "lavfi", "-i", "sine=d=0.2"]
+    run(tmp_path, *tone, "song.m4a")
     refused("song.m4a", "only sound and no film")
     cover = ["-f", "lavfi", "-i", "color=red:s=16x16:d=0.04:r=25", "-disposition:v", "attached_pic"]
-    run(
-        tmp_path,
-        "-i",
-        clicking / "click.wav",
-        *cover,
-        "-map",
-        "0",
-        "-map",
-        "1",
-        "-c:v",
-        "png",
-        "c.mp3",
-    )
+    run(tmp_path, *tone, *cover, "-map", "0", "-map", "1", "-c:v", "png", "c.mp3")
     refused("c.mp3", "only sound and no film")
     picture = io.BytesIO()
     Image.effect_noise((64, 64), 50).save(picture, "PNG")
@@ -414,14 +262,16 @@ def test_options_are_checked(plain):
             open_clip(plain, **options)
 
 
-def test_a_playlist_is_not_followed(tmp_path, clicking):
-    run(tmp_path, "-i", clicking / "av.mp4", "-c", "copy", "secret.ts")
+def test_a_playlist_is_not_followed(tmp_path, plain):
+    run(tmp_path, "-i", plain, "-c", "copy", "secret.ts")
     lines = ["#EXTM3U", "#EXT-X-TARGETDURATION:2", "#EXTINF:2,", "secret.ts", "#EXT-X-ENDLIST"]
     (tmp_path / "list.mp4").write_text("\n".join(lines))
     (tmp_path / "list.m3u8").write_text("\n".join(lines))
-    for name in ("list.mp4", "list.m3u8"):
-        with pytest.raises(ClipError, match=name):
-            open_clip(tmp_path / name)
+    (tmp_path / "list.gif").write_text("ffconcat version 1.0\nfile secret.ts\n")
+    for name in ("list.mp4", "list.m3u8", "list.gif"):
+        for asked in (open_clip, clip_info):
+            with pytest.raises(ClipError, match=name):
+                asked(tmp_path / name)
 
 
 def test_cut_off_clips_end_at_their_last_good_frame(tmp_path, plain):

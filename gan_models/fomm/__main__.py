@@ -21,6 +21,7 @@ import tyro
 from tqdm import tqdm
 
 from gan_models import images, video
+from gan_models.fomm import cropping
 from gan_models.fomm.motion import ENDING, Motion
 from gan_models.fomm.pipeline import FOMMPipeline
 from gan_models.fomm.sources import Driving
@@ -31,6 +32,7 @@ CLIPS = {
     ".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".gif", ".mpg", ".mpeg", ".ts", ".wmv",
     ".flv", ".ogv", ".3gp",
 }  # fmt: skip
+MOST_FPS = 60.0
 Numbers4 = tuple[float, float, float, float]
 
 
@@ -66,8 +68,8 @@ class Options:
     """The same for the driving, for all its frames."""
     save_motion: Path | None = None
     """Also save the driving's keypoints, no picture, as .safetensors for --driving."""
-    max_fps: float = 60.0
-    """Faster clips are thinned out to at most this; to 50 for a .gif."""
+    max_fps: float = MOST_FPS
+    """Faster clips are thinned out to at most this, 1 to 60; to 50 for a .gif."""
     weights: str | None = None
     """A shipped name, a run or folder, or org/repo on the Hub; else the first shipped."""
     device: str = "auto"
@@ -86,8 +88,9 @@ class Job:
 
     source: Path
     driving: Path
-    out: Path | None  # None: result.mp4 or .png, as the driving turns out to be
+    out: Path
     motion_out: Path | None  # where the driving's motion is saved
+    unended: bool = True  # .mp4 or .png is added to `out`, as the driving turns out to be
 
 
 def animate(options: Options) -> int:
@@ -110,8 +113,9 @@ def animate(options: Options) -> int:
 
 def run(options, pipeline, job, remembered) -> None:
     """Make one result. remembered: the motion of the last driving, for the next source."""
-    driving = opened(options, job)
-    out = job.out or Path("result.png" if driving.single else "result.mp4")
+    driving, out = opened(options, job), job.out
+    if job.unended:
+        out = out.with_name(out.name + (".png" if driving.single else ".mp4"))
     check_ending(out, driving)
     picture = images.read_picture(job.source)
     framing = pipeline.frame(picture, box=options.box)
@@ -122,7 +126,7 @@ def run(options, pipeline, job, remembered) -> None:
         said.append(looked.notice and f"{job.driving}: {looked.notice}")
         box = looked.box
     if clip is not None and (job.motion_out or options.source.is_dir()):
-        driving = taken(pipeline, job, driving, box, remembered)
+        driving = taken(options, pipeline, job, driving, box, remembered)
     if driving.motion is not None and driving.motion.weights not in ("", pipeline.name):
         said.append(
             f"{job.driving} was taken with {driving.motion.weights}; {pipeline.name} may mean "
@@ -170,25 +174,29 @@ def write(out, frames, fps, weights, settings, sound) -> None:
     tell([*info.notices, f"{out}: {info.frames} frames, {info.seconds:.2f} s, {size}"])
 
 
-def taken(pipeline, job, driving, box, remembered) -> Driving:
-    """The driving's motion in place of its frames: found once, saved if asked for, and reused."""
+def taken(options, pipeline, job, driving, box, remembered) -> Driving:
+    """The driving's motion in place of its frames: found once, saved if asked for, and reused.
+
+    With its faces' landmarks where a best frame is to be found, as if its frames were still there.
+    """
     if job.driving not in remembered:
         remembered.clear()
         frames = driving.clip.frame_count
         with tqdm(total=frames, unit="frame", desc=f"motion of {job.driving.name}") as bar:
-            motion = pipeline.motion(driving, box, progress=bar.update)
-        remembered[job.driving] = motion
+            landmarks = [] if options.find_best_frame else None
+            motion = pipeline.motion(driving, box, progress=bar.update, landmarks=landmarks)
+        remembered[job.driving] = motion, landmarks
         if job.motion_out:
             motion.save(job.motion_out)
             tell([f"{job.motion_out}: {len(motion)} frames, {motion.num_keypoints} keypoints"])
-    return Driving(remembered[job.driving])
+    return Driving(*remembered[job.driving])
 
 
 def opened(options, job) -> Driving:
     if job.driving.suffix.lower() == ENDING:
         return Driving(Motion.load(job.driving))
     most = options.max_fps
-    if job.out is not None and job.out.suffix.lower() == ".gif":
+    if not job.unended and job.out.suffix.lower() == ".gif":
         most = min(most, video.FASTEST[".gif"])
     return Driving(video.open_clip(job.driving, max_fps=most))
 
@@ -200,8 +208,11 @@ def planned(options: Options) -> list[Job]:
     """The jobs of a command; ValueError for what cannot be done, before anything is."""
     if options.find_best_frame and options.best_frame is not None:
         raise ValueError("--find-best-frame and --best-frame exclude each other: give one.")
+    if not 1 <= options.max_fps <= MOST_FPS:  # NaN fails too
+        raise ValueError(f"--max-fps is from 1 to {MOST_FPS:.0f}, not {options.max_fps:g}.")
     sources = listed("--source", options.source, PICTURES)
     drivings = listed("--driving", options.driving, CLIPS | PICTURES | {ENDING})
+    check_motion_files(options, drivings)
     saved = options.save_motion
     if saved and not options.driving.is_dir() and saved.suffix.lower() != ENDING:
         raise ValueError(f"--save-motion {saved} must end in {ENDING}.")
@@ -210,17 +221,29 @@ def planned(options: Options) -> list[Job]:
         for option, path in (("--out", options.out), ("--save-motion", saved)):
             if path is not None and path.resolve() in inputs:
                 raise ValueError(f"{option} {path} would replace what the result is made from.")
-        return [Job(options.source, options.driving, options.out, saved)]
+        out, unended = options.out or Path("result"), options.out is None
+        return [Job(options.source, options.driving, out, saved, unended)]
     folder = options.out or Path("results")
-    if folder.suffix or folder.is_file():
+    if folder.is_file() or (folder.suffix and not folder.is_dir()):
         raise ValueError(f"--out {folder} must be a folder, for there are several results.")
     jobs, sources = [], names(sources)
     for driving, name in names(drivings).items():  # so that a driving's motion is found once
-        ending = ".png" if driving.suffix.lower() in PICTURES else ".mp4"
         motion = saved / f"{name}{ENDING}" if saved and options.driving.is_dir() else saved
         for source, source_name in sources.items():
-            jobs.append(Job(source, driving, folder / f"{source_name}-{name}{ending}", motion))
+            jobs.append(Job(source, driving, folder / f"{source_name}-{name}", motion))
     return jobs
+
+
+def check_motion_files(options: Options, drivings: list[Path]) -> None:
+    """ValueError for what is asked of a saved motion and needs a clip's frames."""
+    motion = next((path for path in drivings if path.suffix.lower() == ENDING), None)
+    if motion and options.save_motion:
+        raise ValueError(f"--save-motion: {motion} is a saved motion already: leave it out.")
+    if motion and options.driving_box:
+        raise ValueError(
+            f"--driving-box: {motion} is a saved motion and holds no pictures: choose the box when "
+            "it is saved."
+        )
 
 
 def listed(option: str, path: Path, endings: set[str]) -> list[Path]:
@@ -283,15 +306,24 @@ def tell(sentences) -> None:
 
 # ---------------------------------------------------------------- cutting
 
+INCREASE = (
+    "How far the crop reaches beyond the face on each side, as a share of it; else "
+    f"{cropping.INCREASE:g} (with --official {cropping.OFFICIAL_INCREASE:g})."
+)
+TOLERANCE = (
+    f"Frames that a face may be missing; else {cropping.TOLERANCE} (with --official "
+    f"{cropping.OFFICIAL_TOLERANCE})."
+)
+
 
 def crop(
     inp: Path,
     out: Path = Path("faces"),
-    image_shape: tuple[int, int] = (256, 256),
-    increase: float | None = None,
-    iou_with_initial: float = 0.25,
-    min_frames: int = 150,
-    tolerance: int | None = None,
+    image_shape: tuple[int, int] = cropping.IMAGE_SHAPE,
+    increase: Annotated[float | None, tyro.conf.arg(help=INCREASE)] = None,
+    iou_with_initial: float = cropping.IOU_WITH_INITIAL,
+    min_frames: int = cropping.MIN_FRAMES,
+    tolerance: Annotated[int | None, tyro.conf.arg(help=TOLERANCE)] = None,
     every: int = 1,
     official: bool = False,
 ) -> None:
@@ -301,16 +333,13 @@ def crop(
         inp: The video.
         out: The folder that the clips go to.
         image_shape: Width and height of the clips in pixels.
-        increase: How far the crop reaches beyond the face on each side, as a share of it; else 0.4
-            (with --official 0.1).
+        increase: See INCREASE.
         iou_with_initial: A clip ends when the face shares no more than this with its first box.
         min_frames: Shorter clips are left out.
-        tolerance: Frames that a face may be missing; else 10 (with --official 0).
+        tolerance: See TOLERANCE.
         every: Look for faces in every n-th frame only, for speed.
         official: Boxes, times and tracks as in the official crop-video.py.
     """
-    from gan_models.fomm.cropping import crop_clips
-
     count = 0
     with tqdm(unit="frame", desc=inp.name) as bar:
 
@@ -318,7 +347,7 @@ def crop(
             bar.total = total
             bar.update(done - bar.n)
 
-        clips = crop_clips(
+        clips = cropping.crop_clips(
             inp,
             out,
             image_shape=image_shape,

@@ -29,6 +29,10 @@ from gan_models.video import ClipError, ffmpeg, open_clip, write_clip
 INCREASE = (FACE_TO_CROP - 1) / 2  # so that a still face is framed as in a picture
 OFFICIAL_INCREASE = 0.1
 TOLERANCE = 15  # frames; half a second
+OFFICIAL_TOLERANCE = 0
+IMAGE_SHAPE = (256, 256)  # (width, height) in pixels
+IOU_WITH_INITIAL = 0.25
+MIN_FRAMES = 150
 
 
 @dataclass(frozen=True)
@@ -67,8 +71,8 @@ def iou(one: Box, other: Box) -> float:
 def track_faces(
     found: Iterable[tuple[int, Sequence[Box]]],
     *,
-    iou_with_initial: float = 0.25,
-    tolerance: int = 0,
+    iou_with_initial: float = IOU_WITH_INITIAL,
+    tolerance: int = OFFICIAL_TOLERANCE,
 ) -> Iterator[Track]:
     """The faces that stay near the place where they were first seen, each as soon as it ends.
 
@@ -148,10 +152,10 @@ def crop_clips(
     path: str | Path,
     out_folder: str | Path,
     *,
-    image_shape: tuple[int, int] = (256, 256),
+    image_shape: tuple[int, int] = IMAGE_SHAPE,
     increase: float | None = None,
-    iou_with_initial: float = 0.25,
-    min_frames: int = 150,
+    iou_with_initial: float = IOU_WITH_INITIAL,
+    min_frames: int = MIN_FRAMES,
     tolerance: int | None = None,
     every: int = 1,
     official: bool = False,
@@ -159,8 +163,9 @@ def crop_clips(
 ) -> Iterator[FaceClip]:
     """Cut every face that stays long enough out of a video, with its sound; each as it is done.
 
-    The clips are `<name of the video>_001.mp4` and so on in `out_folder`, in the order in which
-    the tracks end; files of these names are replaced. The video is read as a stream.
+    The clips are `<name of the video>#001.mp4` and so on in `out_folder`, in the order in which
+    the tracks end; files of these names are replaced. By the name up to "#" training knows clips of
+    one video. The video is read as a stream.
 
     Args:
         path: Any clip that `open_clip` reads.
@@ -178,7 +183,8 @@ def crop_clips(
     Raises ClipError, a sentence, at once for options, a file that is no clip, a single picture.
     """
     increase = (OFFICIAL_INCREASE if official else INCREASE) if increase is None else increase
-    tolerance = (0 if official else TOLERANCE) if tolerance is None else tolerance
+    usual = OFFICIAL_TOLERANCE if official else TOLERANCE
+    tolerance = usual if tolerance is None else tolerance
     wrong = {
         f"image_shape is two sizes from 16 pixels, not {image_shape}": len(image_shape) != 2
         or min(image_shape) < 16,
@@ -192,6 +198,8 @@ def crop_clips(
         if applies:
             raise ClipError(f"{sentence}.")
     clip = open_clip(path)
+    if clip.frame_count == 1:
+        raise ClipError(f"{path} is a single picture: give a video to cut clips from.")
     small = open_clip(path, max_side=DETECTION_SIDE)
     tolerance = max(tolerance, 2 * every) if tolerance else 0  # two looks without a face
     found = _found(small, clip.width / small.width, every, progress)
@@ -217,7 +225,7 @@ def _cut(clip, tracks, folder, image_shape, increase, min_frames, official) -> I
             if track.end - track.start <= min_frames:
                 continue
             count += 1
-            path = folder / f"{clip.path.stem}_{count:03d}.mp4"
+            path = folder / f"{clip.path.stem}#{count:03d}.mp4"
             if official:
                 box = official_box(track.union, clip.width, clip.height, increase)
             else:

@@ -22,7 +22,7 @@ from gan_models.images import written_whole
 
 FORMAT, VERSION = "fomm-motion", "1"
 ENDING = ".safetensors"
-MOST_NUMBERS = 2**28  # in a motion file: about 50 days of 10 keypoints at 10 frames per second
+MOST_NUMBERS = 2**28  # in a tensor of a file: 7.8 days of 10 jacobians at 10 frames per second
 MOST_FPS = 120
 FLAT = 1e-6  # a hull of less area ([-1, 1] is 4) is a line or a point but for rounding
 MOST_SMOOTHING = 30.0  # frames
@@ -110,9 +110,11 @@ class Motion:
     def save(self, path: str | os.PathLike) -> None:
         """Write keypoints and rate to a .safetensors file; it appears whole or not at all.
 
+        Who may read it is as for any new file (the umask).
+
         Raises MotionError for another ending or a disk that refuses.
         """
-        from safetensors.numpy import save_file
+        from safetensors.numpy import save
 
         path = Path(path)
         if path.suffix.lower() != ENDING:
@@ -124,7 +126,7 @@ class Motion:
         about = {"format": FORMAT, "version": VERSION, "fps": rate, "weights": self.weights}
         try:
             with written_whole(path) as part:
-                save_file(tensors, part, about)
+                part.write_bytes(save(tensors, about))  # its own save_file closes it to others
         except OSError as error:
             raise MotionError(f"{path} could not be written: {error.strerror or error}.") from error
 

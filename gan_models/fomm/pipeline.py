@@ -30,7 +30,13 @@ from gan_models.fomm.motion import (
     transfer,
 )
 from gan_models.fomm.networks import Generator, KeypointDetector, Keypoints
-from gan_models.fomm.reference import Best, beyond, check_reference, split_reference
+from gan_models.fomm.reference import (
+    Best,
+    beyond,
+    check_reference,
+    landmarks_of,
+    split_reference,
+)
 from gan_models.fomm.sources import Cache, Driving, Source, checked_frame
 
 # Pixels and pictures in a batch: enough to be fast, few enough that Stop waits a moment only.
@@ -147,8 +153,7 @@ class FOMMPipeline:
         """Yield the source moved by each driving frame, (size, size, 3) uint8.
 
         Frames are read, moved and yielded by the batch: memory does not grow with a clip's length
-        (a few hundred bytes of keypoints for each frame with "best"). The networks run only inside
-        `next`; closing the iterator ends what reads the clip.
+        (but for keypoints with "best"). Closing the iterator ends what reads the clip.
 
         Args:
             source: A picture of any size: (H, W, 3) uint8, or what `images.read_picture` reads; or
@@ -184,11 +189,8 @@ class FOMMPipeline:
         if not isinstance(source, Source):
             source = images.read_picture(source)
             box = self.frame(source, box=box, click=click).box
-        how = {
-            "relative": relative and not driving.single,
-            "adapt_scale": adapt_scale,
-            "strength": strength,
-        }
+        relative = relative and not driving.single
+        how = {"relative": relative, "adapt_scale": adapt_scale, "strength": strength}
         return self._animate(
             source, box, driving, driving_box, reference, smoothing, how, paste_back, batch_size
         )
@@ -198,9 +200,12 @@ class FOMMPipeline:
     ):
         if not isinstance(source, Source):
             source = self.prepare(source, box=box)
-        best = Best(source, self.framing["kind"]) if reference == "best" else None
+        best = None
+        if reference == "best":
+            best = Best(source, self.framing["kind"], driving.landmarks)
         paster = faces.Paster(source.picture, source.framing.box) if paste_back else None
-        with closing(self._rows(driving, driving_box, batch_size, best)) as rows:
+        look = best.look if best else None
+        with closing(self._rows(driving, driving_box, batch_size, look)) as rows:
             smooth = smoothed(rows, smoothing)
             initial, smooth = split_reference(smooth, reference, best)
             while chunk := list(itertools.islice(smooth, batch_size)):
@@ -275,15 +280,23 @@ class FOMMPipeline:
         parts = [self._draw(source, moved[start : start + self.batch_size]) for start in starts]
         return np.concatenate(parts)
 
-    def motion(self, driving, driving_box=None, smoothing=0.0, progress=None) -> Motion:
+    def motion(
+        self, driving, driving_box=None, smoothing=0.0, progress=None, landmarks=None
+    ) -> Motion:
         """The keypoints of a whole clip (see `animate`), to be saved and replayed.
 
-        progress: Called with no arguments after each frame.
+        progress: Called with no arguments after each frame. landmarks: A list that each frame's
+        face landmarks are put into, for `Driving` and a later search for the best reference.
         """
         driving = opened(driving)
         check_smoothing(smoothing)
         box = None if driving_box is None else checked_box(driving_box)
-        with closing(self._rows(driving, box, self.batch_size)) as rows:
+
+        def look(crops):
+            landmarks.extend(landmarks_of(crops, self.framing["kind"]))
+
+        looking = None if landmarks is None else look
+        with closing(self._rows(driving, box, self.batch_size, looking)) as rows:
             seen = rows if progress is None else reported(rows, progress)
             found = list(smoothed(seen, smoothing))
         return Motion.from_rows(found, driving.fps, self.name)
@@ -358,8 +371,11 @@ class FOMMPipeline:
 
     # ------------------------------------------------------------ driving
 
-    def _rows(self, driving, box, batch_size, best=None) -> Iterator[np.ndarray]:
-        """Yield the keypoints of each driving frame as a row (K, 6 or 2), found by the batch."""
+    def _rows(self, driving, box, batch_size, look=None) -> Iterator[np.ndarray]:
+        """Yield the keypoints of each driving frame as a row (K, 6 or 2), found by the batch.
+
+        look: Called with the crops of each batch, if there are frames.
+        """
         if driving.motion is not None:
             yield from driving.motion.rows
             return
@@ -367,8 +383,8 @@ class FOMMPipeline:
         with closing(driving.frames()) as frames:
             crops = (faces.crop(frame, box, self.size) for frame in frames)
             while chunk := list(itertools.islice(crops, batch_size)):
-                if best:
-                    best.look(chunk)
+                if look:
+                    look(chunk)
                 yield from self._detect(np.stack(chunk)).rows
 
     def _frame_driving(self, driving, box):

@@ -66,19 +66,22 @@ class Driving:
     """What moves the source, opened: a clip, a picture, frames, or a motion.
 
     fps: Fraction. motion: the Motion if it is one, else None. single: True for one picture, whose
-    motion cannot be relative to anything. name: for messages.
+    motion cannot be relative to anything. landmarks: see below. name: for messages.
     """
 
-    def __init__(self, given):
+    def __init__(self, given, landmarks=None):
         """
         Args:
             given: A path (clip, picture, or motion file), a video.Clip, a Motion, a picture
                 (H, W, 3) uint8, or frames: (T, H, W, 3) uint8 or any iterable of pictures.
+            landmarks: Of a Motion's frames, where they are known: what `FOMMPipeline.motion` put
+                into its list.
 
         Raises:
             ValueError: A file that is missing or none of these, or another kind of thing.
         """
         self.name, self.motion, self.clip, self.frames_once = "the driving", None, None, None
+        self.landmarks = landmarks
         if isinstance(given, str | os.PathLike):
             self.name = str(given)
             motion_file = Path(given).suffix.lower() == ENDING

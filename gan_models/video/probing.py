@@ -39,6 +39,7 @@ class Found:
     first: Fraction  # when the first frame is shown
     seconds: Fraction  # from there to the end of the last frame
     last: Fraction  # how long the last frame is shown
+    frames: int  # as they are stored, before any is repeated or left out for a constant rate
     rate: Fraction  # the constant rate that comes nearest to the frames' own times
     varying: bool  # the frames' own times are not constant
     width: int  # as shown: upright, with square pixels
@@ -239,7 +240,7 @@ def _shown_size(path: Path, shown: str) -> tuple[int, int]:
 def _timing(
     path: Path, tick: Fraction, times, lengths, first: str, head: str, late: bool
 ) -> dict[str, object]:
-    """first, seconds, last, rate and varying of `Found`."""
+    """first, seconds, last, frames, rate and varying of `Found`."""
     order = np.argsort(np.asarray(times), kind="stable")
     times, lengths = np.asarray(times)[order], np.asarray(lengths)[order]
     if re.fullmatch(r"-?\d+", first):  # the first that can be decoded and is not cut away
@@ -262,6 +263,7 @@ def _timing(
         "first": int(times[0]) * tick,
         "seconds": seconds,
         "last": last * tick,
+        "frames": len(times),
         "rate": rate,
         "varying": varying,
     }

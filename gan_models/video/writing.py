@@ -20,23 +20,23 @@ from fractions import Fraction
 from pathlib import Path
 from typing import IO
 
-import imageio_ffmpeg
 import numpy as np
 from PIL import Image
 
 from gan_models.images import label_text, parse_label, written_whole
-from gan_models.video import ffmpeg
+from gan_models.video import ffmpeg, probing
 from gan_models.video.ffmpeg import ClipError
 from gan_models.video.reading import Clip, Sound, sound_of
 
 # GIF counts in hundredths of a second, and browsers slow down anything shorter than two of them.
 FASTEST = {".mp4": 120, ".gif": 50}
 SOUND_LIMIT = 30.0  # seconds for finding out whether a sound can be played
+LARGE = 8_000_000  # pixels of a frame above which x264 has to be sparing of memory
 
 
 @dataclass(frozen=True)
 class ClipInfo:
-    """What a clip holds. Sizes are those stored in the file, in pixels."""
+    """What a clip holds. Sizes are as it is shown, in pixels; fps is the nearest constant rate."""
 
     frames: int
     seconds: float
@@ -85,7 +85,7 @@ def write_clip(
     height, width = first.shape[:2]
     padded = (width % 2, height % 2) if kind == ".mp4" else (0, 0)
     width, height = width + padded[0], height + padded[1]
-    options = _mp4_options(label) if kind == ".mp4" else _gif_options()
+    options = _mp4_options(label, width * height) if kind == ".mp4" else _gif_options()
     count = 0
     try:
         with written_whole(path) as part:
@@ -179,13 +179,17 @@ def _padded(picture: np.ndarray, padded: tuple[int, int]) -> np.ndarray:
     return np.ascontiguousarray(picture)
 
 
-def _mp4_options(label: str) -> list[str]:
+def _mp4_options(label: str, pixels: int) -> list[str]:
     # The colours are converted and marked as BT.709: players guess differently at unmarked ones.
     colours = (
         "scale=out_color_matrix=bt709:out_range=tv:flags=accurate_rnd+full_chroma_int,"
         "format=yuv420p,setparams=color_primaries=bt709:color_trc=bt709"
     )
-    return ["-c:v", "libx264", "-crf", "18", "-vf", colours, *_mp4_end(label)]
+    # Each thread, and each frame that is looked ahead to, holds whole frames: at 24 megapixels,
+    # 4.5 GB as x264 is set by itself, and less than half of that so.
+    sparing = ["-threads", "2", "-rc-lookahead", "5", "-bf", "0", "-refs", "1"]
+    coder = ["-c:v", "libx264", "-crf", "18", *(sparing if pixels > LARGE else [])]
+    return [*coder, "-vf", colours, *_mp4_end(label)]
 
 
 def _mp4_end(label: str) -> list[str]:
@@ -277,28 +281,23 @@ def _comment_gif(part: Path, label: str) -> None:
 def clip_info(path: str | os.PathLike) -> ClipInfo:
     """What the clip at `path` holds, with the label that `write_clip` stored (None if it has none).
 
-    Raises ClipError for a missing or damaged file.
+    Any file may be asked about: nothing is opened that it points to, and no frame is decoded but
+    the first. Raises ClipError for a missing or damaged file.
     """
     path = Path(path)
-    if not path.is_file():
-        raise ClipError(f"{path} does not exist.")
-    try:
-        reader = imageio_ffmpeg.read_frames(str(path))
-        about = next(reader)
-        reader.close()
-        count, seconds = imageio_ffmpeg.count_frames_and_secs(str(path))
-    except (OSError, RuntimeError, StopIteration, IndexError, ValueError) as error:
-        raise ClipError(f"{path} is not a clip that can be read, or is cut off.") from error
-    width, height = about["size"]
-    # ffmpeg guesses a GIF's rate from its shortest frame, but knows how long it plays
-    fps = count / seconds if path.suffix.lower() == ".gif" and seconds else about["fps"]
-    return ClipInfo(count, seconds, width, height, fps, label=parse_label(_comment(path)))
+    found = probing.probe(path)
+    label = parse_label(_comment(path))
+    size = (found.width, found.height)
+    return ClipInfo(found.frames, float(found.seconds), *size, float(found.rate), label=label)
 
 
 def _comment(path: Path) -> str | None:
     if path.suffix.lower() == ".gif":
-        with Image.open(path, formats=["GIF"]) as image:
-            return image.info.get("comment", b"").decode("ascii", "replace")
-    text = ffmpeg.ask("-i", f"file:{path}", "-f", "ffmetadata", "-").stdout
+        try:
+            with Image.open(path, formats=["GIF"]) as image:
+                return image.info.get("comment", b"").decode("ascii", "replace")
+        except Exception:  # noqa: BLE001 - Pillow raises nearly anything; a film may be named so
+            return None
+    text = ffmpeg.ask(*ffmpeg.source(path), "-f", "ffmetadata", "-").stdout
     found = re.search(r"^comment=(.*)$", text, re.MULTILINE)
     return re.sub(r"\\(.)", r"\1", found[1]) if found else None  # ffmetadata escapes = ; # and \

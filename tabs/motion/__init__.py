@@ -338,8 +338,8 @@ def _live_events(c: SimpleNamespace) -> None:
     outputs = [c.live, c.live_notice]
     c.live_tab.select(live.prepare, given, outputs, **QUIET)
     controls = (c.crop, c.strength, c.mode, c.adapt, c.weights)
-    for changed in controls:
-        changed.change(live.update, [*given, c.live], outputs, **LIVE)
+    changes = [c.crop.input, *(control.change for control in controls)]
+    gr.on(changes, live.update, [*given, c.live], outputs, **LIVE)
 
 
 def _weights_events(page: gr.Blocks, c: SimpleNamespace) -> None:

@@ -1,0 +1,51 @@
+"""What tests of the tab "Motion transfer" give it: tiny weights, a portrait, a clip with sound."""
+
+from types import SimpleNamespace
+
+import gradio as gr
+import numpy as np
+
+from gan_models import images, video
+from tabs import jobs
+from tabs.motion import puppets
+from tests import tiny
+
+COUNT, FPS = 9, 10
+
+
+def settings(root):
+    """The page's settings with two weights: "drawn" (puppets, centre) and "filmed" (faces)."""
+    drawn = tiny.save_fomm(root / "drawn")
+    filmed = tiny.save_fomm(root / "filmed", framing="face", data="filmed faces", seed=1)
+    return jobs.Settings(device="cpu", weights=(("drawn", str(drawn)), ("filmed", str(filmed))))
+
+
+def files(folder):
+    """Files a visitor gives: a wide portrait, a wide clip with sound, a photograph."""
+    random = np.random.default_rng(0)
+    portrait = images.resize(random.integers(0, 255, (6, 9, 3), np.uint8), (60, 90))
+    images.save_picture(folder / "portrait.png", portrait, weights="puppets", settings={})
+    frames = [np.roll(images.resize(portrait, (48, 64)), 2 * i, axis=1) for i in range(COUNT)]
+    puppets.write_sound(folder / "sound.wav", puppets.sing(puppets.SINGERS[0])[: 22050 * 2])
+    video.write_clip(
+        folder / "drive.mp4", frames, FPS, weights="puppets", settings={},
+        audio=folder / "sound.wav",
+    )  # fmt: skip
+    images.save_picture(folder / "photo.png", portrait, weights="somebody's", settings={})
+    return SimpleNamespace(
+        portrait=str(folder / "portrait.png"), clip=str(folder / "drive.mp4"),
+        photo=str(folder / "photo.png"),
+    )  # fmt: skip
+
+
+def visitor(name="a visitor"):
+    return SimpleNamespace(session_hash=name)
+
+
+def last(answers):
+    """The last answer of a handler that yields no file."""
+    return list(answers)[-1]
+
+
+def is_skip(value):
+    return value == gr.skip()

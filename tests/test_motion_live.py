@@ -1,0 +1,121 @@
+"""The live view of the tab "Motion transfer": what the browser asks for each frame, answered."""
+
+import base64
+
+import numpy as np
+import pytest
+
+from gan_models import images, video
+from gan_models.fomm.pipeline import FOMMPipeline
+from tabs import jobs, results
+from tabs.motion import live, texts
+from tests import motion_given
+from tests.motion_given import is_skip, last, visitor
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory):
+    return motion_given.settings(tmp_path_factory.mktemp("weights"))
+
+
+@pytest.fixture(scope="module")
+def pipeline(settings):
+    return FOMMPipeline.from_weights(dict(settings.weights)["drawn"], device="cpu")
+
+
+@pytest.fixture(scope="module")
+def given(tmp_path_factory):
+    return motion_given.files(tmp_path_factory.mktemp("given"))
+
+
+def prepared(settings, given, request=None, **other):
+    chosen = {
+        "name": "drawn", "portrait": given.portrait, "shown": None, "strength": 1.0,
+        "mode": "relative", "adapt": True,
+    } | other  # fmt: skip
+    return last(live.prepare(settings, *chosen.values(), request))
+
+
+def sent(picture):
+    return results.data_url(picture).partition(",")[2]
+
+
+@pytest.fixture(scope="module")
+def camera(given):
+    """Three frames of a camera, (64, 64, 3)."""
+    frames = list(video.open_clip(given.clip).frames())[:3]
+    return [images.resize(frame, (64, 64)) for frame in frames]
+
+
+def ask(value, frame, **other):
+    asked = {key: value[key] for key in ("ticket", "strength", "relative", "adapt")}
+    return asked | {"picture": sent(frame), "neutral": None, "find": False} | other
+
+
+def test_the_camera_moves_the_portrait_from_the_neutral_pose(settings, given, camera, pipeline):
+    value, notice = prepared(settings, given)
+    assert value["ghost"].startswith("data:image/jpeg") and value["side"] == 64
+    assert value["find"] is False and texts.LIVE_PUPPETS in notice
+    first = live.move(settings, ask(value, camera[0]))
+    source = pipeline.prepare(images.read_picture(given.portrait))
+    still = pipeline.render(source, source.motion, source.motion)[0].astype(int)
+    shown = images.read_picture(base64.b64decode(first["picture"]))
+    assert np.abs(shown - still).mean() < 3, "the neutral pose is the portrait's own"
+    moved = live.move(settings, ask(value, camera[2], neutral=first["pose"]))
+    poses = [pipeline.detect(live.decoded(sent(camera[at]))) for at in (2, 0)]
+    expected = pipeline.render(source, *poses)[0].astype(int)
+    shown = images.read_picture(base64.b64decode(moved["picture"]))
+    assert np.abs(shown - expected).mean() < 3
+    assert np.allclose(first["pose"], poses[1].rows[0], atol=1e-4)
+
+
+def test_the_live_view_follows_the_controls_once_it_is_open(settings, given):
+    given_now = ("drawn", given.portrait, None, 0.5, "absolute", False)
+    assert all(map(is_skip, last(live.update(settings, *given_now, None))))
+    value, notice = last(live.update(settings, *given_now, {"ticket": "old"}))
+    assert (value["strength"], value["relative"], value["adapt"]) == (0.5, False, False)
+
+
+def test_live_looks_for_a_face_where_the_weights_do(settings, given, camera):
+    value, notice = prepared(settings, given, name="filmed")
+    assert value["find"] is True and notice == ""
+    answer = live.move(settings, ask(value, camera[0], find=True))
+    assert answer == {"box": [0, 0, 64, 64], "found": False}
+
+
+def test_live_says_what_is_missing(settings, given, monkeypatch):
+    assert texts.NO_PORTRAIT in prepared(settings, given, portrait=None)[1]
+    assert "not on this computer" in prepared(settings, given, name="published:vox")[1]
+    monkeypatch.setattr(jobs, "ON_ZERO_GPU", True)
+    assert texts.LIVE_NOT_HERE in prepared(settings, given)[1]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ({"ticket": "made up"}, texts.LIVE_OVER),
+        ({"ticket": None}, texts.LIVE_OVER),
+        ({"picture": "no base64!"}, texts.BAD_FRAME_SENT),
+        ({"picture": "A" * (live.LARGEST_FRAME + 4)}, texts.BAD_FRAME_SENT),
+        ({"picture": None}, texts.BAD_FRAME_SENT),
+        ({"picture": base64.b64encode(b"no picture").decode()}, "picture"),
+        ({"neutral": "x"}, texts.BAD_POSE),
+        ({"neutral": [[1, 2, 3]]}, texts.BAD_POSE),
+        ({"neutral": [[0.0] * 6] * 3}, "keypoints"),
+        ({"strength": 9}, texts.BAD_STRENGTH),
+    ],
+)
+def test_a_frame_that_cannot_be_used_says_why(settings, given, camera, wrong, told, caplog):
+    value, _ = prepared(settings, given)
+    answer = live.move(settings, ask(value, camera[0]) | wrong)
+    assert list(answer) == ["error"] and told in answer["error"] and not caplog.records
+
+
+def test_a_ticket_is_ours_alone_and_ends_with_the_visit(settings, given, camera):
+    visit = visitor("on camera")
+    value, _ = prepared(settings, given, visit)
+    forged = value["ticket"].replace("drawn", "filmed")
+    assert live.move(settings, ask(value, camera[0], ticket=forged)) == {"error": texts.LIVE_OVER}
+    assert "picture" in live.move(settings, ask(value, camera[0]))
+    jobs.end_visit(visit)
+    assert live.move(settings, ask(value, camera[0])) == {"error": texts.LIVE_OVER}
