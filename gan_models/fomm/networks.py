@@ -185,7 +185,7 @@ class KeypointDetector(nn.Module):
             self.jacobian = nn.Conv2d(channels, 4 * maps, head_size, padding=pad)
             nn.init.zeros_(self.jacobian.weight)
             with torch.no_grad():
-                self.jacobian.bias.copy_(torch.eye(2).flatten().repeat(maps))
+                self.jacobian.bias.copy_(torch.tensor([1.0, 0.0, 0.0, 1.0] * maps))
 
     def forward(self, images) -> Keypoints:
         features = self.hourglass(self.down(images))

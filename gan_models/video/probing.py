@@ -93,7 +93,7 @@ def probe(path: Path) -> Found:
         decoder=decoder,
         has_sound=_sound_stream(head) is not None,
         unknown_sound=_sound_stream(head) is None and "Audio: none" in head,
-        cut_off=bool(re.search("partial file|truncat|File ended prematurely", words, re.I)),
+        cut_off=_is_cut_off(head, words),
         still=len(times) == 1 and bool(re.search(r"major_brand *: (hei|hev|mif|msf|avi)", head)),
     )
 
@@ -273,6 +273,14 @@ def _stated_rate(head: str) -> Fraction | None:
     found = re.search(r", ([\d.]+)(k?) fps", _film_stream(head) or "")
     rate = Fraction(found[1]) * (1000 if found[2] else 1) if found else Fraction(0)
     return _snapped(rate, 0.001) if rate > 0 else None
+
+
+def _is_cut_off(head: str, words: str) -> bool:
+    """Whether ffmpeg missed the end; a browser's recording, which states no length, has none."""
+    missed = "partial file|truncat"
+    if _stated_seconds(head) is not None:
+        missed += "|File ended prematurely"
+    return bool(re.search(missed, words, re.I))
 
 
 def _stated_seconds(head: str) -> Fraction | None:
