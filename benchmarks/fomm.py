@@ -20,7 +20,7 @@ import torch.nn.functional as F
 import tyro
 from torch import nn
 
-from benchmarks.timing import alternate, compared, has_bfloat16, peak_memory, row
+from benchmarks.timing import alternate, compared, has_bfloat16, peak_memory, row, table
 from gan_models import images, video
 from gan_models.fomm import FOMMPipeline, Generator, KeypointDetector
 from gan_models.weights import save_weights
@@ -41,19 +41,13 @@ def main(
         rounds: Of the alternating sides; 7 or more tell something.
         threads: For torch on the processor; 0: its default.
     """
-    if threads:
-        torch.set_num_threads(threads)
-    print(f"{torch.get_num_threads()} thread(s), torch {torch.__version__}, {rounds} rounds\n")
-    print(f"{'':54}{'fastest':>12}{'spread':>8}{'ratio':>7}{'target':>8}   remarks", flush=True)
     parts = {
         "speed": lambda: speed(rounds),
         "live": lambda: live(rounds),
         "gpu": lambda: gpu(rounds),
         "memory": memory,
     }
-    for name, part in parts.items():
-        if only in ("all", name):
-            part()
+    table(parts, only, rounds, threads)
 
 
 # ---------------------------------------------------------------- speed

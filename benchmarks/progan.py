@@ -24,7 +24,7 @@ import torch
 import tyro
 from torch import nn
 
-from benchmarks.timing import ROOT, alternate, compared, has_bfloat16, peak_memory, row
+from benchmarks.timing import ROOT, alternate, compared, has_bfloat16, peak_memory, row, table
 from gan_models import images
 from gan_models.progan import Generator, ProGANPipeline, channel_widths
 from gan_models.progan.networks import Conv, Equalized, downsample, upsample
@@ -46,19 +46,13 @@ def main(
         rounds: Of the alternating sides; 7 or more tell something.
         threads: For torch on the processor; 0: its default.
     """
-    if threads:
-        torch.set_num_threads(threads)
-    print(f"{torch.get_num_threads()} thread(s), torch {torch.__version__}, {rounds} rounds\n")
-    print(f"{'':54}{'fastest':>12}{'spread':>8}{'ratio':>7}{'target':>8}   remarks", flush=True)
     parts = {
         "sampling": lambda: sampling(rounds),
         "training": lambda: training(rounds),
         "page": page,
         "clip": clip,
     }
-    for name, part in parts.items():
-        if only in ("all", name):
-            part()
+    table(parts, only, rounds, threads)
 
 
 # ---------------------------------------------------------------- sampling

@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import torch
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -43,6 +45,17 @@ def compared(seconds: dict[str, list[float]]) -> dict[str, tuple[float, float, f
         )
         for name, calls in seconds.items()
     }
+
+
+def table(parts: dict[str, Callable], only: str, rounds: int, threads: int) -> None:
+    """Print the head of a benchmark's table and run its parts, all or one, which print the rows."""
+    if threads:
+        torch.set_num_threads(threads)
+    print(f"{torch.get_num_threads()} thread(s), torch {torch.__version__}, {rounds} rounds\n")
+    print(f"{'':54}{'fastest':>12}{'spread':>8}{'ratio':>7}{'target':>8}   remarks", flush=True)
+    for name, part in parts.items():
+        if only in ("all", name):
+            part()
 
 
 def row(name, value, spread="", ratio="", target="", remarks=""):

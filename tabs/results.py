@@ -2,7 +2,9 @@
 
 import base64
 import io
+import json
 import re
+from pathlib import Path
 
 import gradio as gr
 import numpy as np
@@ -13,6 +15,13 @@ from tabs import jobs, look
 from tabs import texts as words
 
 DISPLAY = 512  # pixels that smaller pictures are enlarged to
+
+
+def stored_example(folder: Path, weights: str | None) -> dict:
+    """What example.json in `folder` says of a tab's example, if `weights` made it; else {}."""
+    path = folder / "example.json"
+    example = json.loads(path.read_text()) if path.is_file() else {}
+    return example if example and example["weights"] == weights else {}
 
 
 def enlarge(picture: np.ndarray, size: int, sharp: bool = False) -> np.ndarray:

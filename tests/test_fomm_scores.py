@@ -14,6 +14,7 @@ from gan_models.fomm.pipeline import FOMMPipeline
 from gan_models.images import save_picture, to_tensor
 from gan_models.video import clip_info
 from gan_models.weights import save_weights
+from tests.plain_networks import Networks
 from trainers import evaluate
 from trainers.fomm import puppet_moves, scores
 from trainers.puppets import action_unit_region, clip, draw, random_parameters, transfer
@@ -312,17 +313,17 @@ def test_networks_move_as_the_networks_alone(networks):
     points = detector(frames)
     source = type(points)(*(part[:1].expand_as(part) for part in points))
     alone = generator(frames[:1].expand_as(frames), points, source).prediction
-    mover = scores.Networks(detector, generator, batch_size=2)
+    mover = Networks(detector, generator, batch_size=2)
     ours = to_tensor(mover.reconstruct(moves.driving[0]), (0, 1))
     assert (ours - alone).abs().max() < 0.51 / 255
-    one_by_one = scores.Networks(detector, generator, batch_size=1)
+    one_by_one = Networks(detector, generator, batch_size=1)
     args = moves.truth[1, 0], moves.driving[1]
     difference = one_by_one.animate(*args).astype(int) - mover.animate(*args)
     assert abs(difference).max() <= 1
 
 
 def test_the_pipeline_scores_as_the_networks_do(networks):
-    plain = scores.Networks(*networks)
+    plain = Networks(*networks)
     piped = scores.Piped(FOMMPipeline(*networks, {"size": SIZE}, device="cpu"))
     options = {"frames": 3, "metrics": ("reconstruction", "transfer", "consistency")}
     one, other = (scores.puppets(mover, SIZE, 2, **options) for mover in (plain, piped))

@@ -4,13 +4,12 @@ What happens is in handlers.py and clips.py, the crop that can be moved in crop.
 texts.py.
 """
 
-import json
 from pathlib import Path
 from types import SimpleNamespace
 
 import gradio as gr
 
-from tabs import jobs, look, weights_menu
+from tabs import jobs, look, results, weights_menu
 from tabs import texts as words
 from tabs.motion import clips, handlers, live, texts
 from tabs.motion.crop import crop_box
@@ -64,9 +63,7 @@ def load_now(settings: jobs.Settings) -> None:
 
 def read_example(weights: str | None) -> dict:
     """What example.json says of the stored example, if `weights` made it; else {}."""
-    path = EXAMPLES / "example.json"
-    example = json.loads(path.read_text()) if path.is_file() else {}
-    return example if example and example["weights"] == weights else {}
+    return results.stored_example(EXAMPLES, weights)
 
 
 def build(page: gr.Blocks, settings: jobs.Settings, footer: gr.HTML) -> None:
