@@ -226,7 +226,7 @@ def test_wrong_weights_end_with_a_sentence(inputs, tmp_path):
 
 
 def test_interrupting_leaves_no_file_and_no_process(inputs, weights, tmp_path):
-    video.write_clip(tmp_path / "long.mp4", list(clip(10)) * 150, 30, **ABOUT)
+    video.write_clip(tmp_path / "long.mp4", list(clip(10)) * 600, 30, **ABOUT)
     (tmp_path / "out").mkdir()
     command = [sys.executable, "-m", "gan_models.fomm", "--source", inputs / "source.png",
                "--driving", tmp_path / "long.mp4", "--out", tmp_path / "out" / "r.mp4",
