@@ -13,6 +13,8 @@ import signal
 import sys
 from pathlib import Path
 
+from gan_models.errors import UserError
+
 ROOT = Path(__file__).resolve().parent
 NAME = "GAN Atelier"
 SENTENCE = "Classic image GANs to play with, trained by this project's own trainers."
@@ -63,7 +65,7 @@ def share_the_processor() -> None:
 
 def settings_of(options: argparse.Namespace):
     """The tabs' settings; SystemExit with a sentence for weights or a device that will not do."""
-    from gan_models.weights import WeightsError, read_config
+    from gan_models.weights import read_config
     from tabs import jobs
 
     settings = jobs.Settings(device=options.device, weights=options.weights)
@@ -72,7 +74,7 @@ def settings_of(options: argparse.Namespace):
             read_config(folder)
         if settings.device != "auto":
             jobs.device_name(settings)
-    except (WeightsError, ValueError) as error:
+    except UserError as error:
         raise SystemExit(f"error: {error}") from error
     return settings
 

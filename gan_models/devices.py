@@ -2,11 +2,13 @@
 
 import torch
 
+from gan_models.errors import UserError
+
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 def choose_device(device):
-    """torch.device of a name; "auto" is a GPU where there is one. ValueError if it is not there."""
+    """torch.device of a name; "auto" is a GPU where there is one. UserError if it is not there."""
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
@@ -14,16 +16,16 @@ def choose_device(device):
         torch.empty(0, device=chosen)
     except (RuntimeError, AssertionError) as error:  # torch built without it: AssertionError
         reason = str(error).split(".")[0]
-        raise ValueError(f"Device {device!r} cannot be used here ({reason}): take auto.") from error
+        raise UserError(f"Device {device!r} cannot be used here ({reason}): take auto.") from error
     return chosen
 
 
 def choose_precision(precision, device):
-    """torch.dtype of a name on a torch.device. ValueError for one that is unknown or does not run
+    """torch.dtype of a name on a torch.device. UserError for one that is unknown or does not run
     there.
     """
     if precision not in PRECISIONS:
-        raise ValueError(f"Precision {precision!r} is not one of {', '.join(PRECISIONS)}.")
+        raise UserError(f"Precision {precision!r} is not one of {', '.join(PRECISIONS)}.")
     if precision == "float16" and device.type == "cpu":
-        raise ValueError("Precision float16 needs a GPU: choose bfloat16 or float32.")
+        raise UserError("Precision float16 needs a GPU: choose bfloat16 or float32.")
     return PRECISIONS[precision]

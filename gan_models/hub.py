@@ -15,7 +15,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
-from gan_models.weights import MAX_TEXT_BYTES, WeightsError, check_files, read_config
+from gan_models.errors import UserError
+from gan_models.weights import MAX_TEXT_BYTES, check_files, read_config
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +38,7 @@ def find(repo: str, subfolder: str = "", revision: str | None = None) -> Path:
         revision: Commit, tag or branch.
 
     Raises:
-        WeightsError: Not cached and not reachable, or not a sound weights folder. What was
+        UserError: Not cached and not reachable, or not a sound weights folder. What was
             cached before stays.
     """
     from huggingface_hub import constants, errors
@@ -51,10 +52,10 @@ def find(repo: str, subfolder: str = "", revision: str | None = None) -> Path:
     if folder is None:
         try:
             folder = _download(storage, repo, subfolder, revision)
-        except WeightsError:
+        except UserError:
             raise
         except (errors.HTTPError, OSError, ValueError) as error:  # all that the client raises
-            raise WeightsError(_sentence(f"{name}@{revision or 'main'}", error)) from error
+            raise UserError(_sentence(f"{name}@{revision or 'main'}", error)) from error
     commit = folder.relative_to(storage / "snapshots").parts[0]
     if revision != commit:
         logger.warning("%s is at commit %s; pin it as %s@%s", name, commit, name, commit)
@@ -72,7 +73,7 @@ def _cached(storage: Path, subfolder: str, revision: str | None) -> Path | None:
     for snapshot in snapshots:
         try:
             check_files(snapshot / subfolder)
-        except WeightsError:
+        except UserError:
             continue
         return snapshot / subfolder
     return None
@@ -82,7 +83,7 @@ def _download(storage: Path, repo: str, subfolder: str, revision: str | None) ->
     """Fetch one commit's weights folder into the cache, and check it.
 
     Raises:
-        WeightsError: The files are not sound.
+        UserError: The files are not sound.
         HTTPError, OSError, ValueError: From the client, or no connection.
     """
     from huggingface_hub import constants
@@ -130,7 +131,7 @@ def _fetch(repo: str, file: str, commit: str, limit: int, again: bool) -> None:
     if found.commit_hash != commit:
         raise ConnectionError(f"it offers another commit of {file}")
     if found.size is not None and found.size > limit:
-        raise WeightsError(f"{repo}: {file} is larger than {limit:,} bytes and is refused.")
+        raise UserError(f"{repo}: {file} is larger than {limit:,} bytes and is refused.")
     hf_hub_download(
         repo,
         file,

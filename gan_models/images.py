@@ -20,6 +20,8 @@ import numpy as np
 import torch
 from PIL import Image, PngImagePlugin, UnidentifiedImageError
 
+from gan_models.errors import Unreadable, UserError
+
 MADE_BY = "made by a model"
 MAX_PIXELS = 100_000_000  # at most 400 MB while a picture is decoded
 MAX_LABEL = 30_000  # characters; a JPEG segment holds 65,533 bytes, a Windows command line 32,767
@@ -41,10 +43,6 @@ UPRIGHT = {
 }
 
 
-class PictureError(ValueError):
-    """A picture cannot be read or written; the message is a sentence that names it."""
-
-
 # --- reading ----------------------------------------------------------------------------------
 
 
@@ -53,7 +51,7 @@ def read_picture(source: str | os.PathLike | bytes | np.ndarray | Image.Image) -
 
     source: a path, the bytes of a file, a PIL image, or an array (H, W) or (H, W, 1 | 2 | 3 | 4)
     of uint8, uint16 (scaled to 8 bit) or bool. Animated and multi-page files give their first
-    picture. Raises PictureError for anything that is missing, damaged, cut off, no picture, or
+    picture. Raises Unreadable for anything that is missing, damaged, cut off, no picture, or
     above MAX_PIXELS.
     """
     if isinstance(source, np.ndarray):
@@ -72,35 +70,35 @@ def _open(source: str | os.PathLike | bytes) -> tuple[str, Image.Image]:
     else:
         name, file = str(source), Path(source)
         if not file.exists():
-            raise PictureError(f"{name} does not exist.")
+            raise Unreadable(f"{name} does not exist.")
         if not file.is_file():  # a pipe or device would be waited for, for ever
-            raise PictureError(f"{name} is not a file.")
+            raise Unreadable(f"{name} is not a file.")
     try:
         return name, Image.open(file, formats=READABLE)
     except Image.DecompressionBombError as error:
-        raise PictureError(_too_large(name)) from error
+        raise Unreadable(_too_large(name)) from error
     except PermissionError as error:
-        raise PictureError(f"{name} may not be read: {error.strerror}.") from error
+        raise Unreadable(f"{name} may not be read: {error.strerror}.") from error
     except UnidentifiedImageError as error:
-        raise PictureError(f"{name} is no picture that can be read: use PNG or JPEG.") from error
+        raise Unreadable(f"{name} is no picture that can be read: use PNG or JPEG.") from error
     except Exception as error:  # damaged files make Pillow raise nearly anything
-        raise PictureError(_damaged(name, error)) from error
+        raise Unreadable(_damaged(name, error)) from error
 
 
 def _decode(image: Image.Image, name: str) -> np.ndarray:
     if image.width * image.height > MAX_PIXELS:
-        raise PictureError(_too_large(name))
+        raise Unreadable(_too_large(name))
     if image.width * image.height == 0:
-        raise PictureError(f"{name} has no pixels.")
+        raise Unreadable(f"{name} has no pixels.")
     try:
         image.load()
         turn = UPRIGHT.get(_orientation(image))
         rgb = _to_rgb(image, name)
         return np.array(rgb if turn is None else rgb.transpose(turn))  # (H, W, 3)
-    except PictureError:
+    except Unreadable:
         raise
     except Exception as error:  # damaged files make Pillow raise nearly anything
-        raise PictureError(_damaged(name, error)) from error
+        raise Unreadable(_damaged(name, error)) from error
 
 
 def _too_large(name: str) -> str:
@@ -121,11 +119,11 @@ def _orientation(image: Image.Image) -> int:
 
 def _to_rgb(image: Image.Image, name: str) -> Image.Image:
     if image.mode == "F":
-        raise PictureError(f"{name} has floating-point pixels: save it with 8 or 16 bits.")
+        raise Unreadable(f"{name} has floating-point pixels: save it with 8 or 16 bits.")
     if image.mode == "I" or image.mode.startswith("I;16"):  # convert("RGB") would clip at 255
         deep = np.asarray(image)
         if deep.min() < 0 or deep.max() > 65535:
-            raise PictureError(f"{name} has 32-bit pixels: save it with 8 or 16 bits.")
+            raise Unreadable(f"{name} has 32-bit pixels: save it with 8 or 16 bits.")
         return Image.fromarray(_to_8_bit(deep)).convert("RGB")
     if image.has_transparency_data:
         with_alpha = image.convert("RGBA")
@@ -143,17 +141,17 @@ def _from_array(array: np.ndarray) -> np.ndarray:
     if array.ndim == 2:
         array = array[:, :, None]
     if array.ndim != 3 or array.shape[2] not in (1, 2, 3, 4) or array.size == 0:
-        raise PictureError(
+        raise Unreadable(
             f"an array of shape {array.shape} is no picture: use (height, width, 3) of uint8."
         )
     if array.shape[0] * array.shape[1] > MAX_PIXELS:
-        raise PictureError(_too_large("the picture"))
+        raise Unreadable(_too_large("the picture"))
     if array.dtype == bool:
         array = array.astype(np.uint8) * 255
     elif array.dtype == np.uint16:
         array = _to_8_bit(array)
     elif array.dtype != np.uint8:
-        raise PictureError(f"an array of {array.dtype} is no picture: use uint8, 0 to 255.")
+        raise Unreadable(f"an array of {array.dtype} is no picture: use uint8, 0 to 255.")
     if array.shape[2] == 3:
         return np.ascontiguousarray(array)
     grey_or_alpha = array[:, :, 0] if array.shape[2] == 1 else array  # (H, W), (H, W, 2 | 4)
@@ -172,7 +170,7 @@ def to_tensor(pictures: np.ndarray, value_range: tuple[float, float] = (-1, 1)) 
     low, high = value_range
     pictures = np.ascontiguousarray(pictures)
     if pictures.dtype != np.uint8 or pictures.ndim not in (3, 4) or pictures.shape[-1] != 3:
-        raise PictureError(
+        raise Unreadable(
             f"pictures are (N, H, W, 3) of uint8, not {pictures.shape} of {pictures.dtype}."
         )
     if pictures.ndim == 3:
@@ -211,7 +209,7 @@ def centre_square(picture: np.ndarray, size: int, resize: str = "crop") -> np.nd
     the whole picture and squeezes it into the square.
     """
     if resize not in ("crop", "stretch"):
-        raise PictureError(f'resize is "crop" or "stretch", not "{resize}".')
+        raise Unreadable(f'resize is "crop" or "stretch", not "{resize}".')
     height, width = picture.shape[:2]
     if resize == "crop" and height != width:
         side = min(height, width)
@@ -222,7 +220,7 @@ def centre_square(picture: np.ndarray, size: int, resize: str = "crop") -> np.nd
 
 def _resample(picture: np.ndarray, height: int, width: int) -> np.ndarray:
     if height < 1 or width < 1:
-        raise PictureError(f"a picture cannot be {width} x {height} pixels large.")
+        raise Unreadable(f"a picture cannot be {width} x {height} pixels large.")
     if picture.shape[:2] == (height, width):
         return picture
     image = Image.fromarray(np.ascontiguousarray(picture))
@@ -233,11 +231,11 @@ def _resample(picture: np.ndarray, height: int, width: int) -> np.ndarray:
 def grid(pictures: np.ndarray | Sequence[np.ndarray], columns: int, gap: int = 2) -> np.ndarray:
     """N pictures of one size, row by row on white, `gap` pixels apart -> one (H, W, 3) picture."""
     if len(pictures) == 0:
-        raise PictureError("a grid needs at least one picture.")
+        raise Unreadable("a grid needs at least one picture.")
     if columns < 1 or gap < 0:
-        raise PictureError(f"a grid of {columns} columns with a gap of {gap} cannot be made.")
+        raise Unreadable(f"a grid of {columns} columns with a gap of {gap} cannot be made.")
     if len({picture.shape for picture in pictures}) > 1:
-        raise PictureError("the pictures of a grid must all have one size.")
+        raise Unreadable("the pictures of a grid must all have one size.")
     height, width, _ = pictures[0].shape
     columns = min(columns, len(pictures))
     rows = -(-len(pictures) // columns)
@@ -260,16 +258,16 @@ def save_picture(
 
     The label (see `label_text`) is the PNG text "Description", or the EXIF ImageDescription of JPEG
     and WebP; `read_settings` gives it back. The file appears whole or not at all.
-    Raises PictureError for another ending, settings that are too long, or a disk that refuses.
+    Raises Unreadable for another ending, settings that are too long, or a disk that refuses.
     """
     path = Path(path)
     file_format = WRITABLE.get(path.suffix.lower())
     if file_format is None:
-        raise PictureError(f"{path} must end in .png, .jpg or .webp.")
+        raise Unreadable(f"{path} must end in .png, .jpg or .webp.")
     try:
         label = label_text(weights, settings)
     except ValueError as error:
-        raise PictureError(f"{path} cannot be written: {error}") from error
+        raise Unreadable(f"{path} cannot be written: {error}") from error
     if file_format == "PNG":
         text = PngImagePlugin.PngInfo()
         text.add_text("Description", label)
@@ -283,13 +281,13 @@ def save_picture(
         with written_whole(path) as part:
             image.save(part, file_format, **options)
     except OSError as error:
-        raise PictureError(f"{path} could not be written: {error.strerror or error}.") from error
+        raise Unreadable(f"{path} could not be written: {error.strerror or error}.") from error
 
 
 def read_settings(path: str | os.PathLike) -> dict | None:
     """The label inside a picture: {"note": "made by a model", "weights": name, "settings": {...}}.
 
-    None for a picture that carries none; the pixels are not looked at. Raises PictureError for
+    None for a picture that carries none; the pixels are not looked at. Raises Unreadable for
     what is no picture.
     """
     name, opened = _open(path)
@@ -299,7 +297,7 @@ def read_settings(path: str | os.PathLike) -> dict | None:
                 return parse_label(image.info.get("Description"))
             return parse_label(image.getexif().get(IMAGE_DESCRIPTION))
         except Exception as error:  # damaged files make Pillow raise nearly anything
-            raise PictureError(_damaged(name, error)) from error
+            raise Unreadable(_damaged(name, error)) from error
 
 
 def label_text(weights: str, settings: dict) -> str:
@@ -312,9 +310,9 @@ def label_text(weights: str, settings: dict) -> str:
     try:
         text = json.dumps(label, default=_plain)
     except (TypeError, ValueError) as error:
-        raise ValueError(f"its settings cannot be stored as JSON ({error}).") from error
+        raise UserError(f"its settings cannot be stored as JSON ({error}).") from error
     if len(text) > MAX_LABEL:
-        raise ValueError(f"its settings take {len(text)} characters, and {MAX_LABEL} is the most.")
+        raise UserError(f"its settings take {len(text)} characters, and {MAX_LABEL} is the most.")
     return text
 
 

@@ -24,6 +24,8 @@ import torch
 import tyro
 from torch import Tensor, nn
 
+from gan_models.errors import UserError
+
 FORMAT_VERSION = 1
 SHIPPED = Path(__file__).resolve().parent.parent / "assets" / "weights"
 RUNS = Path("runs")  # where trainers write, below the working directory
@@ -36,10 +38,6 @@ CONFIG_TYPES = {
     "system": str, "name": str, "networks": dict, "size": int, "value_range": list,
     "framing": dict, "classes": list, "data": str, "licence": str,
 }  # fmt: skip
-
-
-class WeightsError(ValueError):
-    """One plain sentence that names the file or option at fault and the remedy."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +75,7 @@ def save_weights(
         half: Store floating-point tensors as float16.
 
     Raises:
-        WeightsError: A field is missing or wrong, a weight does not fit float16, `folder` holds
+        UserError: A field is missing or wrong, a weight does not fit float16, `folder` holds
             something else, or writing failed (the earlier folder is then untouched).
     """
     folder = Path(folder).expanduser().resolve()
@@ -87,7 +85,7 @@ def save_weights(
     text = json.dumps(document, indent=2, allow_nan=False) + "\n"
     _check_config(json.loads(text), f"The config for {folder}")
     if sorted(networks) != sorted(document["networks"]):
-        raise WeightsError(
+        raise UserError(
             f"Cannot save {folder}: networks {sorted(networks)} do not match "
             f"arguments {sorted(document['networks'])}."
         )
@@ -97,7 +95,7 @@ def save_weights(
     try:
         _replace_folder(folder, files, states)
     except OSError as error:
-        raise WeightsError(
+        raise UserError(
             f"Could not write {folder} ({error}): free some space or choose another folder; "
             "earlier weights there are untouched."
         ) from error
@@ -112,7 +110,7 @@ def _storable(network: nn.Module | dict[str, Tensor], name: str, half: bool) -> 
         if half and copy.is_floating_point():
             copy, full = copy.half(), copy
             if not torch.equal(copy.isfinite(), full.isfinite()):
-                raise WeightsError(
+                raise UserError(
                     f"{name}: {key} does not fit float16 (above 65,504); save without half."
                 )
         copies[key] = copy
@@ -161,15 +159,15 @@ def _refuse_to_replace_other_files(folder: Path) -> None:
         return
     remedy = "choose another folder for the weights"
     if not folder.is_dir():
-        raise WeightsError(f"{folder} is a file: {remedy}.")
+        raise UserError(f"{folder} is a file: {remedy}.")
     entries = sorted(entry.name for entry in folder.iterdir())
     ours = re.compile(r"config\.json|README\.md|[^.].*\.safetensors")
     foreign = [name for name in entries if not ours.fullmatch(name)]
     if foreign:
-        raise WeightsError(f"{folder} holds other files ({foreign[0]}): {remedy}.")
+        raise UserError(f"{folder} holds other files ({foreign[0]}): {remedy}.")
     config = folder / "config.json"
     if entries and not (config.is_file() and b'"format_version"' in config.read_bytes()):
-        raise WeightsError(f"{folder} holds another project's files: {remedy}.")
+        raise UserError(f"{folder} holds another project's files: {remedy}.")
 
 
 # ---------------------------------------------------------------- load
@@ -186,7 +184,7 @@ def load_weights(
         networks: Names that must be there; only these are read. Default: all.
 
     Raises:
-        WeightsError: Anything is missing, damaged, foreign, or of a newer format.
+        UserError: Anything is missing, damaged, foreign, or of a newer format.
     """
     folder = Path(folder).expanduser()
     wanted = None if networks is None else tuple(networks)
@@ -195,7 +193,7 @@ def load_weights(
         try:
             config = read_config(place, system)
             files = {name: _open_network(place, name) for name in _names(config, place, wanted)}
-        except WeightsError:
+        except UserError:
             if (_standing(folder), _mark(folder)) == before:
                 raise
         else:
@@ -208,11 +206,11 @@ def read_config(folder: str | Path, system: str | None = None) -> dict:
     """The checked config.json of a weights folder, without reading a tensor.
 
     Raises:
-        WeightsError: It is missing, not ours, of a newer format, or not of `system`.
+        UserError: It is missing, not ours, of a newer format, or not of `system`.
     """
     path = _standing(Path(folder).expanduser()) / "config.json"
     if not path.is_file():
-        raise WeightsError(
+        raise UserError(
             f"{path} is missing: {path.parent} is not a weights folder. Convert an official "
             "checkpoint with: python -m gan_models.weights import FILE --out FOLDER"
         )
@@ -221,12 +219,12 @@ def read_config(folder: str | Path, system: str | None = None) -> dict:
             raise ValueError("larger than 1 MB")
         config = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError) as error:
-        raise WeightsError(
+        raise UserError(
             f"{path} cannot be read as JSON ({error}): fetch or save it again."
         ) from error
     _check_config(config, str(path))
     if system is not None and config["system"] != system:
-        raise WeightsError(
+        raise UserError(
             f"{path} holds weights of {config['system']}, not of {system}: choose others."
         )
     return config
@@ -239,7 +237,7 @@ def build_network(constructor: Callable[..., nn.Module], weights: Weights, name:
     allocates nothing.
 
     Raises:
-        WeightsError: Arguments, parameter names or shapes do not fit the constructor.
+        UserError: Arguments, parameter names or shapes do not fit the constructor.
     """
     path = weights.folder / f"{name}.safetensors"
     arguments, state = weights.config["networks"][name], weights.states[name]
@@ -247,7 +245,7 @@ def build_network(constructor: Callable[..., nn.Module], weights: Weights, name:
         with torch.device("meta"):
             expected = constructor(**arguments).state_dict()
     except (TypeError, ValueError, IndexError, KeyError, RuntimeError, OverflowError) as error:
-        raise WeightsError(
+        raise UserError(
             f"{weights.folder / 'config.json'}: the arguments of {name} do not fit "
             f"{constructor.__name__} ({error}): use weights that this version can read."
         ) from error
@@ -255,7 +253,7 @@ def build_network(constructor: Callable[..., nn.Module], weights: Weights, name:
         here = tuple(state[key].shape) if key in state else "absent"
         there = tuple(expected[key].shape) if key in expected else "absent"
         if here != there:
-            raise WeightsError(
+            raise UserError(
                 f"{path} does not fit its config.json: {key} is {here} in the file and {there} in "
                 "the network; fetch or save the folder again."
             )
@@ -268,7 +266,7 @@ def _names(config: dict, folder: Path, wanted: tuple[str, ...] | None) -> tuple[
     """The networks to read."""
     for name in wanted or ():
         if name not in config["networks"]:
-            raise WeightsError(
+            raise UserError(
                 f"{folder} has no network called {name}, only {', '.join(config['networks'])}: "
                 "choose weights that have it."
             )
@@ -279,7 +277,7 @@ def check_files(folder: Path) -> None:
     """Check config.json, and each network file's header and length, without reading a tensor.
 
     Raises:
-        WeightsError: As `load_weights`.
+        UserError: As `load_weights`.
     """
     for name in read_config(folder)["networks"]:
         with _open_network(folder, name):
@@ -290,11 +288,11 @@ def _open_network(folder: Path, name: str):
     """Open a safetensors file, which checks its header and length. It stays readable if replaced.
 
     Raises:
-        WeightsError: It is missing, truncated, or another format.
+        UserError: It is missing, truncated, or another format.
     """
     path = folder / f"{name}.safetensors"
     if not path.is_file():
-        raise WeightsError(f"{path} is missing: fetch or save the weights folder again.")
+        raise UserError(f"{path} is missing: fetch or save the weights folder again.")
     start = b""
     try:
         with open(path, "rb") as file:
@@ -302,11 +300,11 @@ def _open_network(folder: Path, name: str):
         return safetensors.safe_open(path, framework="pt", device="cpu")
     except (safetensors.SafetensorError, OSError, RuntimeError) as error:
         if start == b"PK" or start[:1] == b"\x80":  # zip or pickle protocol mark
-            raise WeightsError(
+            raise UserError(
                 f"{path} is a pickle under a safetensors name and was not opened, because pickles "
                 "can run code: get the original and use python -m gan_models.weights import."
             ) from error
-        raise WeightsError(
+        raise UserError(
             f"{path} is truncated or not a safetensors file ({error}): fetch or save it again."
         ) from error
 
@@ -342,25 +340,25 @@ def _check_config(config: Any, where: str) -> None:
     """Check version, fields and types.
 
     Raises:
-        WeightsError: The first thing that is wrong, beginning with `where`.
+        UserError: The first thing that is wrong, beginning with `where`.
     """
     version = config.get("format_version") if isinstance(config, dict) else None
     if type(version) is not int:
-        raise WeightsError(f"{where} has no format_version: it is not a config of this project.")
+        raise UserError(f"{where} has no format_version: it is not a config of this project.")
     if version > FORMAT_VERSION:
-        raise WeightsError(
+        raise UserError(
             f"{where} has format version {version}, and this program reads up to "
             f"{FORMAT_VERSION}: update the program."
         )
     for field, kind in CONFIG_TYPES.items():
         if type(config.get(field)) is not kind:
             found = f"is {config[field]!r:.60}" if field in config else "is missing"
-            raise WeightsError(f"{where}: {field} {found}, but must be a {kind.__name__}.")
+            raise UserError(f"{where}: {field} {found}, but must be a {kind.__name__}.")
     for name, arguments in config["networks"].items():
         if not NETWORK_NAME.fullmatch(name):
-            raise WeightsError(f"{where}: network name {name!r:.60} must be a lower-case word.")
+            raise UserError(f"{where}: network name {name!r:.60} must be a lower-case word.")
         if type(arguments) is not dict:
-            raise WeightsError(f"{where}: the arguments of network {name} must be a dict.")
+            raise UserError(f"{where}: the arguments of network {name} must be a dict.")
     framing = config["framing"]
     checks = {
         "networks is empty": not config["networks"],
@@ -372,7 +370,7 @@ def _check_config(config: Any, where: str) -> None:
     }
     for sentence, wrong in checks.items():
         if wrong:
-            raise WeightsError(f"{where}: {sentence}.")
+            raise UserError(f"{where}: {sentence}.")
 
 
 def _is_range(value: list) -> bool:
@@ -393,7 +391,7 @@ def find_weights(name: str | Path) -> Path:
     Hub's newest; the commit is logged, so that it can be pinned.
 
     Raises:
-        WeightsError: Nothing is found, or what the Hub holds is not sound. Without a network
+        UserError: Nothing is found, or what the Hub holds is not sound. Without a network
             within 2 s, from a server that does not answer within 8 s.
     """
     name = str(name)
@@ -405,11 +403,11 @@ def find_weights(name: str | Path) -> Path:
         if os.path.isfile(_standing(place) / "config.json"):
             return place
     if os.path.isdir(path):
-        raise WeightsError(f"{path} has no config.json: it is not a weights folder.")
+        raise UserError(f"{path} has no config.json: it is not a weights folder.")
     match = HUB_NAME.fullmatch(name)
     if match is None or ".." in re.split(r"[/:@]", name) or os.path.isdir(path.parts[0]):
         shipped = ", ".join(label for label, _ in list_weights(None)) or "none yet"
-        raise WeightsError(
+        raise UserError(
             f"There are no weights called {name!r:.200}: give a folder, one of the known names "
             f"({shipped}), or a Hugging Face name like org/repo@revision."
         )
@@ -432,7 +430,7 @@ def list_weights(system: str | None) -> list[tuple[str, str]]:
     for folder, name, kind in places:
         try:
             size = read_config(folder, system)["size"]
-        except WeightsError:
+        except UserError:
             continue
         found.append((f"{Path(name).name} ({kind}{size} px)", name))
     return found
@@ -488,7 +486,7 @@ def main(args: list[str] | None = None) -> None:
     commands, prog = {"import": import_file, "show": show}, "python -m gan_models.weights"
     try:
         tyro.extras.subcommand_cli_from_dict(commands, prog=prog, args=args)
-    except WeightsError as error:
+    except UserError as error:
         raise SystemExit(f"error: {error}") from error
 
 

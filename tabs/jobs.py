@@ -30,16 +30,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from gan_models.errors import UserError
+
 ON_ZERO_GPU = bool(os.environ.get("SPACES_ZERO_GPU"))
 if ON_ZERO_GPU:
     import spaces  # has to come before torch, and exists only where GPUs are lent by the call
 
 PIPELINES_KEPT = 4
 REPORT_SECONDS = 0.2  # how often a running job tells the page how far it is
-
-
-class Refused(ValueError):
-    """A visitor's input that cannot be used; the message is a sentence with the remedy."""
 
 
 @dataclass(frozen=True)
@@ -329,12 +327,8 @@ def told(otherwise: Callable[[str], tuple]) -> Callable:
 
 def sentence(error: Exception) -> str:
     """What the page says about `error`: its own sentence, or a general one and a log entry."""
-    from gan_models.fomm.motion import MotionError
-    from gan_models.images import PictureError
-    from gan_models.video import ClipError
-    from gan_models.weights import WeightsError
 
-    if isinstance(error, (Refused, WeightsError, PictureError, ClipError, MotionError)):
+    if isinstance(error, UserError):
         return without_folders(str(error))
     if type(error).__name__ in ("OutOfMemoryError", "MemoryError"):
         return "The memory was not enough. Choose smaller weights or a smaller clip and try again."

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import gradio as gr
 
 from gan_models import weights
+from gan_models.errors import UserError
 from tabs import jobs, look
 from tabs import texts as words
 
@@ -25,9 +26,9 @@ def entries(settings: jobs.Settings, system: str) -> list[tuple[str, str]]:
 
 
 def folder_of(settings: jobs.Settings, name: str | None, system: str) -> Path:
-    """The folder of the weights `name`; Refused where there are none at all."""
+    """The folder of the weights `name`; UserError where there are none at all."""
     if not name:
-        raise jobs.Refused(words.NO_WEIGHTS.format(system=system))
+        raise UserError(words.NO_WEIGHTS.format(system=system))
     given = dict(settings.weights)
     return Path(given[name]) if name in given else weights.find_weights(name)
 
@@ -83,7 +84,7 @@ def fetching(system: str, menu: Callable[[jobs.Settings], list]) -> tuple[Callab
         name = (name or "").strip()
         # A visitor names repositories only: a folder of the computer that runs this page is none.
         if not HUB_NAME.fullmatch(name) or Path(name.partition("/")[0]).exists():
-            raise jobs.Refused(words.BAD_REPOSITORY)
+            raise UserError(words.BAD_REPOSITORY)
         job = jobs.Job(jobs.visitor_folder(request), job_name)
         for _ in job.run(lambda: weights.find_weights(name)):
             if job.stop_asked():

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from gan_models.errors import UserError
 from gan_models.video import write_clip
-from trainers.data import DataError, clip_cache, clip_sources, open_clips
+from trainers.data import clip_cache, clip_sources, open_clips
 from trainers.data.clip_reading import Augmentation, augment, draw_times
 from trainers.data.clips import MOST_COMPARED
 
@@ -112,7 +113,7 @@ def test_large_videos_are_read_whole_at_the_training_size(tmp_path):
 
 def test_a_picture_that_is_no_strip_is_named(tmp_path):
     Image.new("RGB", (20, 16)).save(tmp_path / "photo.png")
-    with pytest.raises(DataError, match=r"photo\.png is 20 x 16 pixels and no strip"):
+    with pytest.raises(UserError, match=r"photo\.png is 20 x 16 pixels and no strip"):
         open_clips(tmp_path, size=SIZE)
 
 
@@ -285,10 +286,10 @@ def test_pairs_from_a_list(tmp_path):
     assert clips.pairs(tmp_path / "pairs.csv") == [(2, 0), (0, 1)]  # (driving, source)
     assert clips.pairs(tmp_path / "pairs.csv", count=1) == [(2, 0)]
     (tmp_path / "other.csv").write_text("a,b\n1,2\n")
-    with pytest.raises(DataError, match="columns source and driving"):
+    with pytest.raises(UserError, match="columns source and driving"):
         clips.pairs(tmp_path / "other.csv")
     (tmp_path / "none.csv").write_text("source,driving\nx,y\n")
-    with pytest.raises(DataError, match="None of the pairs"):
+    with pytest.raises(UserError, match="None of the pairs"):
         clips.pairs(tmp_path / "none.csv")
 
 
@@ -348,7 +349,7 @@ def test_very_long_clips_are_thinned(tmp_path, monkeypatch):
 def test_a_full_disk_is_said(tmp_path, monkeypatch):
     set_of(tmp_path, 2)
     monkeypatch.setattr(clip_sources.shutil, "disk_usage", lambda _: SimpleNamespace(free=10))
-    with pytest.raises(DataError, match="which has 0.0 GB left: give a cache folder"):
+    with pytest.raises(UserError, match="which has 0.0 GB left: give a cache folder"):
         open_clips(tmp_path, size=SIZE)
     monkeypatch.undo()
 
@@ -356,7 +357,7 @@ def test_a_full_disk_is_said(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(clip_cache.os, "replace", full)
-    with pytest.raises(DataError, match="No space left on device.*another cache folder"):
+    with pytest.raises(UserError, match="No space left on device.*another cache folder"):
         open_clips(tmp_path, size=SIZE)
 
 
@@ -410,7 +411,7 @@ def test_mostly_unreadable_sets_are_refused(tmp_path):
     save_strip(tmp_path / "good.png", moving(0))
     for index in range(3):
         (tmp_path / f"bad{index}.png").write_bytes(b"no picture")
-    with pytest.raises(DataError, match="3 of the 4 .* cannot be read, such as bad"):
+    with pytest.raises(UserError, match="3 of the 4 .* cannot be read, such as bad"):
         open_clips(tmp_path, size=SIZE)
 
 
@@ -426,21 +427,21 @@ def test_mostly_unreadable_sets_are_refused(tmp_path):
     ],
 )
 def test_options_that_are_refused(options, words):
-    with pytest.raises(DataError, match=words):
+    with pytest.raises(UserError, match=words):
         open_clips("puppets:2", **{"size": SIZE, **options})
 
 
 def test_places_without_clips_are_refused(tmp_path):
-    with pytest.raises(DataError, match="There is no folder"):
+    with pytest.raises(UserError, match="There is no folder"):
         open_clips(tmp_path / "gone", size=SIZE)
-    with pytest.raises(DataError, match="There are no clips in"):
+    with pytest.raises(UserError, match="There are no clips in"):
         open_clips(tmp_path, size=SIZE)
-    with pytest.raises(DataError, match="puppets:COUNT"):
+    with pytest.raises(UserError, match="puppets:COUNT"):
         open_clips("puppets:many", size=SIZE)
     set_of(tmp_path, 1)
-    with pytest.raises(DataError, match="With a holdout of 0 no clips are held out"):
+    with pytest.raises(UserError, match="With a holdout of 0 no clips are held out"):
         open_clips(tmp_path, size=SIZE, part="held_out")
-    with pytest.raises(DataError, match="too small for it"):
+    with pytest.raises(UserError, match="too small for it"):
         open_clips(tmp_path, size=SIZE, holdout=0.001, part="held_out")
 
 

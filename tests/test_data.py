@@ -13,7 +13,8 @@ import pytest
 import torch
 from PIL import Image
 
-from trainers.data import DATA_HELP, DataError, open_data
+from gan_models.errors import UserError
+from trainers.data import DATA_HELP, open_data
 from trainers.data.sources import FIRST_SCORE_SEED, Puppets, in_part
 
 SIZE = 8
@@ -176,7 +177,7 @@ def test_mirroring_is_drawn_anew_for_each_epoch_about_half_the_time(kind, reques
 
 
 def test_a_batch_smaller_than_the_processes_is_refused(folder):
-    with pytest.raises(DataError, match="A batch of 2 cannot be shared by 4 processes"):
+    with pytest.raises(UserError, match="A batch of 2 cannot be shared by 4 processes"):
         take(open_data(folder, size=SIZE), 1, batch_size=2, world_size=4)
 
 
@@ -211,7 +212,7 @@ def test_class_folders_give_labels(tmp_path, folder):
     assert opened.classes == ["cat", "dog"] and opened.num_classes == 2
     (batch,) = take(opened, 1, batch_size=11)
     assert batch.labels.tolist() == [int(number >= 4) for number in numbers([batch])]
-    with pytest.raises(DataError, match="00.png lies outside a class folder"):
+    with pytest.raises(UserError, match="00.png lies outside a class folder"):
         open_data(folder, size=SIZE, labels=True)
 
 
@@ -254,13 +255,13 @@ def test_links_that_lead_back_up_end(folder):
 def test_what_cannot_be_used_is_refused_in_a_sentence(tmp_path, folder, path, options, message):
     (tmp_path / "empty").mkdir()
     (tmp_path / "file.zip").write_bytes(b"PK")
-    with pytest.raises(DataError, match=message):
+    with pytest.raises(UserError, match=message):
         open_data(tmp_path / path, size=SIZE, **options)
 
 
 def test_puppet_counts_are_checked():
     for name in ("puppets:", "puppets:0", "puppets:many"):
-        with pytest.raises(DataError, match="puppets:COUNT"):
+        with pytest.raises(UserError, match="puppets:COUNT"):
             open_data(name, size=32)
     assert "puppets:COUNT" in DATA_HELP
 
@@ -298,7 +299,7 @@ def test_a_warning_names_the_first_unreadable_picture(folder, caplog):
 
 def test_a_folder_that_is_mostly_unreadable_is_refused(folder):
     break_files(folder, 6)
-    with pytest.raises(DataError, match=r"6 of the 11 pictures tried in .*pictures cannot be read"):
+    with pytest.raises(UserError, match=r"6 of the 11 pictures tried in .*pictures cannot be read"):
         open_data(folder, size=SIZE)
 
 
@@ -307,7 +308,7 @@ def test_a_large_set_that_turns_out_mostly_unreadable_stops_the_run(tmp_path):
         half_and_half(index).save(tmp_path / f"{index:02d}.png")
     opened = open_data(tmp_path, size=SIZE, num_workers=1)  # one that keeps nothing in memory
     break_files(tmp_path, 59)
-    with pytest.raises(DataError, match="cannot be read"):
+    with pytest.raises(UserError, match="cannot be read"):
         take(opened, 100)
 
 
@@ -388,21 +389,21 @@ def test_broken_pictures_and_cut_shards_are_skipped(shards, caplog):
 def test_shards_without_a_readable_picture_end_in_a_sentence(tmp_path, num_workers):
     with tarfile.open(tmp_path / "a.tar", "w") as tar:
         add(tar, "readme.txt", b"hello")
-    with pytest.raises(DataError, match="There are no pictures to be read in .*a.tar"):
+    with pytest.raises(UserError, match="There are no pictures to be read in .*a.tar"):
         take(open_data(tmp_path, size=SIZE, num_workers=num_workers), 1)
     with tarfile.open(tmp_path / "a.tar", "w") as tar:
         for number in range(30):
             add(tar, f"{number}.png", b"broken")
-    with pytest.raises(DataError, match="cannot be read"):
+    with pytest.raises(UserError, match="cannot be read"):
         take(open_data(tmp_path, size=SIZE, num_workers=num_workers), 1)
 
 
 def test_labels_of_shards_need_their_names(shards):
     (shards / "classes.txt").write_text("red\n")
-    with pytest.raises(DataError, match="no class of classes.txt"):
+    with pytest.raises(UserError, match="no class of classes.txt"):
         take(open_data(shards, size=SIZE, labels=True), 40)
     (shards / "classes.txt").unlink()
-    with pytest.raises(DataError, match="classes.txt"):
+    with pytest.raises(UserError, match="classes.txt"):
         open_data(shards, size=SIZE, labels=True)
 
 

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from gan_models.errors import UserError
 from gan_models.images import save_picture
 from gan_models.progan.networks import Generator
 from gan_models.weights import save_weights
@@ -153,7 +154,7 @@ def test_unknown_weights_are_a_sentence(tmp_path):
 
 def test_fid_without_its_file_is_refused_before_work(monkeypatch, weights):
     def missing():
-        raise metrics.MetricError("FID and KID need Inception weights.")
+        raise UserError("FID and KID need Inception weights.")
 
     def work(*args, **options):
         raise AssertionError("work was started")

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from gan_models import faces
+from gan_models.errors import Unreadable
 from gan_models.faces import Box
 from gan_models.fomm import cropping
 from gan_models.fomm.cropping import (
@@ -20,7 +21,7 @@ from gan_models.fomm.cropping import (
     square_box,
     track_faces,
 )
-from gan_models.video import ClipError, clip_info, ffmpeg, open_clip, write_clip
+from gan_models.video import clip_info, ffmpeg, open_clip, write_clip
 
 RECORDED = json.loads(
     (Path(__file__).parent / "parity" / "fomm" / "procedures.json").read_text(encoding="utf-8")
@@ -229,25 +230,25 @@ def test_wrong_options_are_sentences(clip, tmp_path):
         ({"tolerance": -1}, "tolerance"),
         ({"every": 0}, "every is 1 or more"),
     ):
-        with pytest.raises(ClipError, match=words):
+        with pytest.raises(Unreadable, match=words):
             crop_clips(clip, tmp_path, **options)  # at once, not when the first clip is asked for
-    with pytest.raises(ClipError, match="missing.mp4"):
+    with pytest.raises(Unreadable, match="missing.mp4"):
         crop_clips(tmp_path / "missing.mp4", tmp_path / "out")
     Image.new("RGB", (64, 64)).save(tmp_path / "a.png")
-    with pytest.raises(ClipError, match="a.png is a single picture"):
+    with pytest.raises(Unreadable, match="a.png is a single picture"):
         crop_clips(tmp_path / "a.png", tmp_path / "out")
     assert os.listdir(tmp_path) == ["a.png"]
 
 
 def test_a_disk_that_refuses_the_last_step(clip, tmp_path, monkeypatch):
-    class Refused:
+    class UserError:
         returncode, stderr = 1, "No space left on device"
 
     def ask(*arguments, **options):
-        return Refused if "copy" in arguments else asked(*arguments, **options)
+        return UserError if "copy" in arguments else asked(*arguments, **options)
 
     asked = ffmpeg.ask
     monkeypatch.setattr(cropping.ffmpeg, "ask", ask)
-    with pytest.raises(ClipError, match="talk#001.mp4 could not be written: No space left"):
+    with pytest.raises(Unreadable, match="talk#001.mp4 could not be written: No space left"):
         next(crop_clips(clip, tmp_path, image_shape=(32, 32), min_frames=5))
     assert os.listdir(tmp_path) == []

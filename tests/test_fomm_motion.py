@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
+from gan_models.errors import UserError
 from gan_models.fomm.motion import (
     Motion,
-    MotionError,
     Smoother,
     best_reference,
     hull_area,
@@ -111,12 +111,12 @@ def test_zero_order_motion_has_no_jacobians():
 
 
 def test_other_keypoints_and_strengths_are_refused(source, driving):
-    with pytest.raises(MotionError, match="has 5 keypoints, and these weights have 4"):
+    with pytest.raises(UserError, match="has 5 keypoints, and these weights have 4"):
         transfer(source, some_motion(2, 5), some_motion(1, 5))
-    with pytest.raises(MotionError, match="no jacobians, and these weights have them"):
+    with pytest.raises(UserError, match="no jacobians, and these weights have them"):
         transfer(source, some_motion(2, jacobians=False), driving[0])
     for strength in (-0.1, 2.1, float("nan")):
-        with pytest.raises(MotionError, match="strength of motion goes from 0 to 2"):
+        with pytest.raises(UserError, match="strength of motion goes from 0 to 2"):
             transfer(source, driving, driving[0], strength=strength)
 
 
@@ -198,7 +198,7 @@ def test_live_smoothing_answers_each_row_and_looks_back_only():
 
 def test_smoothing_outside_its_range_is_refused():
     for sigma in (-1, 31, float("nan")):
-        with pytest.raises(MotionError, match="number of frames from 0 to 30"):
+        with pytest.raises(UserError, match="number of frames from 0 to 30"):
             Smoother(sigma)
 
 
@@ -263,32 +263,32 @@ VALUE = {"value": np.zeros((2, 3, 2), np.float32)}
 def test_other_files_are_refused(tmp_path, tensors, header, sentence):
     path = tmp_path / "motion.safetensors"
     save_file(tensors, path, header)
-    with pytest.raises(MotionError, match=sentence) as raised:
+    with pytest.raises(UserError, match=sentence) as raised:
         Motion.load(path)
     assert str(raised.value).startswith(str(path))
 
 
 def test_damaged_and_missing_files_are_refused(tmp_path):
     path = tmp_path / "motion.safetensors"
-    with pytest.raises(MotionError, match="does not exist"):
+    with pytest.raises(UserError, match="does not exist"):
         Motion.load(path)
     header = json.dumps({"value": {"dtype": "F32", "shape": [2**40, 3, 2], "data_offsets": [0, 4]}})
     for data in (b"", b"PK\x03\x04", len(header).to_bytes(8, "little") + header.encode() + b"0000"):
         path.write_bytes(data)
-        with pytest.raises(MotionError, match="damaged or not a motion file"):
+        with pytest.raises(UserError, match="damaged or not a motion file"):
             Motion.load(path)
     some_motion(30).save(path)
     path.write_bytes(path.read_bytes()[:-100])
-    with pytest.raises(MotionError, match="damaged or not a motion file"):
+    with pytest.raises(UserError, match="damaged or not a motion file"):
         Motion.load(path)
-    with pytest.raises(MotionError, match="must end in .safetensors"):
+    with pytest.raises(UserError, match="must end in .safetensors"):
         some_motion(1).save(tmp_path / "motion.pkl")
 
 
 def test_arrays_that_are_no_motion_are_refused():
-    with pytest.raises(MotionError, match="are .* numbers"):
+    with pytest.raises(UserError, match="are .* numbers"):
         Motion(np.zeros((2, 3)))
-    with pytest.raises(MotionError, match="up to 120 frames per second"):
+    with pytest.raises(UserError, match="up to 120 frames per second"):
         Motion(np.zeros((1, 2, 2)), fps=0)
-    with pytest.raises(MotionError, match="inf or nan"):
+    with pytest.raises(UserError, match="inf or nan"):
         Motion(np.zeros((1, 2, 2)), np.full((1, 2, 2, 2), np.inf))

@@ -11,11 +11,12 @@ import pytest
 import torch
 
 from gan_models import official, weights
+from gan_models.errors import UserError
 from gan_models.fomm.discriminator import Discriminator
 from gan_models.fomm.networks import AntiAliasDown, Generator, KeypointDetector
 from gan_models.official import fomm
 from gan_models.official.files import Unsuitable
-from gan_models.weights import WeightsError, build_network, load_weights
+from gan_models.weights import build_network, load_weights
 
 PARITY = Path(__file__).resolve().parent / "parity"
 sys.path.insert(0, str(PARITY))
@@ -250,14 +251,14 @@ def test_counters_may_be_absent(small, tmp_path):
 )
 def test_other_projects(content, reason, small, tmp_path):
     states = {name: small.get(name, {"a.weight": torch.zeros(2)}) for name in content}
-    with pytest.raises(WeightsError, match=rf"x\.pth\.tar cannot be imported: .*{reason}"):
+    with pytest.raises(UserError, match=rf"x\.pth\.tar cannot be imported: .*{reason}"):
         official.read(checkpoint(tmp_path / "x.pth.tar", states))
 
 
 def test_monkey_net(small, tmp_path):
     old = {"appearance_encoder.down_blocks.0.conv.weight": torch.zeros(2, 3, 3, 3)}
     file = checkpoint(tmp_path / "x.pth.tar", small | {"generator": old})
-    with pytest.raises(WeightsError, match="from monkey-net"):
+    with pytest.raises(UserError, match="from monkey-net"):
         official.read(file)
 
 
@@ -284,21 +285,21 @@ def changed(states, network, **tensors):
 )
 def test_damaged_network(network, tensors, reason, small, tmp_path):
     file = checkpoint(tmp_path / "x.pth.tar", changed(small, network, **tensors))
-    with pytest.raises(WeightsError, match=rf"x\.pth\.tar cannot be imported: .*{reason}"):
+    with pytest.raises(UserError, match=rf"x\.pth\.tar cannot be imported: .*{reason}"):
         official.read(file)
 
 
 def test_parts_that_do_not_belong_together(small, tmp_path):
     other = filled("motion_zero_order")["kp_detector"]
-    with pytest.raises(WeightsError, match="finds 5 keypoints, and its generator takes 6"):
+    with pytest.raises(UserError, match="finds 5 keypoints, and its generator takes 6"):
         official.read(checkpoint(tmp_path / "x.pth.tar", small | {"kp_detector": other}))
     half = {"generator": small["generator"]}
-    with pytest.raises(WeightsError, match="has no kp_detector; both"):
+    with pytest.raises(UserError, match="has no kp_detector; both"):
         official.read(checkpoint(tmp_path / "x.pth.tar", half))
     half = {"kp_detector": small["kp_detector"]}
-    with pytest.raises(WeightsError, match="has no generator; both"):
+    with pytest.raises(UserError, match="has no generator; both"):
         official.read(checkpoint(tmp_path / "x.pth.tar", half))
-    with pytest.raises(WeightsError, match="none of the known layouts"):
+    with pytest.raises(UserError, match="none of the known layouts"):
         official.read(save(tmp_path / "x.pth.tar", epoch=3, model=small["kp_detector"]))
 
 
@@ -316,10 +317,10 @@ class Runs:
 def test_nothing_runs(legacy, small, tmp_path):
     mark = tmp_path / "ran"
     file = checkpoint(tmp_path / "vox-cpk.pth.tar", small, legacy=legacy, more=Runs(mark))
-    with pytest.raises(WeightsError, match=r"vox-cpk\.pth\.tar was not opened"):
+    with pytest.raises(UserError, match=r"vox-cpk\.pth\.tar was not opened"):
         official.read(file)
     file.write_bytes(pickle.dumps({"generator": Runs(mark)}))
-    with pytest.raises(WeightsError, match=r"vox-cpk\.pth\.tar was not opened"):
+    with pytest.raises(UserError, match=r"vox-cpk\.pth\.tar was not opened"):
         official.read(file)
     assert not mark.exists()
 
@@ -331,5 +332,5 @@ def test_truncated(keep, legacy, small, tmp_path):
     file = checkpoint(tmp_path / "vox-cpk.pth.tar", states, legacy=legacy)
     content = file.read_bytes()
     file.write_bytes(content[: int(keep * len(content))])
-    with pytest.raises(WeightsError, match=r"vox-cpk\.pth\.tar"):
+    with pytest.raises(UserError, match=r"vox-cpk\.pth\.tar"):
         official.read(file)

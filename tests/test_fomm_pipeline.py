@@ -12,11 +12,11 @@ from tiny import save_progan
 from tiny_fomm import SIZE, clip, networks, picture, save_fomm
 
 from gan_models import faces, images, video
-from gan_models.fomm.motion import Motion, MotionError, smoothed, transfer
+from gan_models.errors import Unreadable, UserError
+from gan_models.fomm.motion import Motion, smoothed, transfer
 from gan_models.fomm.networks import Keypoints
 from gan_models.fomm.pipeline import FOMMPipeline
 from gan_models.fomm.sources import Cache
-from gan_models.weights import WeightsError
 
 CONFIG = {"name": "tiny", "size": SIZE}
 
@@ -444,17 +444,17 @@ def test_bad_options_are_refused_at_once(pipeline, frames, options, sentence):
 
 
 def test_bad_pictures_frames_and_motions_are_refused(pipeline, frames, tmp_path):
-    with pytest.raises(images.PictureError, match="does not exist"):
+    with pytest.raises(Unreadable, match="does not exist"):
         pipeline.animate(tmp_path / "none.png", frames)
-    with pytest.raises(images.PictureError, match="float32 is no picture"):
+    with pytest.raises(Unreadable, match="float32 is no picture"):
         pipeline.animate(picture().astype(np.float32), frames)
-    with pytest.raises(video.ClipError, match="does not exist"):
+    with pytest.raises(Unreadable, match="does not exist"):
         pipeline.animate(picture(), tmp_path / "none.mp4")
     with pytest.raises(ValueError, match="A int drives nothing"):
         pipeline.animate(picture(), 7)
-    with pytest.raises(MotionError, match="has 5 keypoints, and these weights have 3"):
+    with pytest.raises(UserError, match="has 5 keypoints, and these weights have 3"):
         pipeline.animate(picture(), Motion(np.zeros((1, 5, 2)), np.zeros((1, 5, 2, 2))))
-    with pytest.raises(MotionError, match="no jacobians"):
+    with pytest.raises(UserError, match="no jacobians"):
         pipeline.render(picture(), Motion(np.zeros((1, 3, 2))))
     with pytest.raises(ValueError, match="has no frames"):
         next(pipeline.animate(picture(), iter([])))
@@ -470,7 +470,7 @@ def test_wrong_weights_are_refused(nets, tmp_path):
     folder = save_fomm(tmp_path / "tiny")
     pipeline = FOMMPipeline.from_weights(folder, device="cpu")
     assert (pipeline.name, pipeline.size, pipeline.num_keypoints) == ("tiny", SIZE, 3)
-    with pytest.raises(WeightsError, match="weights of progan, not of fomm"):
+    with pytest.raises(UserError, match="weights of progan, not of fomm"):
         FOMMPipeline.from_weights(save_progan(tmp_path / "pets"))
     more = networks(detector={"num_keypoints": 4})[0]
     with pytest.raises(ValueError, match="finds 4 keypoints, and its generator wants 3"):

@@ -12,7 +12,8 @@ from huggingface_hub import constants
 from test_weights import Hostile, contents, save
 
 from gan_models import hub
-from gan_models.weights import WeightsError, find_weights, load_weights
+from gan_models.errors import UserError
+from gan_models.weights import find_weights, load_weights
 
 OLD, NEW = "a" * 40, "b" * 40
 
@@ -86,7 +87,7 @@ def test_hub_revisions_and_subfolders(server, monkeypatch):
     no_network(monkeypatch)
     for name in ("org/repo", "org/repo@v1", "org/repo:progan/small", "org/repo:progan/small@main"):
         find_weights(name)
-    with pytest.raises(WeightsError, match="no connection"):
+    with pytest.raises(UserError, match="no connection"):
         find_weights("org/repo@v2")
 
 
@@ -101,7 +102,7 @@ def test_hub_revisions_and_subfolders(server, monkeypatch):
     ],
 )
 def test_hub_names_that_are_not_there(server, name, sentence):
-    with pytest.raises(WeightsError, match=sentence):
+    with pytest.raises(UserError, match=sentence):
         find_weights(name)
 
 
@@ -121,12 +122,12 @@ def test_bad_remote_files_are_refused_and_the_cached_copy_stays(server, monkeypa
     for number, (sentence, content) in enumerate(bad.items()):
         commit = f"{number:040x}"
         publish(server, commit, 0.75, generator=content)
-        with pytest.raises(WeightsError, match=rf"generator\.safetensors.*{sentence}"):
+        with pytest.raises(UserError, match=rf"generator\.safetensors.*{sentence}"):
             find_weights(f"org/repo@{commit}")
-        with pytest.raises(WeightsError, match=rf"generator\.safetensors.*{sentence}"):
+        with pytest.raises(UserError, match=rf"generator\.safetensors.*{sentence}"):
             find_weights("org/repo@main")
     server.files["org/repo", NEW, "config.json"] = b'{"format_version": 1, "auto_map": "evil.py"}'
-    with pytest.raises(WeightsError, match=r"config\.json: system is missing"):
+    with pytest.raises(UserError, match=r"config\.json: system is missing"):
         find_weights(f"org/repo@{NEW}")
     no_network(monkeypatch)
     assert find_weights("org/repo") == find_weights(f"org/repo@{OLD}") == good
@@ -135,7 +136,7 @@ def test_bad_remote_files_are_refused_and_the_cached_copy_stays(server, monkeypa
 
 def test_a_download_that_breaks_off_is_refused_and_works_later(server):
     server.short.add("discriminator.safetensors")
-    with pytest.raises(WeightsError, match="Could not get org/repo@main.*should be of size"):
+    with pytest.raises(UserError, match="Could not get org/repo@main.*should be of size"):
         find_weights("org/repo")
     server.short.clear()
     assert value_of(find_weights("org/repo")) == 0.5
@@ -148,20 +149,20 @@ def test_a_damaged_cached_copy_is_fetched_anew(server, monkeypatch):
     assert value_of(find_weights(f"org/repo@{OLD}")) == 0.5
     blob.write_bytes(b"")
     no_network(monkeypatch)
-    with pytest.raises(WeightsError, match="no connection"):
+    with pytest.raises(UserError, match="no connection"):
         find_weights("org/repo")
 
 
 def test_sizes_from_the_hub_are_limited(server, monkeypatch):
     monkeypatch.setattr(hub, "MAX_NETWORK_BYTES", 10)
-    with pytest.raises(WeightsError, match=r"generator\.safetensors is larger than 10 bytes"):
+    with pytest.raises(UserError, match=r"generator\.safetensors is larger than 10 bytes"):
         find_weights("org/repo")
 
 
 def refusal(name="org/repo"):
     """(sentence, seconds) of a refused name."""
     start = time.monotonic()
-    with pytest.raises(WeightsError) as caught:
+    with pytest.raises(UserError) as caught:
         find_weights(name)
     return str(caught.value), time.monotonic() - start
 
@@ -214,6 +215,6 @@ def test_a_proxy_is_what_must_answer(server, monkeypatch):
 
 def test_offline_mode_asks_nothing(server, monkeypatch):
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    with pytest.raises(WeightsError, match="HF_HUB_OFFLINE is set"):
+    with pytest.raises(UserError, match="HF_HUB_OFFLINE is set"):
         find_weights("org/repo")
     assert not server.requests

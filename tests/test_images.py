@@ -11,8 +11,8 @@ import torch
 from PIL import Image
 
 from gan_models import images
+from gan_models.errors import Unreadable
 from gan_models.images import (
-    PictureError,
     centre_square,
     grid,
     label_text,
@@ -153,10 +153,10 @@ def test_cut_off_and_damaged_files_are_refused_in_a_sentence(tmp_path, file_form
         path.write_bytes(data)
         try:
             assert read_picture(path).shape[2] == 3  # a flipped bit may leave a good picture
-        except PictureError as error:
+        except Unreadable as error:
             assert "hurt.img" in str(error)
     path.write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(PictureError, match=r"hurt\.img"):
+    with pytest.raises(Unreadable, match=r"hurt\.img"):
         read_picture(path)
 
 
@@ -173,21 +173,21 @@ def huge_png(width, height):
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
 @pytest.mark.parametrize("side", [10_001, 60_000])
 def test_huge_pictures_are_refused_before_they_are_decoded(side):
-    with pytest.raises(PictureError, match="100 million pixels"):
+    with pytest.raises(Unreadable, match="100 million pixels"):
         read_picture(huge_png(side, side))
 
 
 def test_what_is_no_picture_is_refused(tmp_path):
-    with pytest.raises(PictureError, match="does not exist"):
+    with pytest.raises(Unreadable, match="does not exist"):
         read_picture(tmp_path / "missing.png")
-    with pytest.raises(PictureError, match="is not a file"):
+    with pytest.raises(Unreadable, match="is not a file"):
         read_picture(tmp_path)
     if hasattr(os, "mkfifo"):
         os.mkfifo(tmp_path / "pipe.png")
-        with pytest.raises(PictureError, match="is not a file"):
+        with pytest.raises(Unreadable, match="is not a file"):
             read_picture(tmp_path / "pipe.png")
     for data in (b"", b"GIF89a", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n"):
-        with pytest.raises(PictureError, match="the picture"):
+        with pytest.raises(Unreadable, match="the picture"):
             read_picture(data)
     for array in (
         np.zeros((0, 4, 3), np.uint8),
@@ -195,11 +195,11 @@ def test_what_is_no_picture_is_refused(tmp_path):
         np.zeros((4, 4, 3), np.float32),
         np.zeros(4, np.uint8),
     ):
-        with pytest.raises(PictureError, match="no picture"):
+        with pytest.raises(Unreadable, match="no picture"):
             read_picture(array)
-    with pytest.raises(PictureError, match="no pixels"):
+    with pytest.raises(Unreadable, match="no pixels"):
         read_picture(Image.new("RGB", (0, 5)))
-    with pytest.raises(PictureError, match="floating-point"):
+    with pytest.raises(Unreadable, match="floating-point"):
         read_picture(file_bytes(Image.new("F", (4, 4)), "TIFF"))
 
 
@@ -227,7 +227,7 @@ def test_numbers_of_the_official_code():
     assert to_pictures(values)[0, 0, :, 0].tolist() == [0, 0, 64, 128, 128, 255, 255]
     half = values.to(torch.bfloat16)
     assert to_pictures(half).dtype == np.uint8
-    with pytest.raises(PictureError, match="uint8"):
+    with pytest.raises(Unreadable, match="uint8"):
         to_tensor(picture.astype(np.float32))
 
 
@@ -248,9 +248,9 @@ def test_centre_square():
     assert (centre_square(wide.transpose(1, 0, 2), 5) == 200).all()
     stretched = centre_square(wide, 30, "stretch")
     assert stretched.shape == (30, 30, 3) and not stretched[:, :8].any()
-    with pytest.raises(PictureError, match='"crop" or "stretch"'):
+    with pytest.raises(Unreadable, match='"crop" or "stretch"'):
         centre_square(wide, 10, "fit")
-    with pytest.raises(PictureError, match="0 x 0"):
+    with pytest.raises(Unreadable, match="0 x 0"):
         centre_square(wide, 0)
 
 
@@ -263,9 +263,9 @@ def test_grid():
     assert (sheet[4] == 255).all() and (sheet[5:, 7:] == 255).all()
     assert grid(list(pictures), columns=9).shape == (4, 22, 3)
     for wrong in (lambda: grid([], 2), lambda: grid(pictures, 0)):
-        with pytest.raises(PictureError, match="grid"):
+        with pytest.raises(Unreadable, match="grid"):
             wrong()
-    with pytest.raises(PictureError, match="one size"):
+    with pytest.raises(Unreadable, match="one size"):
         grid([pictures[0], pictures[0][:2]], 2)
 
 
@@ -297,7 +297,7 @@ def test_files_without_our_label(tmp_path):
     for text in (None, "", "{", "[1]", '"made by a model"', "[" * 100_000):
         assert parse_label(text) is None
     (tmp_path / "a.png").write_bytes((tmp_path / "a.png").read_bytes()[:20])
-    with pytest.raises(PictureError, match=r"a\.png"):
+    with pytest.raises(Unreadable, match=r"a\.png"):
         read_settings(tmp_path / "a.png")
 
 
@@ -305,14 +305,14 @@ def test_what_cannot_be_written_is_refused(tmp_path):
     def save(name, settings=None):
         save_picture(tmp_path / name, UPRIGHT, weights="w", settings=settings or {})
 
-    with pytest.raises(PictureError, match=r"a\.bmp must end in"):
+    with pytest.raises(Unreadable, match=r"a\.bmp must end in"):
         save("a.bmp")
-    with pytest.raises(PictureError, match=r"a\.png .*JSON"):
+    with pytest.raises(Unreadable, match=r"a\.png .*JSON"):
         save("a.png", {"network": object()})
-    with pytest.raises(PictureError, match="30000 is the most"):
+    with pytest.raises(Unreadable, match="30000 is the most"):
         save("a.jpg", {"latents": [0.123456789] * 5000})
     (tmp_path / "taken.png").mkdir()
-    with pytest.raises(PictureError, match=r"taken\.png could not be written"):
+    with pytest.raises(Unreadable, match=r"taken\.png could not be written"):
         save("taken.png")
     assert os.listdir(tmp_path) == ["taken.png"]
     assert label_text("w", {}).isascii()
@@ -321,6 +321,6 @@ def test_what_cannot_be_written_is_refused(tmp_path):
 def test_a_full_disk_leaves_the_old_picture(tmp_path):
     path = tmp_path / "a.png"
     save_picture(path, UPRIGHT, weights="old", settings={})
-    with disk_full_after(5000), pytest.raises(PictureError, match=r"a\.png could not be written"):
+    with disk_full_after(5000), pytest.raises(Unreadable, match=r"a\.png could not be written"):
         save_picture(path, noise(90, 90), weights="new", settings={})
     assert os.listdir(tmp_path) == ["a.png"] and read_settings(path)["weights"] == "old"

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from gan_models import video
-from gan_models.weights import WeightsError
+from gan_models.errors import Unreadable, UserError
 from tabs import jobs
 
 WAIT = 20  # seconds until a hanging test fails; nothing here takes a tenth of one
@@ -166,11 +166,11 @@ def test_a_load_that_fails_is_tried_again(folders):
         def from_weights(cls, folder, device):
             super().from_weights(folder, device)
             if len(cls.loads) == 1:
-                raise WeightsError("truncated")
+                raise UserError("truncated")
             return cls()
 
     folder, settings = folders("a"), jobs.Settings()
-    with pytest.raises(WeightsError):
+    with pytest.raises(UserError):
         jobs.pipeline(Failing, folder, settings)
     assert jobs.pipeline(Failing, folder, settings)
 
@@ -279,9 +279,9 @@ def test_a_file_handed_over_goes_afterwards():
 @pytest.mark.parametrize(
     ("error", "words"),
     [
-        (jobs.Refused("Give a seed."), "Give a seed."),
-        (WeightsError("w.safetensors is truncated."), "w.safetensors is truncated."),
-        (video.ClipError("No frame."), "No frame."),
+        (UserError("Give a seed."), "Give a seed."),
+        (UserError("w.safetensors is truncated."), "w.safetensors is truncated."),
+        (Unreadable("No frame."), "No frame."),
         (MemoryError(), "memory was not enough"),
         (OSError(errno.ENOSPC, "No space left on device"), "disk"),
     ],
@@ -303,7 +303,7 @@ def test_a_told_handler_answers_an_error_last():
     def handler(fails):
         yield "first", ""
         if fails:
-            raise jobs.Refused("No.")
+            raise UserError("No.")
 
     assert list(handler(False)) == [("first", "")]
     assert list(handler(True)) == [("first", ""), ("error", "No.")]
@@ -311,10 +311,8 @@ def test_a_told_handler_answers_an_error_last():
 
 def test_a_sentence_names_the_file_but_not_where_it_lies():
     file = jobs.temporary_root() / "page" / "0a1b" / "my clip.mp4"
-    assert jobs.sentence(video.ClipError(f"{file} is cut off.")) == "my clip.mp4 is cut off."
-    assert (
-        jobs.sentence(video.ClipError("/home/me/x.mp4 is cut off.")) == "/home/me/x.mp4 is cut off."
-    )
+    assert jobs.sentence(Unreadable(f"{file} is cut off.")) == "my clip.mp4 is cut off."
+    assert jobs.sentence(Unreadable("/home/me/x.mp4 is cut off.")) == "/home/me/x.mp4 is cut off."
 
 
 def test_giving_way_lets_everybody_who_waits_go_first():

@@ -11,6 +11,7 @@ import pytest
 import safetensors.numpy
 
 from gan_models import images, video, weights
+from gan_models.errors import UserError
 from gan_models.progan import ProGANPipeline
 from tabs import jobs, latent
 from tabs import texts as words
@@ -471,7 +472,7 @@ def test_a_download_can_be_waited_for_no_longer(settings, monkeypatch):
 
 def test_a_hub_that_cannot_be_reached_is_a_sentence(settings, monkeypatch):
     def missing(name):
-        raise weights.WeightsError("There is no connection to the Hub.")
+        raise UserError("There is no connection to the Hub.")
 
     monkeypatch.setattr(weights, "find_weights", missing)
     handlers.begin_fetch(None)

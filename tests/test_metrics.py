@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import torch
 
+from gan_models.errors import UserError
 from trainers import metrics
-from trainers.metrics import MetricError, SWDReference
+from trainers.metrics import SWDReference
 
 PARITY = Path(__file__).parent / "parity"
 sys.path.insert(0, str(PARITY))
@@ -150,18 +151,18 @@ def test_ms_ssim_of_equal_pairs_is_one_and_an_odd_picture_is_left_out(patterns):
     ],
 )
 def test_unfit_pictures_are_refused_in_a_sentence(shape, sentence):
-    with pytest.raises(MetricError, match=sentence):
+    with pytest.raises(UserError, match=sentence):
         SWDReference(np.zeros(shape, np.uint8))
 
 
 def test_sets_of_different_sizes_are_refused(patterns):
-    with pytest.raises(MetricError, match="32 32x32 real against 16 32x32 generated"):
+    with pytest.raises(UserError, match="32 32x32 real against 16 32x32 generated"):
         metrics.sliced_wasserstein(patterns[:32], patterns[:16])
-    with pytest.raises(MetricError, match="float64"):
+    with pytest.raises(UserError, match="float64"):
         metrics.ms_ssim(patterns / 255)
-    with pytest.raises(MetricError, match="multiples of 16"):
+    with pytest.raises(UserError, match="multiples of 16"):
         metrics.ms_ssim(patterns[:, :24, :24])
-    with pytest.raises(MetricError, match="fewer than two"):
+    with pytest.raises(UserError, match="fewer than two"):
         metrics.ms_ssim(patterns[:1])
 
 
@@ -169,15 +170,15 @@ def test_missing_inception_weights_are_said_and_never_fetched(monkeypatch, tmp_p
     imports = pytest.importorskip("torchmetrics.utilities.imports")
     monkeypatch.setattr(torch.hub, "_hub_dir", str(tmp_path))
     monkeypatch.setattr(imports, "_TORCH_FIDELITY_AVAILABLE", False)
-    with pytest.raises(MetricError, match="pip install torch-fidelity"):
+    with pytest.raises(UserError, match="pip install torch-fidelity"):
         metrics.inception_features(np.zeros((2, 16, 16, 3), np.uint8))
     monkeypatch.setattr(imports, "_TORCH_FIDELITY_AVAILABLE", True)
-    with pytest.raises(MetricError, match="weights-inception") as refusal:
+    with pytest.raises(UserError, match="weights-inception") as refusal:
         metrics.inception_features(np.zeros((2, 16, 16, 3), np.uint8))
     assert str(tmp_path / "checkpoints") in str(refusal.value)
     (tmp_path / "checkpoints").mkdir()
     (tmp_path / "checkpoints" / metrics.INCEPTION_FILE).write_bytes(b"not weights")
-    with pytest.raises(MetricError, match="cut short"):
+    with pytest.raises(UserError, match="cut short"):
         metrics.inception_features(np.zeros((2, 16, 16, 3), np.uint8))
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from gan_models import faces, images, video, weights
+from gan_models.errors import UserError
 from gan_models.fomm.motion import Motion
 from gan_models.fomm.pipeline import FOMMPipeline
 from tabs import jobs, motion, results
@@ -121,7 +122,7 @@ def test_a_click_that_came_back_damaged_is_a_sentence(settings, given):
      [500, 500, 550, 550], [-9e9, -9e9, 9e9, 9e9]],
 )  # fmt: skip
 def test_only_squares_in_the_picture_are_crops(box):
-    with pytest.raises(jobs.Refused, match="not a square"):
+    with pytest.raises(UserError, match="not a square"):
         box_of({"box": box})
 
 

@@ -12,10 +12,11 @@ import pytest
 import torch
 
 from gan_models import images, official, weights
+from gan_models.errors import UserError
 from gan_models.official.progan_layouts import V3_CONDITIONAL_D, V3_D, V3_EARLY_D, V3_G
 from gan_models.progan.networks import Discriminator, Generator
 from gan_models.progan.pipeline import ProGANPipeline
-from gan_models.weights import WeightsError, build_network, load_weights
+from gan_models.weights import build_network, load_weights
 
 PARITY = Path(__file__).resolve().parent / "parity"
 sys.path.insert(0, str(PARITY))
@@ -256,10 +257,10 @@ def test_zoo_fading_and_unsupported(tmp_path, monkeypatch):
     found = official.read(save_zoo(tmp_path / "a.pth", monkeypatch, {"alpha": 0.25}))
     assert found["config"]["size"] == 8
     save_zoo(tmp_path / "b.pth", monkeypatch, {"leakyReluLeak": 0.1})
-    with pytest.raises(WeightsError, match=r"b\.pth .* leakyReluLeak 0\.1"):
+    with pytest.raises(UserError, match=r"b\.pth .* leakyReluLeak 0\.1"):
         official.read(tmp_path / "b.pth")
     save_zoo(tmp_path / "c.pth", monkeypatch, {"attribKeysOrder": {"kind": 3}})
-    with pytest.raises(WeightsError, match="attribKeysOrder is damaged"):
+    with pytest.raises(UserError, match="attribKeysOrder is damaged"):
         official.read(tmp_path / "c.pth")
 
 
@@ -337,7 +338,7 @@ def test_nothing_runs(how, function, tmp_path):
     else:
         wrapped = {"pickle": bad, "state": ({"variables": bad},) * 3, "nested": [{"a": (bad,)}]}
         file.write_bytes(pickle.dumps(wrapped[how], protocol=4))
-    with pytest.raises(WeightsError, match=r"checkpoint\.pkl was not opened"):
+    with pytest.raises(UserError, match=r"checkpoint\.pkl was not opened"):
         official.read(file)
     assert not mark.exists()
 
@@ -359,7 +360,7 @@ def test_truncated(file, keep, tmp_path):
     content = file.read_bytes()
     broken = tmp_path / file.name
     broken.write_bytes(content[: int(keep * len(content)) if keep < 1 else keep])
-    with pytest.raises(WeightsError, match=file.name):
+    with pytest.raises(UserError, match=file.name):
         official.read(broken)
 
 
@@ -381,25 +382,25 @@ def test_truncated(file, keep, tmp_path):
 )
 def test_unsuitable_tensorflow_file(change, reason, tmp_path, monkeypatch):
     file = tensorflow_file(tmp_path / "a.pkl", monkeypatch, change)
-    with pytest.raises(WeightsError, match=reason or "none of the known layouts"):
+    with pytest.raises(UserError, match=reason or "none of the known layouts"):
         official.read(file)
 
 
 def test_unsuitable_files(tmp_path):
-    with pytest.raises(WeightsError, match="is not a file"):
+    with pytest.raises(UserError, match="is not a file"):
         official.read(tmp_path / "absent.pkl")
     (tmp_path / "page.pkl").write_text("<!DOCTYPE html>")
-    with pytest.raises(WeightsError, match=r"page\.pkl is neither a torch file nor a pickle"):
+    with pytest.raises(UserError, match=r"page\.pkl is neither a torch file nor a pickle"):
         official.read(tmp_path / "page.pkl")
     torch.save({"weight": torch.zeros(2)}, tmp_path / "other.pth")
-    with pytest.raises(WeightsError, match=r"other\.pth has none of the known layouts"):
+    with pytest.raises(UserError, match=r"other\.pth has none of the known layouts"):
         official.read(tmp_path / "other.pth")
     huge = torch.zeros(1).expand(10**7, 10**7)
     torch.save({"layer0.weight": huge}, tmp_path / "huge.pth")
-    with pytest.raises(WeightsError, match="larger than the file"):
+    with pytest.raises(UserError, match="larger than the file"):
         official.read(tmp_path / "huge.pth")
     mixed = v3_state(V3_G)
     mixed["rgb_converters.1.weight"] = torch.zeros(3, 9, 1, 1)
     torch.save(mixed, tmp_path / "mixed.pth")
-    with pytest.raises(WeightsError, match=r"mixed\.pth cannot be imported: the shape of to_rgb"):
+    with pytest.raises(UserError, match=r"mixed\.pth cannot be imported: the shape of to_rgb"):
         official.read(tmp_path / "mixed.pth")

@@ -9,10 +9,10 @@ import torch
 from tiny import save_progan
 
 from gan_models import images
+from gan_models.errors import UserError
 from gan_models.progan import Generator, ProGANPipeline
 from gan_models.progan.folded import FoldedGenerator
 from gan_models.progan.pipeline import smoothed, spherical
-from gan_models.weights import WeightsError
 
 LATENT_SIZE = 8
 
@@ -197,7 +197,7 @@ def test_from_weights_reads_a_folder(tmp_path):
     assert pipeline.classes == ["cat", "dog"]
     assert pipeline.resolutions == [4, 8, 16]
     assert pipeline.sample(pipeline.latents(0), "dog").shape == (1, 16, 16, 3)
-    with pytest.raises(WeightsError, match="config.json is missing"):
+    with pytest.raises(UserError, match="config.json is missing"):
         ProGANPipeline.from_weights(tmp_path / "nothing")
 
 

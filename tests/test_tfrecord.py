@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from trainers.data import DataError, open_data
+from gan_models.errors import UserError
+from trainers.data import open_data
 from trainers.data.tfrecord import masked_crc32c, read_example
 
 TFRECORDS = Path(__file__).parent / "parity" / "progan" / "tfrecord_tiny"
@@ -52,10 +53,10 @@ def test_damaged_tfrecords_are_refused(tmp_path):
         (b"\x89PNG" * 20, "record 0 does not match its checksum"),
     ]:
         file.write_bytes(damaged)
-        with pytest.raises(DataError, match=message):
+        with pytest.raises(UserError, match=message):
             open_data(tmp_path, size=16)
     file.rename(tmp_path / "x.tfrecords")
-    with pytest.raises(DataError, match="NAME-rNN"):
+    with pytest.raises(UserError, match="NAME-rNN"):
         open_data(tmp_path, size=16)
 
 
@@ -70,7 +71,7 @@ def test_labels_of_tfrecords_are_checked(tmp_path):
         if labels is not None:
             with open(tmp_path / "a-rxx.labels", "wb") as file:
                 np.save(file, labels, allow_pickle=True)
-        with pytest.raises(DataError, match=message):
+        with pytest.raises(UserError, match=message):
             open_data(tmp_path, size=4, labels=True)
 
 

@@ -8,8 +8,8 @@ import pytest
 import safetensors.torch
 import torch
 
+from gan_models.errors import UserError
 from trainers import vgg
-from trainers.run import RunError
 from trainers.vgg import VGG19
 
 
@@ -61,22 +61,22 @@ class Runs:
 
 
 def test_wrong_files(state, tmp_path, capsys):
-    with pytest.raises(RunError, match=r"--vgg .*absent\.pth: there is no such file.*puppets"):
+    with pytest.raises(UserError, match=r"--vgg .*absent\.pth: there is no such file.*puppets"):
         VGG19.open(str(tmp_path / "absent.pth"))
     torch.save({"a": Runs()}, tmp_path / "bad.pth")
-    with pytest.raises(RunError, match=r"--vgg .*bad\.pth: not read"):
+    with pytest.raises(UserError, match=r"--vgg .*bad\.pth: not read"):
         VGG19.open(str(tmp_path / "bad.pth"))
     assert "must not run" not in capsys.readouterr().out
     for name in ("page.pth", "page.safetensors"):
         (tmp_path / name).write_text("<!DOCTYPE html>")
-        with pytest.raises(RunError, match=r"--vgg .*page.*: not read"):
+        with pytest.raises(UserError, match=r"--vgg .*page.*: not read"):
             VGG19.open(str(tmp_path / name))
     other = {"features.0.weight": torch.zeros(64, 3, 11, 11)}
     torch.save(other, tmp_path / "alexnet.pth")
-    with pytest.raises(RunError, match=r"alexnet\.pth: this is no VGG19.*features\.0\.weight"):
+    with pytest.raises(UserError, match=r"alexnet\.pth: this is no VGG19.*features\.0\.weight"):
         VGG19.open(str(tmp_path / "alexnet.pth"))
     torch.save(torch.zeros(3), tmp_path / "tensor.pth")
-    with pytest.raises(RunError, match="holds no tensors by name"):
+    with pytest.raises(UserError, match="holds no tensors by name"):
         VGG19.open(str(tmp_path / "tensor.pth"))
 
 
@@ -90,7 +90,7 @@ def test_without_weights(state, tmp_path, monkeypatch):
 
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
     monkeypatch.setattr(urllib.request, "urlopen", refuse)
-    with pytest.raises(RunError, match=r"needs VGG19.*no route to host.*--vgg FILE.*puppets"):
+    with pytest.raises(UserError, match=r"needs VGG19.*no route to host.*--vgg FILE.*puppets"):
         VGG19.open()
     (tmp_path / "checkpoints").mkdir()
     torch.save(state, tmp_path / "checkpoints" / "vgg19-dcbb9e9d.pth")

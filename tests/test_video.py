@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gan_models.video import ClipError, ClipInfo, clip_info, write_clip
+from gan_models.errors import Unreadable
+from gan_models.video import ClipInfo, clip_info, write_clip
 from tests.commands import disk_full_after
 
 LABEL = {"weights": "progan-puppets", "settings": {"seed": 3, "note": 'é = "x"; # \\ \n'}}
@@ -87,7 +88,7 @@ def test_options_are_checked_before_any_frame_is_made(tmp_path):
         yield
 
     def refused(match, name="a.mp4", fps=30, settings=None, **options):
-        with pytest.raises(ClipError, match=match):
+        with pytest.raises(Unreadable, match=match):
             write_clip(
                 tmp_path / name, made(), fps, weights="w", settings=settings or {}, **options
             )
@@ -117,7 +118,7 @@ def test_wrong_frames_leave_no_file(tmp_path, ending):
         ([*good, None], "frame 3"),
         ([good[0][:0]], "frame 0"),
     ):
-        with pytest.raises(ClipError, match=match):
+        with pytest.raises(Unreadable, match=match):
             write_clip(path, frames, 30, **LABEL)
         assert os.listdir(tmp_path) == []
 
@@ -131,7 +132,7 @@ def test_stopping_keeps_the_old_clip_and_no_part_of_the_new(tmp_path, stop):
         yield from fading(40)
         raise stop("stopped here")
 
-    with pytest.raises(ClipError if stop is BrokenPipeError else stop, match="stopped here"):
+    with pytest.raises(Unreadable if stop is BrokenPipeError else stop, match="stopped here"):
         write_clip(path, stopped(), 30, **LABEL)
     assert os.listdir(tmp_path) == ["a.mp4"] and clip_info(path).label["weights"] == "old"
 
@@ -140,7 +141,7 @@ def test_stopping_keeps_the_old_clip_and_no_part_of_the_new(tmp_path, stop):
 def test_a_full_disk_is_a_sentence(tmp_path, ending):
     rng = np.random.default_rng(0)
     frames = (rng.integers(0, 256, (64, 64, 3), dtype=np.uint8) for _ in range(60))
-    with disk_full_after(50_000), pytest.raises(ClipError, match="could not be written"):
+    with disk_full_after(50_000), pytest.raises(Unreadable, match="could not be written"):
         write_clip(tmp_path / f"a{ending}", frames, 30, **LABEL)
     assert os.listdir(tmp_path) == []
 
@@ -190,7 +191,7 @@ def test_large_frames_are_written_sparingly(tmp_path, monkeypatch, sides):
 
 
 def test_clip_info_refuses_what_is_no_clip(tmp_path):
-    with pytest.raises(ClipError, match=r"none\.mp4 does not exist"):
+    with pytest.raises(Unreadable, match=r"none\.mp4 does not exist"):
         clip_info(tmp_path / "none.mp4")
     write_clip(tmp_path / "a.mp4", fading(3), 30, **LABEL)
     (tmp_path / "cut.mp4").write_bytes((tmp_path / "a.mp4").read_bytes()[:200])
@@ -198,7 +199,7 @@ def test_clip_info_refuses_what_is_no_clip(tmp_path):
     (tmp_path / "text.gif").write_text("no clip")
     (tmp_path / "empty.mp4").touch()
     for name in ("cut.mp4", "text.mp4", "text.gif", "empty.mp4"):
-        with pytest.raises(ClipError, match=name):
+        with pytest.raises(Unreadable, match=name):
             clip_info(tmp_path / name)
 
 

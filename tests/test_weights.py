@@ -16,8 +16,8 @@ from huggingface_hub import constants
 from torch import nn
 
 from gan_models import hub, weights
+from gan_models.errors import UserError
 from gan_models.weights import (
-    WeightsError,
     build_network,
     find_weights,
     list_weights,
@@ -100,7 +100,7 @@ def test_half_is_smaller_and_refuses_what_does_not_fit(tmp_path):
     options = {"system": "s", "arguments": {"net": {}}, "config": CONFIG, "card": ""}
     save_weights(tmp_path / "a", networks={"net": state}, half=True, **options)
     assert (tmp_path / "a" / "net.safetensors").stat().st_size < 2200
-    with pytest.raises(WeightsError, match="weight does not fit float16"):
+    with pytest.raises(UserError, match="weight does not fit float16"):
         state = {"weight": torch.tensor([1e5])}
         save_weights(tmp_path / "a", networks={"net": state}, half=True, **options)
     assert load_weights(tmp_path / "a").states["net"]["weight"][0] == 2
@@ -109,7 +109,7 @@ def test_half_is_smaller_and_refuses_what_does_not_fit(tmp_path):
 def test_loading_reads_only_the_named_networks(folder):
     (folder / "discriminator.safetensors").unlink()
     assert list(load_weights(folder, networks=["generator"]).states) == ["generator"]
-    with pytest.raises(WeightsError, match="discriminator.safetensors is missing"):
+    with pytest.raises(UserError, match="discriminator.safetensors is missing"):
         load_weights(folder)
 
 
@@ -124,13 +124,13 @@ def test_saving_replaces_weights_and_nothing_else(folder):
     assert load_weights(folder).states["generator"]["first.bias"][0] == 0.25
     assert [path.name for path in folder.parent.iterdir()] == ["mine"]
     (folder / "notes.txt").write_text("precious")
-    with pytest.raises(WeightsError, match=r"holds other files \(notes.txt\)"):
+    with pytest.raises(UserError, match=r"holds other files \(notes.txt\)"):
         save(folder)
     (folder / "notes.txt").unlink()
     (folder / "config.json").write_text("{}")
-    with pytest.raises(WeightsError, match="another project's"):
+    with pytest.raises(UserError, match="another project's"):
         save(folder)
-    with pytest.raises(WeightsError, match="is a file"):
+    with pytest.raises(UserError, match="is a file"):
         save(folder / "config.json")
 
 
@@ -143,7 +143,7 @@ def test_saving_replaces_weights_and_nothing_else(folder):
     ],
 )
 def test_saving_refuses_a_config_that_would_not_load(tmp_path, change, sentence):
-    with pytest.raises(WeightsError, match=sentence):
+    with pytest.raises(UserError, match=sentence):
         save(tmp_path / "mine", config=CONFIG | change)
     assert not list(tmp_path.iterdir())
 
@@ -153,7 +153,7 @@ def test_a_full_disk_leaves_the_old_weights(folder):
     size = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1500, size[1]))  # config fits, a network does not
     try:
-        with pytest.raises(WeightsError, match="Could not write .*free some space"):
+        with pytest.raises(UserError, match="Could not write .*free some space"):
             save_weights(
                 folder, system="progan", networks={"net": {"weight": torch.zeros(1000)}},
                 arguments={"net": {}}, config=CONFIG, card="",
@@ -262,7 +262,7 @@ def change_config(folder, **changes):
 )
 def test_bad_config_files(folder, text, sentence):
     (folder / "config.json").write_bytes(text)
-    with pytest.raises(WeightsError, match=rf"config\.json.*{sentence}"):
+    with pytest.raises(UserError, match=rf"config\.json.*{sentence}"):
         load_weights(folder)
 
 
@@ -288,16 +288,16 @@ def test_bad_config_files(folder, text, sentence):
 )
 def test_bad_config_fields(folder, changes, sentence):
     change_config(folder, **changes)
-    with pytest.raises(WeightsError, match=rf"config\.json: .*{sentence}"):
+    with pytest.raises(UserError, match=rf"config\.json: .*{sentence}"):
         load_weights(folder)
 
 
 def test_missing_or_wrong_folder_and_network(folder):
-    with pytest.raises(WeightsError, match="config.json is missing.*import FILE"):
+    with pytest.raises(UserError, match="config.json is missing.*import FILE"):
         load_weights(folder.parent)
-    with pytest.raises(WeightsError, match="holds weights of progan, not of fomm"):
+    with pytest.raises(UserError, match="holds weights of progan, not of fomm"):
         load_weights(folder, "fomm")
-    with pytest.raises(WeightsError, match="no network called encoder"):
+    with pytest.raises(UserError, match="no network called encoder"):
         load_weights(folder, "progan", ["encoder"])
 
 
@@ -326,7 +326,7 @@ FOUR = {"dtype": "F32", "shape": [4], "data_offsets": [0, 16]}
 )
 def test_damaged_safetensors(folder, content):
     (folder / "generator.safetensors").write_bytes(content)
-    with pytest.raises(WeightsError, match=r"generator\.safetensors is truncated or not"):
+    with pytest.raises(UserError, match=r"generator\.safetensors is truncated or not"):
         load_weights(folder)
 
 
@@ -335,7 +335,7 @@ def test_every_truncation_is_refused(folder):
     whole = path.read_bytes()
     for length in range(0, len(whole), 7):
         path.write_bytes(whole[:length])
-        with pytest.raises(WeightsError, match=r"generator\.safetensors"):
+        with pytest.raises(UserError, match=r"generator\.safetensors"):
             load_weights(folder)
 
 
@@ -361,7 +361,7 @@ def write_torch_file(path, marker):
 def test_a_pickle_is_refused_and_not_run(folder, write):
     marker = folder.parent / "marker"
     write(folder / "generator.safetensors", marker)
-    with pytest.raises(WeightsError, match=r"generator\.safetensors is a pickle.*weights import"):
+    with pytest.raises(UserError, match=r"generator\.safetensors is a pickle.*weights import"):
         load_weights(folder)
     assert not marker.exists()
     with open(folder / "generator.safetensors", "rb") as file:  # it would have run
@@ -372,11 +372,11 @@ def test_a_pickle_is_refused_and_not_run(folder, write):
 def test_a_folder_or_pipe_under_a_file_name(folder):
     (folder / "generator.safetensors").unlink()
     os.mkfifo(folder / "generator.safetensors")
-    with pytest.raises(WeightsError, match=r"generator\.safetensors is missing"):
+    with pytest.raises(UserError, match=r"generator\.safetensors is missing"):
         load_weights(folder)
     (folder / "config.json").unlink()
     (folder / "config.json").mkdir()
-    with pytest.raises(WeightsError, match=r"config\.json is missing"):
+    with pytest.raises(UserError, match=r"config\.json is missing"):
         load_weights(folder)
 
 
@@ -391,7 +391,7 @@ def test_a_folder_or_pipe_under_a_file_name(folder):
 )
 def test_building_names_what_does_not_fit(folder, arguments, sentence):
     change_config(folder, networks={"generator": arguments})
-    with pytest.raises(WeightsError, match=sentence):
+    with pytest.raises(UserError, match=sentence):
         build_network(Network, load_weights(folder), "generator")
 
 
@@ -417,7 +417,7 @@ def test_names_of_folders_shipped_weights_and_runs(places):
     assert find_weights(Path("runs/a/weights")) == Path("runs/a/weights")
     assert find_weights(str(places / "runs/a/weights")) == places / "runs/a/weights"
     assert read_config(find_weights("a"))["name"] == "a"
-    with pytest.raises(WeightsError, match="progan has no config.json"):
+    with pytest.raises(UserError, match="progan has no config.json"):
         find_weights("progan")
 
 
@@ -428,13 +428,13 @@ def test_names_of_folders_shipped_weights_and_runs(places):
 def test_names_that_mean_nothing_ask_no_server(places, monkeypatch, name):
     (places / "runs").mkdir()
     monkeypatch.setattr(hub, "find", lambda *_: pytest.fail("asked the Hub"))
-    with pytest.raises(WeightsError):
+    with pytest.raises(UserError):
         find_weights(name)
 
 
 def test_unknown_names_list_the_known_ones(places):
     save(places / "assets/weights/puppets")
-    with pytest.raises(WeightsError, match=r"no weights called 'x'.*puppets \(16 px\).*org/repo"):
+    with pytest.raises(UserError, match=r"no weights called 'x'.*puppets \(16 px\).*org/repo"):
         find_weights("x")
 
 

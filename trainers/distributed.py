@@ -13,7 +13,7 @@ from torch import distributed
 from torch.distributed.nn import functional
 
 from gan_models.devices import choose_device
-from trainers.run import RunError
+from gan_models.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Processes:
 def start(device="auto"):
     """Join the process group that torchrun describes, if any; returns Processes.
 
-    device "auto" takes this process's GPU where there is one. RunError for a GPU that is not
+    device "auto" takes this process's GPU where there is one. UserError for a GPU that is not
     there.
     """
     rank, world_size = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
@@ -40,11 +40,13 @@ def start(device="auto"):
     if device == "auto":
         device = f"cuda:{local_rank}" if torch.cuda.is_available() else "cpu"
     if device.startswith("cuda") and not torch.cuda.is_available():
-        raise RunError(f"--device {device}: this machine has no usable CUDA GPU; use --device cpu.")
+        raise UserError(
+            f"--device {device}: this machine has no usable CUDA GPU; use --device cpu."
+        )
     try:
         device = choose_device(device)
-    except ValueError as error:
-        raise RunError(f"--device: {error}") from error
+    except UserError as error:
+        raise UserError(f"--device: {error}") from error
     if device.type == "cuda":
         torch.cuda.set_device(device)
     if world_size > 1 and not distributed.is_initialized():

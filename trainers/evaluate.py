@@ -25,13 +25,13 @@ import torch.nn.functional as F
 import tyro
 from tqdm import tqdm
 
+from gan_models.errors import Unreadable, UserError
 from gan_models.fomm.pipeline import FOMMPipeline
-from gan_models.images import PictureError
 from gan_models.progan.pipeline import ProGANPipeline
 from gan_models.video import write_clip
 from gan_models.weights import find_weights
 from trainers import metrics
-from trainers.data import DataError, open_data
+from trainers.data import open_data
 from trainers.data.clips import open_clips
 from trainers.data.sources import FIRST_SCORE_SEED
 from trainers.fomm import scores as motion_scores
@@ -86,9 +86,9 @@ def progan(
 def check(count, seed, names):
     """Refuse what could only fail after minutes of work."""
     if count < 2:
-        raise metrics.MetricError(f"--count is {count}, but a score takes 2 pictures or more.")
+        raise UserError(f"--count is {count}, but a score takes 2 pictures or more.")
     if not 0 <= seed < 2**32:
-        raise metrics.MetricError(f"--seed is {seed}; take a whole number from 0 to {2**32 - 1}.")
+        raise UserError(f"--seed is {seed}; take a whole number from 0 to {2**32 - 1}.")
     if "fid" in names or "kid" in names:
         metrics.inception_file()
 
@@ -96,22 +96,22 @@ def check(count, seed, names):
 def real_pictures(data, count, size, *, seed=0, resize="crop", holdout=0.0):
     """Two sets (count, size, size, 3) uint8 of real pictures, or one and None if there are fewer.
 
-    Puppets are the same ones whatever the seed. Raises DataError when there are fewer than `count`.
+    Puppets are the same ones whatever the seed. Raises UserError when there are fewer than `count`.
     """
     if data in PUPPET_STYLES:
         pictures = drawn_puppets(2 * count, size, PUPPET_STYLES[data])
         return pictures[:count], pictures[count:]
     if data.partition(":")[0] == "puppets":
         choices = " or ".join(PUPPET_STYLES)
-        raise DataError(f"{data} cannot be scored against: give {choices}; --count says how many.")
+        raise UserError(f"{data} cannot be scored against: give {choices}; --count says how many.")
     part = "held_out" if holdout else "train"
     opened = open_data(data, size=size, resize=resize, seed=seed, holdout=holdout, part=part)
     if opened.length is None:
-        raise DataError(
+        raise UserError(
             f"{data} holds .tar shards; scoring takes a folder of pictures or .tfrecords."
         )
     if opened.length < count:
-        raise DataError(
+        raise UserError(
             f"{data} has {opened.length:,} pictures to score against, fewer than --count "
             f"{count:,}: give more pictures or a smaller --count."
         )
@@ -215,7 +215,7 @@ def fomm(
     """
     names = check_motion(data, count, frames, names)
     if pairs and not animations or animations and data in PUPPET_STYLES:
-        raise metrics.MetricError("--animations takes a folder of clips; --pairs goes with it.")
+        raise UserError("--animations takes a folder of clips; --pairs goes with it.")
     gauges = motion_gauges(names, embedder)
     folder = find_weights(weights)
     pipeline = FOMMPipeline.from_weights(folder, device=device)
@@ -245,17 +245,17 @@ def fomm(
 def check_motion(data, count, frames, names):
     """The metrics to compute; refuses what could only fail after minutes of work."""
     if count < 2:
-        raise metrics.MetricError(f"--count is {count}, but a score takes 2 clips or more.")
+        raise UserError(f"--count is {count}, but a score takes 2 clips or more.")
     if frames < 0 or frames == 1:
-        raise metrics.MetricError(f"--frames is {frames}: motion takes 2 frames or more.")
+        raise UserError(f"--frames is {frames}: motion takes 2 frames or more.")
     if data in PUPPET_STYLES:
         return names or motion_scores.PUPPET_METRICS
     if data.partition(":")[0] == "puppets":
         choices = " or ".join(PUPPET_STYLES)
-        raise DataError(f"{data} cannot be scored against: give {choices}; --count says how many.")
+        raise UserError(f"{data} cannot be scored against: give {choices}; --count says how many.")
     for name in names:
         if name not in CLIP_METRICS:
-            raise metrics.MetricError(
+            raise UserError(
                 f"{name} needs the drawn truth: score against {' or '.join(PUPPET_STYLES)}, or "
                 f"leave it out of --metrics."
             )
@@ -263,7 +263,7 @@ def check_motion(data, count, frames, names):
 
 
 def motion_gauges(names, embedder):
-    """What measures reconstructed faces further, or a MetricError that says what is missing."""
+    """What measures reconstructed faces further, or a UserError that says what is missing."""
     gauges = []
     if "akd" in names:
         gauges.append(motion_scores.LandmarkGauge(landmark_finder()))
@@ -273,12 +273,12 @@ def motion_gauges(names, embedder):
 
 
 def landmark_finder():
-    """What finds 68 face landmarks; MetricError where its weights are not on disk."""
+    """What finds 68 face landmarks; UserError where its weights are not on disk."""
     from gan_models.faces import finding
 
     file = Path(torch.hub.get_dir(), "checkpoints", *finding.FAN)
     if not file.is_file():
-        raise metrics.MetricError(
+        raise UserError(
             f"AKD needs face_alignment's landmark weights: put {file.name} into {file.parent}, or "
             "leave akd out of --metrics."
         )
@@ -286,9 +286,9 @@ def landmark_finder():
 
 
 def identity_network(path):
-    """The TorchScript module at `path`; MetricError where there is none."""
+    """The TorchScript module at `path`; UserError where there is none."""
     if not path:
-        raise metrics.MetricError(
+        raise UserError(
             "AED compares identities, and no network for that comes with this project: give a "
             "TorchScript file as --embedder, or leave aed out of --metrics."
         )
@@ -297,7 +297,7 @@ def identity_network(path):
             warnings.simplefilter("ignore", FutureWarning)  # TorchScript is frozen, not gone
             return torch.jit.load(path, map_location="cpu").eval()
     except (OSError, RuntimeError, ValueError) as error:
-        raise metrics.MetricError(
+        raise UserError(
             f"{path} is not a TorchScript file that can be read: save the network with "
             "torch.jit.save and give that file as --embedder."
         ) from error
@@ -325,10 +325,10 @@ class RealClips:
             try:
                 if len(self.opened.clip(int(index), 2)) > 1:
                     self.indices.append(int(index))
-            except PictureError as error:
+            except Unreadable as error:
                 print(error, file=sys.stderr)
         if not self.indices:
-            raise DataError(f"{data} holds no clip of 2 frames or more to score.")
+            raise UserError(f"{data} holds no clip of 2 frames or more to score.")
 
     def __len__(self):
         return len(self.indices)
@@ -361,7 +361,7 @@ def animate_pairs(pipeline, clips, pairs, count, folder):
             about = {"driving": moving, "source": still}
             path = folder / f"{moving}-{still}.mp4"
             write_clip(path, moved, 25, weights=pipeline.name, settings=about)
-        except PictureError as error:
+        except Unreadable as error:
             print(error, file=sys.stderr)
 
 
@@ -391,7 +391,7 @@ def main(args: list[str] | None = None) -> None:
         result = tyro.extras.subcommand_cli_from_dict(
             {"progan": quietly(progan), "fomm": quietly(fomm)}, args=args, description=__doc__
         )
-    except ValueError as error:  # MetricError, DataError, WeightsError and the like: sentences
+    except UserError as error:
         raise SystemExit(f"error: {error}") from error
     print(json.dumps(result))
 

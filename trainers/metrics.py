@@ -17,6 +17,8 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from gan_models.errors import UserError
+
 LOWEST_LEVEL = 16  # pixels; the pyramid of the sliced Wasserstein distance ends here
 PATCH = 7
 PATCHES_PER_IMAGE = 128
@@ -29,16 +31,12 @@ INCEPTION_ADDRESS = (
 )
 
 
-class MetricError(ValueError):
-    """Pictures that a metric cannot score, or a file that it lacks: one sentence."""
-
-
 def sliced_wasserstein(real, fake, seed=0):
     """Sliced Wasserstein distance x1000 between two sets of equally many square pictures.
 
     Karras et al. 2018, section 5. Returns one value per level of the Laplacian pyramid, keyed by
     its resolution, and their mean: {"64": ..., "32": ..., "16": ..., "mean": ...}. Raises
-    MetricError as SWDReference does.
+    UserError as SWDReference does.
 
     Two sets of real pictures do not score 0 but a floor that depends on the count: compare equal
     counts only.
@@ -53,7 +51,7 @@ class SWDReference:
     takes the same again, and 135 MB. Every comparison draws the same patches and directions, so a
     curve over checkpoints shows the checkpoints and not the draws.
 
-    Raises MetricError when the pictures are not square, smaller than 16 px, or cannot be halved
+    Raises UserError when the pictures are not square, smaller than 16 px, or cannot be halved
     down to 16 px or a little more.
     """
 
@@ -65,7 +63,7 @@ class SWDReference:
     def distance(self, fake):
         """As `sliced_wasserstein`; `fake` has the shape of the real set."""
         if (shape := _rgb(fake).shape) != self.shape:
-            raise MetricError(
+            raise UserError(
                 f"The sliced Wasserstein distance compares sets of one size: {_said(self.shape)} "
                 f"real against {_said(shape)} generated pictures. Take as many of both, at the "
                 "same resolution."
@@ -131,14 +129,14 @@ def pyramid_levels(pictures):
     """Pyramid resolutions of square pictures (N, S, S, 3), high to low: 64 -> [64, 32, 16]."""
     _, height, width, _ = pictures.shape
     if height != width or height < LOWEST_LEVEL:
-        raise MetricError(
+        raise UserError(
             f"The sliced Wasserstein distance needs square pictures of at least {LOWEST_LEVEL} px; "
             f"these are {width}x{height}. Resize them first."
         )
     levels = [height]
     while levels[-1] // 2 >= LOWEST_LEVEL:
         if levels[-1] % 2:
-            raise MetricError(
+            raise UserError(
                 f"The sliced Wasserstein distance halves pictures down to {LOWEST_LEVEL} px; "
                 f"{height} px cannot be halved that often. Use a power of two."
             )
@@ -203,7 +201,7 @@ def ms_ssim(pictures):
     """
     pictures = _rgb(pictures)
     if len(pictures) < 2:
-        raise MetricError(
+        raise UserError(
             "MS-SSIM compares pairs of pictures and got fewer than two. Take more pictures."
         )
     even = len(pictures) // 2 * 2
@@ -215,16 +213,16 @@ def pair_ms_ssim(first, second):
 
     Wang et al. 2003. As in the official code: five scales even on small pictures, the window
     shrinks with them; the mean over positions AND channels is taken before the product over scales.
-    Raises MetricError when the sets differ in shape or the sides are not multiples of 16 px.
+    Raises UserError when the sets differ in shape or the sides are not multiples of 16 px.
     """
     first, second = _rgb(first), _rgb(second)
     if first.shape != second.shape:
-        raise MetricError(
+        raise UserError(
             f"MS-SSIM got {_said(first.shape)} and {_said(second.shape)} pictures; "
             "the two must agree."
         )
     if first.shape[1] % 16 or first.shape[2] % 16:
-        raise MetricError(
+        raise UserError(
             f"MS-SSIM needs sides that are multiples of 16 px; these are "
             f"{_said(first.shape)} pictures. Resize them first."
         )
@@ -273,17 +271,17 @@ def _gauss_rows(length, size):
 def inception_file():
     """Path of the Inception weights that FID and KID need, where torch-fidelity keeps them.
 
-    Nothing is ever downloaded: raises MetricError saying what to install or where to put the file.
+    Nothing is ever downloaded: raises UserError saying what to install or where to put the file.
     """
     from torchmetrics.utilities.imports import _TORCH_FIDELITY_AVAILABLE
 
     if not _TORCH_FIDELITY_AVAILABLE:
-        raise MetricError(
+        raise UserError(
             "FID and KID need the package torch-fidelity: run `pip install torch-fidelity`."
         )
     path = Path(torch.hub.get_dir()) / "checkpoints" / INCEPTION_FILE
     if not path.is_file():
-        raise MetricError(
+        raise UserError(
             "FID and KID need Inception weights, which are never downloaded on their own: "
             f"put {INCEPTION_ADDRESS} into {path.parent} (TORCH_HOME moves that folder)."
         )
@@ -297,7 +295,7 @@ def _inception(path):
     try:  # torch-fidelity would unpickle anything; plain tensors are all that may be in the file
         torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        raise MetricError(
+        raise UserError(
             f"{path} is not the Inception weights file or is cut short: fetch {INCEPTION_ADDRESS}."
         ) from error
     return NoTrainInceptionV3("inception-v3-compat", ["2048"], str(path))
@@ -367,7 +365,7 @@ def _rgb(pictures):
         or pictures.dtype != np.uint8
         or not len(pictures)
     ):
-        raise MetricError(
+        raise UserError(
             "A metric takes a set of pictures (N, H, W, 3) uint8, or (N, H, W) for grey; "
             f"it got {pictures.dtype} {tuple(pictures.shape)}."
         )

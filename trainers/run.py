@@ -4,17 +4,18 @@ time budget.
 
 import dataclasses
 import json
+import math
 import signal
 import sys
 import time
 from pathlib import Path
 
+from gan_models.errors import UserError
+
 # Fields that may change when the same command resumes a run: they alter no number that is trained.
 FREE_FIELDS = {"out", "fresh", "minutes", "num_workers", "device", "vgg"}
 
-
-class RunError(ValueError):
-    """A run that can't start; the message names the option and the remedy."""
+MOST_SEEDS = 2**23  # a step's draws are seeded by (seed << 40) + images_seen, 63 bits
 
 
 def parse(presets, default, description, argv=None):
@@ -41,6 +42,24 @@ def parse(presets, default, description, argv=None):
     return name, config
 
 
+def flag(name):
+    return "--" + name.replace("_", "-")
+
+
+def check_numbers(config, at_least_1=()):
+    """UserError for numbers that no trainer can use: not finite, below 0, a seed of 2^23 or more;
+    of the fields named in `at_least_1`, below 1. Tuples are looked at number by number.
+    """
+    for field in dataclasses.fields(config):
+        name, value = field.name, getattr(config, field.name)
+        least = 1 if name in at_least_1 else 0
+        for number in value if isinstance(value, tuple) else (value,):
+            if isinstance(number, int | float) and not least <= number < math.inf:
+                raise UserError(f"{flag(name)} {number}: give a number of {least} or more.")
+    if config.seed >= MOST_SEEDS:
+        raise UserError(f"--seed {config.seed}: give a number below {MOST_SEEDS}.")
+
+
 def folder_of(config, system, preset):
     """Where a run lives: --out, or runs/<system>-<preset>."""
     return Path(config.out or f"runs/{system}-{preset}")
@@ -49,7 +68,7 @@ def folder_of(config, system, preset):
 def open_folder(folder, config):
     """Make the run's folder, or take up the one that is there; config.json holds the options.
 
-    RunError when the folder's state was trained with other options (FREE_FIELDS and *_interval
+    UserError when the folder's state was trained with other options (FREE_FIELDS and *_interval
     may change), naming each.
     """
     if config.fresh and folder.exists():
@@ -63,7 +82,7 @@ def open_folder(folder, config):
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise RunError(f"--out {folder}: can't make this folder ({error.strerror}).") from error
+        raise UserError(f"--out {folder}: can't make this folder ({error.strerror}).") from error
     file = folder / "config.json"
     ours = json.loads(json.dumps(dataclasses.asdict(config)))
     if file.exists() and (folder / "state.pt").exists():
@@ -79,7 +98,7 @@ def open_folder(folder, config):
             lines = "; ".join(
                 f"{key} was {theirs.get(key)}, now {ours.get(key)}" for key in changed
             )
-            raise RunError(
+            raise UserError(
                 f"{folder} holds a run with other options ({lines}). Give the same options to "
                 "resume it, another --out, or --fresh to move it aside."
             )

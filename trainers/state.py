@@ -7,9 +7,7 @@ from pathlib import Path
 
 import torch
 
-
-class StateError(ValueError):
-    """A state that can't be written or read; the message says what to do."""
+from gan_models.errors import UserError
 
 
 def average(averaged, trained, decay):
@@ -30,7 +28,7 @@ def save_state(path, state):
     """Write `state` (nested dicts, lists, numbers, strings, tensors) under a temporary name, then
     rename it.
 
-    StateError when the disk is full or not writable; the previous file stays as it was.
+    UserError when the disk is full or not writable; the previous file stays as it was.
     """
     path = Path(path)
     temporary = path.with_name(path.name + ".part")
@@ -42,14 +40,14 @@ def save_state(path, state):
         os.replace(temporary, path)
     except (OSError, RuntimeError) as error:  # a full disk is a RuntimeError to torch's zip writer
         temporary.unlink(missing_ok=True)
-        raise StateError(
+        raise UserError(
             f"{path} could not be written ({error}); the last state is intact. Make room on the "
             "disk and give the same command again."
         ) from error
 
 
 def load_state(path, device="cpu"):
-    """The state written by `save_state`, or None where there is none. StateError for a damaged
+    """The state written by `save_state`, or None where there is none. UserError for a damaged
     file.
     """
     path = Path(path)
@@ -58,7 +56,7 @@ def load_state(path, device="cpu"):
     try:
         return torch.load(path, map_location=device, weights_only=True)
     except Exception as error:  # torch.load raises half a dozen unrelated types for a damaged file
-        raise StateError(
+        raise UserError(
             f"{path} can't be read as a training state ({type(error).__name__}: {error}); "
             "use --fresh to start over beside it."
         ) from error

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from trainers.run import RunError
+from gan_models.errors import UserError
 
 URL = "https://download.pytorch.org/models/vgg19-dcbb9e9d.pth"  # torchvision's, 548 MB
 CONNECT_SECONDS = 4  # until "no connection": the sentence must come before anything is trained
@@ -63,20 +63,20 @@ class VGG19(nn.Module):
             torch.hub's folder, downloaded into it if they are not there.
 
         Raises:
-            RunError: The file is missing or is no VGG19; nothing can be downloaded.
+            UserError: The file is missing or is no VGG19; nothing can be downloaded.
         """
         path = Path(file).expanduser() if file else downloaded()
         return cls.with_weights(read(path), path)
 
     @classmethod
     def with_weights(cls, state, name="The file"):
-        """The network with a state dict of torchvision's names; RunError if it is another's."""
+        """The network with a state dict of torchvision's names; UserError if it is another's."""
         with torch.device("meta"):
             expected = cls().state_dict()
         for key, tensor in expected.items():
             shape = tuple(getattr(state.get(key), "shape", ()))
             if shape != tuple(tensor.shape):
-                raise RunError(
+                raise UserError(
                     f"--vgg {name}: this is no VGG19 of torchvision ({key} is {shape or 'absent'}, "
                     f"not {tuple(tensor.shape)}); give {Path(URL).name} or a file of its layout."
                 )
@@ -88,7 +88,7 @@ class VGG19(nn.Module):
 def read(path):
     """The tensors of a .pth or .safetensors file, by name; nothing in it is executed."""
     if not path.is_file():
-        raise RunError(f"--vgg {path}: there is no such file. {remedy()}")
+        raise UserError(f"--vgg {path}: there is no such file. {remedy()}")
     try:
         if path.suffix == ".safetensors":
             import safetensors.torch
@@ -98,14 +98,14 @@ def read(path):
     except (OSError, ValueError, RuntimeError, EOFError, LookupError, pickle.UnpicklingError,
             zipfile.BadZipFile, *damage()) as error:  # fmt: skip
         reason = str(error).strip().split("\n")[0]
-        raise RunError(
+        raise UserError(
             f"--vgg {path}: not read, because it is damaged or not plain tensors ({reason:.200}). "
             f"{remedy()}"
         ) from error
     if isinstance(found, dict) and isinstance(found.get("state_dict"), dict):
         found = found["state_dict"]
     if not isinstance(found, dict):
-        raise RunError(f"--vgg {path}: this holds no tensors by name. {remedy()}")
+        raise UserError(f"--vgg {path}: this holds no tensors by name. {remedy()}")
     return {str(key).removeprefix("module."): value for key, value in found.items()}
 
 
@@ -127,7 +127,7 @@ def downloaded():
         torch.hub.download_url_to_file(URL, str(path), hash_prefix=path.stem.split("-")[1])
     except (OSError, RuntimeError, ValueError) as error:  # no network, no space, cut short
         reason = getattr(error, "reason", None) or error
-        raise RunError(
+        raise UserError(
             f"The perceptual loss needs VGG19's weights, which are not at {path} and can't be "
             f"downloaded ({reason}). {remedy()}"
         ) from error

@@ -21,6 +21,8 @@ from threading import Lock
 
 import numpy as np
 
+from gan_models.errors import UserError
+
 log = logging.getLogger(__name__)
 
 DETECTION_SIDE = 640  # larger pictures are shrunk to this for detection, as in the official code
@@ -60,9 +62,9 @@ class Box:
     def __post_init__(self):
         numbers = (self.left, self.top, self.right, self.bottom)
         if not all(math.isfinite(number) for number in numbers):
-            raise ValueError(f"a box has four finite numbers, not {numbers}.")
+            raise UserError(f"a box has four finite numbers, not {numbers}.")
         if not (self.left < self.right and self.top < self.bottom):
-            raise ValueError(
+            raise UserError(
                 f"a box goes from left to right and from top to bottom, unlike {numbers}."
             )
 
@@ -124,7 +126,7 @@ def find_faces(picture: np.ndarray, *, quick: bool = False) -> list[Box]:
     """
     picture = np.asarray(picture)
     if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
-        raise ValueError(
+        raise UserError(
             f"faces are looked for in (height, width, 3) of uint8, not in {picture.shape} of "
             f"{picture.dtype}."
         )

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from PIL import Image
 
+from gan_models.errors import UserError
 from gan_models.faces.finding import Box, find_faces
 
 # As in VoxCeleb's clips: a face takes 0.55 of the side and lies a little below the middle, so that
@@ -48,14 +49,14 @@ def frame(
         margin: Added on each side of a face's square, as a share of that square.
 
     The square stays inside the picture if a face leaves it room; otherwise it reaches outside.
-    Raises ValueError for another kind, or a margin that leaves nothing.
+    Raises UserError for another kind, or a margin that leaves nothing.
     """
     height, width = picture.shape[:2]
     middle = Box.around(width / 2, height / 2, min(width, height))
     if kind not in ("face", "centre"):
-        raise ValueError(f'framing.kind is "face" or "centre", not {kind!r}.')
+        raise UserError(f'framing.kind is "face" or "centre", not {kind!r}.')
     if not -0.4 <= margin <= 10:  # NaN fails too
-        raise ValueError(f"framing.margin is from -0.4 to 10, not {margin}.")
+        raise UserError(f"framing.margin is from -0.4 to 10, not {margin}.")
     if kind == "centre":
         return Framing(middle)
     faces = find_faces(picture)
@@ -107,12 +108,12 @@ def crop(picture: np.ndarray, box: Box, size: int | tuple[int, int]) -> np.ndarr
     """`box` of a (H, W, 3) uint8 picture as (size, size, 3) uint8, antialiased.
 
     size: in pixels, or a pair (height, width), to which the box is stretched. What lies outside
-    the picture repeats its edge. Raises ValueError for a box that is beside the picture, or more
+    the picture repeats its edge. Raises UserError for a box that is beside the picture, or more
     than MAX_BOX times as large.
     """
     down, across = (size, size) if isinstance(size, int) else size
     if min(down, across) < 1:
-        raise ValueError(f"a crop has at least 1 pixel, not {across} x {down}.")
+        raise UserError(f"a crop has at least 1 pixel, not {across} x {down}.")
     height, width = picture.shape[:2]
     check_box(box, width, height)
     columns = _Span.of(box.left, box.right, width, across)
@@ -127,14 +128,14 @@ def crop(picture: np.ndarray, box: Box, size: int | tuple[int, int]) -> np.ndarr
 
 
 def check_box(box: Box, width: int, height: int) -> None:
-    """ValueError for a box that no crop of a picture of this size can be taken from."""
+    """UserError for a box that no crop of a picture of this size can be taken from."""
     if box.side > MAX_BOX * max(width, height):
-        raise ValueError(
+        raise UserError(
             f"the box is {box.side:.0f} pixels large and the picture {width} x {height}: draw a "
             "smaller one."
         )
     if box.right <= 0 or box.bottom <= 0 or box.left >= width or box.top >= height:
-        raise ValueError(f"the box lies beside the {width} x {height} picture: draw it inside.")
+        raise UserError(f"the box lies beside the {width} x {height} picture: draw it inside.")
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import math
 
 import numpy as np
 
+from gan_models.errors import UserError
 from gan_models.faces.finding import Box
 from gan_models.faces.framing import check_box
 
@@ -38,7 +39,7 @@ class Paster:
         match_colours: bool = False,
     ):
         if not 0 <= feather <= 0.5:  # NaN fails too
-            raise ValueError(f"feather is from 0 to 0.5 of the box, not {feather}.")
+            raise UserError(f"feather is from 0 to 0.5 of the box, not {feather}.")
         height, width = picture.shape[:2]
         check_box(box, width, height)
         self.picture = picture
@@ -56,11 +57,11 @@ class Paster:
         content then changes. None: a new array.
         """
         if patch.dtype != np.uint8 or patch.ndim != 3 or patch.shape[2] != 3 or patch.size == 0:
-            raise ValueError(f"a patch is (size, size, 3) of uint8, not {patch.shape}.")
+            raise UserError(f"a patch is (size, size, 3) of uint8, not {patch.shape}.")
         if out is None:
             out = self.picture.copy()
         elif out.shape != self.picture.shape or out.dtype != np.uint8:
-            raise ValueError("out is not an earlier result of this paster.")
+            raise UserError("out is not an earlier result of this paster.")
         before = self.picture[self.rows, self.columns]
         after = out[self.rows, self.columns]
         after[:] = self._enlarged(patch)

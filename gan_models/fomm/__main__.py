@@ -21,6 +21,7 @@ import tyro
 from tqdm import tqdm
 
 from gan_models import images, video
+from gan_models.errors import UserError
 from gan_models.fomm import cropping
 from gan_models.fomm.motion import ENDING, Motion
 from gan_models.fomm.pipeline import FOMMPipeline
@@ -94,7 +95,7 @@ class Job:
 
 
 def animate(options: Options) -> int:
-    """Make all results; returns how many failed, which is said. A single one raises ValueError."""
+    """Make all results; returns how many failed, which is said. A single one raises UserError."""
     jobs = planned(options)
     name = options.weights or first_shipped()
     device = "cpu" if options.cpu else options.device
@@ -103,7 +104,7 @@ def animate(options: Options) -> int:
     for job in jobs:
         try:
             run(options, pipeline, job, remembered)
-        except ValueError as error:
+        except UserError as error:
             if len(jobs) == 1:
                 raise
             failed += 1
@@ -205,27 +206,27 @@ def opened(options, job) -> Driving:
 
 
 def planned(options: Options) -> list[Job]:
-    """The jobs of a command; ValueError for what cannot be done, before anything is."""
+    """The jobs of a command; UserError for what cannot be done, before anything is."""
     if options.find_best_frame and options.best_frame is not None:
-        raise ValueError("--find-best-frame and --best-frame exclude each other: give one.")
+        raise UserError("--find-best-frame and --best-frame exclude each other: give one.")
     if not 1 <= options.max_fps <= MOST_FPS:  # NaN fails too
-        raise ValueError(f"--max-fps is from 1 to {MOST_FPS:.0f}, not {options.max_fps:g}.")
+        raise UserError(f"--max-fps is from 1 to {MOST_FPS:.0f}, not {options.max_fps:g}.")
     sources = listed("--source", options.source, PICTURES)
     drivings = listed("--driving", options.driving, CLIPS | PICTURES | {ENDING})
     check_motion_files(options, drivings)
     saved = options.save_motion
     if saved and not options.driving.is_dir() and saved.suffix.lower() != ENDING:
-        raise ValueError(f"--save-motion {saved} must end in {ENDING}.")
+        raise UserError(f"--save-motion {saved} must end in {ENDING}.")
     if not options.source.is_dir() and not options.driving.is_dir():
         inputs = {path.resolve() for path in (options.source, options.driving)}
         for option, path in (("--out", options.out), ("--save-motion", saved)):
             if path is not None and path.resolve() in inputs:
-                raise ValueError(f"{option} {path} would replace what the result is made from.")
+                raise UserError(f"{option} {path} would replace what the result is made from.")
         out, unended = options.out or Path("result"), options.out is None
         return [Job(options.source, options.driving, out, saved, unended)]
     folder = options.out or Path("results")
     if folder.is_file() or (folder.suffix and not folder.is_dir()):
-        raise ValueError(f"--out {folder} must be a folder, for there are several results.")
+        raise UserError(f"--out {folder} must be a folder, for there are several results.")
     jobs, sources = [], names(sources)
     for driving, name in names(drivings).items():  # so that a driving's motion is found once
         motion = saved / f"{name}{ENDING}" if saved and options.driving.is_dir() else saved
@@ -235,21 +236,21 @@ def planned(options: Options) -> list[Job]:
 
 
 def check_motion_files(options: Options, drivings: list[Path]) -> None:
-    """ValueError for what is asked of a saved motion and needs a clip's frames."""
+    """UserError for what is asked of a saved motion and needs a clip's frames."""
     motion = next((path for path in drivings if path.suffix.lower() == ENDING), None)
     if motion and options.save_motion:
-        raise ValueError(f"--save-motion: {motion} is a saved motion already: leave it out.")
+        raise UserError(f"--save-motion: {motion} is a saved motion already: leave it out.")
     if motion and options.driving_box:
-        raise ValueError(
+        raise UserError(
             f"--driving-box: {motion} is a saved motion and holds no pictures: choose the box when "
             "it is saved."
         )
 
 
 def listed(option: str, path: Path, endings: set[str]) -> list[Path]:
-    """The file, or the files of the folder that end so; ValueError where there is none."""
+    """The file, or the files of the folder that end so; UserError where there is none."""
     if not path.exists():
-        raise ValueError(f"{option} {path} does not exist.")
+        raise UserError(f"{option} {path} does not exist.")
     if not path.is_dir():
         return [path]
     found = [
@@ -258,7 +259,7 @@ def listed(option: str, path: Path, endings: set[str]) -> list[Path]:
         if file.suffix.lower() in endings and not file.name.startswith(".") and file.is_file()
     ]
     if not found:
-        raise ValueError(f"{option} {path} holds no file that ends in {', '.join(sorted(endings))}")
+        raise UserError(f"{option} {path} holds no file that ends in {', '.join(sorted(endings))}")
     return found
 
 
@@ -271,10 +272,10 @@ def names(paths: list[Path]) -> dict[Path, str]:
 def check_ending(out: Path, driving: Driving) -> None:
     ending = out.suffix.lower()
     if ending in images.WRITABLE and not driving.single:
-        raise ValueError(f"--out {out} holds one picture: end it in .mp4 or .gif for a clip.")
+        raise UserError(f"--out {out} holds one picture: end it in .mp4 or .gif for a clip.")
     if ending not in images.WRITABLE and ending not in video.FASTEST:
         known = ", ".join([*video.FASTEST, *images.WRITABLE])
-        raise ValueError(f"--out {out} must end in one of {known}.")
+        raise UserError(f"--out {out} must end in one of {known}.")
 
 
 def reference(options: Options) -> str | int:
@@ -294,7 +295,7 @@ def settings(options: Options, job: Job) -> dict:
 def first_shipped() -> str:
     known = list_weights("fomm")
     if not known:
-        raise ValueError("There are no motion weights here: train some, or name --weights.")
+        raise UserError("There are no motion weights here: train some, or name --weights.")
     return known[0][1]
 
 
@@ -378,7 +379,7 @@ def main(args: list[str] | None = None) -> None:
             tyro.cli(crop, prog=f"{prog} crop", args=args[1:])
             return
         failed = animate(tyro.cli(Options, prog=prog, args=args, description=__doc__))
-    except ValueError as error:
+    except UserError as error:
         raise SystemExit(f"error: {error}") from error
     except KeyboardInterrupt:
         print("stopped: what was being written is removed.", file=sys.stderr)

@@ -19,12 +19,13 @@ from pathlib import Path
 import numpy as np
 
 from gan_models import faces
+from gan_models.errors import Unreadable, UserError
 from gan_models.faces import Box
 from gan_models.faces.finding import DETECTION_SIDE
 from gan_models.faces.framing import FACE_TO_CROP, UPWARDS
 from gan_models.fomm.motion import pose_distance
 from gan_models.images import written_whole
-from gan_models.video import ClipError, ffmpeg, open_clip, write_clip
+from gan_models.video import ffmpeg, open_clip, write_clip
 
 INCREASE = (FACE_TO_CROP - 1) / 2  # so that a still face is framed as in a picture
 OFFICIAL_INCREASE = 0.1
@@ -137,11 +138,11 @@ def best_frame(source: np.ndarray, frames: Iterable[np.ndarray | None]) -> int:
 
     source, and each of `frames`: landmarks (68, 2) in pixels, of which place and size are taken
     away (by the area of their hull). A frame without a face is None, and passed over (the official
-    code ends with an error there). Raises ValueError if all are.
+    code ends with an error there). Raises UserError if all are.
     """
     distances = [math.inf if points is None else pose_distance(source, points) for points in frames]
     if not np.isfinite(distances).any():
-        raise ValueError("no frame has a face: choose the reference frame by its number.")
+        raise UserError("no frame has a face: choose the reference frame by its number.")
     return int(np.argmin(distances))
 
 
@@ -180,7 +181,7 @@ def crop_clips(
         official: Boxes, times and tracks as in the official code.
         progress: Called with (frames looked at, frames expected).
 
-    Raises ClipError, a sentence, at once for options, a file that is no clip, a single picture.
+    Raises Unreadable, a sentence, at once for options, a file that is no clip, a single picture.
     """
     increase = (OFFICIAL_INCREASE if official else INCREASE) if increase is None else increase
     usual = OFFICIAL_TOLERANCE if official else TOLERANCE
@@ -196,10 +197,10 @@ def crop_clips(
     }
     for sentence, applies in wrong.items():
         if applies:
-            raise ClipError(f"{sentence}.")
+            raise Unreadable(f"{sentence}.")
     clip = open_clip(path)
     if clip.frame_count == 1:
-        raise ClipError(f"{path} is a single picture: give a video to cut clips from.")
+        raise Unreadable(f"{path} is a single picture: give a video to cut clips from.")
     small = open_clip(path, max_side=DETECTION_SIDE)
     tolerance = max(tolerance, 2 * every) if tolerance else 0  # two looks without a face
     found = _found(small, clip.width / small.width, every, progress)
@@ -251,5 +252,5 @@ def _write(clip, start: int, frames: int, box: Box, image_shape, path: Path) -> 
             asked = ffmpeg.ask("-y", *ffmpeg.source(labelled), *options, f"file:{whole}")
             if asked.returncode != 0:
                 reason = ffmpeg.last_words(asked.stderr)
-                raise ClipError(f"{path} could not be written: {reason}.")
+                raise Unreadable(f"{path} could not be written: {reason}.")
     return FaceClip(path, begin, info.seconds, info.frames, box)

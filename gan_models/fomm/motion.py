@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
+from gan_models.errors import UserError
 from gan_models.images import written_whole
 
 FORMAT, VERSION = "fomm-motion", "1"
@@ -29,10 +30,6 @@ MOST_SMOOTHING = 30.0  # frames
 REACH = 3  # standard deviations that the smoothing window reaches to either side
 
 
-class MotionError(ValueError):
-    """A motion cannot be read, written or used; the message is a sentence that names it."""
-
-
 @dataclass(frozen=True, eq=False)
 class Motion:
     """The keypoints of T frames.
@@ -42,7 +39,7 @@ class Motion:
     fps: Frames per second.
     weights: The name of the weights whose detector saw them: others mean other points.
 
-    Anything that becomes such arrays may be given. MotionError for other shapes, inf or nan.
+    Anything that becomes such arrays may be given. UserError for other shapes, inf or nan.
     `motion[3]` and `motion[2:5]` are motions too, of one frame and of three.
     """
 
@@ -54,22 +51,22 @@ class Motion:
     def __post_init__(self):
         value = np.asarray(self.value, np.float32)
         if value.ndim != 3 or value.shape[2] != 2 or 0 in value.shape:
-            raise MotionError(f"Keypoints are (frames, K, 2) numbers, not {value.shape}.")
+            raise UserError(f"Keypoints are (frames, K, 2) numbers, not {value.shape}.")
         object.__setattr__(self, "value", value)
         arrays = [value]
         if self.jacobian is not None:
             jacobian = np.asarray(self.jacobian, np.float32)
             if jacobian.shape != (*value.shape, 2):
-                raise MotionError(
+                raise UserError(
                     f"Jacobians of keypoints {value.shape} are {(*value.shape, 2)} numbers, "
                     f"not {jacobian.shape}."
                 )
             object.__setattr__(self, "jacobian", jacobian)
             arrays.append(jacobian)
         if not all(np.isfinite(array).all() for array in arrays):
-            raise MotionError("The keypoints hold inf or nan: take the motion again.")
+            raise UserError("The keypoints hold inf or nan: take the motion again.")
         if not 0 < self.fps <= MOST_FPS:  # NaN fails too
-            raise MotionError(f"A motion has up to {MOST_FPS} frames per second, not {self.fps}.")
+            raise UserError(f"A motion has up to {MOST_FPS} frames per second, not {self.fps}.")
         object.__setattr__(self, "fps", Fraction(self.fps).limit_denominator(10**6))
 
     def __len__(self):
@@ -100,7 +97,7 @@ class Motion:
         """The motion whose `rows` these are; any sequence of rows (K, 6) or (K, 2)."""
         rows = np.asarray(rows, np.float32)
         if rows.ndim != 3 or rows.shape[2] not in (2, 6):
-            raise MotionError(f"Rows of motion are (frames, K, 2 or 6) numbers, not {rows.shape}.")
+            raise UserError(f"Rows of motion are (frames, K, 2 or 6) numbers, not {rows.shape}.")
         flat = rows[..., 2:]
         jacobian = flat.reshape(*rows.shape[:2], 2, 2) if rows.shape[2] == 6 else None
         return cls(rows[..., :2], jacobian, fps, weights)
@@ -112,13 +109,13 @@ class Motion:
 
         Who may read it is as for any new file (the umask).
 
-        Raises MotionError for another ending or a disk that refuses.
+        Raises UserError for another ending or a disk that refuses.
         """
         from safetensors.numpy import save
 
         path = Path(path)
         if path.suffix.lower() != ENDING:
-            raise MotionError(f"{path} must end in {ENDING}.")
+            raise UserError(f"{path} must end in {ENDING}.")
         tensors = {"value": np.ascontiguousarray(self.value)}
         if self.jacobian is not None:
             tensors["jacobian"] = np.ascontiguousarray(self.jacobian)
@@ -128,53 +125,53 @@ class Motion:
             with written_whole(path) as part:
                 part.write_bytes(save(tensors, about))  # its own save_file closes it to others
         except OSError as error:
-            raise MotionError(f"{path} could not be written: {error.strerror or error}.") from error
+            raise UserError(f"{path} could not be written: {error.strerror or error}.") from error
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> "Motion":
-        """Read what `save` wrote. Raises MotionError for anything missing, damaged or foreign."""
+        """Read what `save` wrote. Raises UserError for anything missing, damaged or foreign."""
         import safetensors
 
         path = Path(path)
         if not path.is_file():
-            raise MotionError(f"{path} does not exist, or is not a file.")
+            raise UserError(f"{path} does not exist, or is not a file.")
         try:
             with safetensors.safe_open(path, framework="np") as file:
                 fps, weights = _checked_header(path, file)
                 tensors = {name: file.get_tensor(name) for name in file.keys()}
         except (safetensors.SafetensorError, OSError) as error:
-            raise MotionError(
+            raise UserError(
                 f"{path} is damaged or not a motion file ({error}): save the motion again."
             ) from error
         try:
             return cls(tensors["value"], tensors.get("jacobian"), fps, weights)
-        except MotionError as error:
-            raise MotionError(f"{path} is not a motion that can be used. {error}") from error
+        except UserError as error:
+            raise UserError(f"{path} is not a motion that can be used. {error}") from error
 
 
 def _checked_header(path: Path, file) -> tuple[Fraction, str]:
-    """(rate, weights) of an opened motion file; MotionError before a number of it is read."""
+    """(rate, weights) of an opened motion file; UserError before a number of it is read."""
     about = file.metadata() or {}
     if about.get("format") != FORMAT:
-        raise MotionError(
+        raise UserError(
             f"{path} is not a motion file: give one that --save-motion wrote, or a clip."
         )
     if about.get("version") != VERSION:
-        raise MotionError(
+        raise UserError(
             f"{path} has motion format {about.get('version', 'unknown')!s:.20}, and this program "
             f"reads {VERSION}: update the program."
         )
     rate = re.fullmatch(r"(\d{1,9})/(\d{1,9})", about.get("fps", ""))
     fps = Fraction(int(rate[1]), int(rate[2])) if rate and int(rate[2]) else Fraction(0)
     if not 0 < fps <= MOST_FPS:
-        raise MotionError(f"{path} does not say its frames per second: save the motion again.")
+        raise UserError(f"{path} does not say its frames per second: save the motion again.")
     names = sorted(file.keys())
     if names not in (["value"], ["jacobian", "value"]):
-        raise MotionError(f"{path} holds other things than keypoints: save the motion again.")
+        raise UserError(f"{path} holds other things than keypoints: save the motion again.")
     for name in names:
         part = file.get_slice(name)
         if part.get_dtype() != "F32" or math.prod(part.get_shape()) > MOST_NUMBERS:
-            raise MotionError(f"{path}: its {name} is not of this format: save the motion again.")
+            raise UserError(f"{path}: its {name} is not of this format: save the motion again.")
     return fps, about.get("weights", "")[:200]
 
 
@@ -213,7 +210,7 @@ def transfer(
         relative_jacobian: With `relative`: False takes the driving's jacobians as they are.
 
     Raises:
-        MotionError: Different keypoints, or a strength outside 0 to 2.
+        UserError: Different keypoints, or a strength outside 0 to 2.
     """
     check_strength(strength)
     for other in (driving, initial):
@@ -377,26 +374,26 @@ def smoothed(rows: Iterable[np.ndarray], sigma: float) -> Iterator[np.ndarray]:
 
 def check_strength(strength):
     if not 0 <= strength <= 2:  # NaN fails too
-        raise MotionError(f"The strength of motion goes from 0 to 2, not to {strength}.")
+        raise UserError(f"The strength of motion goes from 0 to 2, not to {strength}.")
 
 
 def check_smoothing(smoothing):
     if not 0 <= smoothing <= MOST_SMOOTHING:
-        raise MotionError(
+        raise UserError(
             f"The smoothing is a number of frames from 0 to {MOST_SMOOTHING:g}, not {smoothing}."
         )
 
 
 def check_same_keypoints(one: Motion, other: Motion):
-    """MotionError unless both have as many keypoints, and both or neither have jacobians."""
+    """UserError unless both have as many keypoints, and both or neither have jacobians."""
     if one.num_keypoints != other.num_keypoints:
-        raise MotionError(
+        raise UserError(
             f"The motion has {other.num_keypoints} keypoints, and these weights have "
             f"{one.num_keypoints}: take the motion with the same weights."
         )
     if (one.jacobian is None) != (other.jacobian is None):
         has, wants = ("no", "have") if other.jacobian is None else ("its", "have no")
-        raise MotionError(
+        raise UserError(
             f"The motion has {has} jacobians, and these weights {wants} them: take the motion "
             "with the same weights."
         )

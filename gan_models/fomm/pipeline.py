@@ -18,6 +18,7 @@ import torch
 
 from gan_models import faces, images
 from gan_models.devices import choose_device, choose_precision
+from gan_models.errors import UserError
 from gan_models.faces.framing import check_box
 from gan_models.fomm.explain import explaining_pictures
 from gan_models.fomm.folded import FoldedDetector, FoldedGenerator
@@ -63,7 +64,7 @@ class FOMMPipeline:
                 picture by less than 1 of 255 on average.
 
         Raises:
-            ValueError: An unknown precision or device, networks that do not fit each other, or a
+            UserError: An unknown precision or device, networks that do not fit each other, or a
                 size that they cannot take.
         """
         self.device = choose_device(device)
@@ -86,8 +87,8 @@ class FOMMPipeline:
         """The pipeline of a weights folder (`gan_models.weights.find_weights` finds one by name).
 
         Raises:
-            WeightsError: The folder is missing, damaged, or another system's.
-            ValueError: As the constructor.
+            UserError: The folder is missing, damaged, or another system's.
+            UserError: As the constructor.
         """
         from gan_models.weights import build_network, load_weights
 
@@ -172,7 +173,7 @@ class FOMMPipeline:
             batch_size: Frames made at once. None: as many as are fast.
 
         Raises:
-            ValueError: Arguments that cannot be used, at once; frames that cannot, and a reference
+            UserError: Arguments that cannot be used, at once; frames that cannot, and a reference
                 beyond the last, in their turn. All are sentences.
         """
         check_strength(strength)
@@ -242,7 +243,7 @@ class FOMMPipeline:
         frames = np.asarray(frames)
         frames = frames[None] if frames.ndim == 3 else frames
         if len(frames) == 0:
-            raise ValueError("There is no frame to find keypoints in.")
+            raise UserError("There is no frame to find keypoints in.")
         frames = [checked_frame(frame, i, "the frames") for i, frame in enumerate(frames)]
         box = faces.frame(frames[0], "centre").box if box is None else checked_box(box)
         batches = range(0, len(frames), self.batch_size)
@@ -408,7 +409,7 @@ class FOMMPipeline:
         if batch_size is None:
             return self.batch_size
         if batch_size < 1 or int(batch_size) != batch_size:
-            raise ValueError(f"A batch has a whole number of frames from 1, not {batch_size}.")
+            raise UserError(f"A batch has a whole number of frames from 1, not {batch_size}.")
         return int(batch_size)
 
     def _check_motion(self, motion):
@@ -418,33 +419,33 @@ class FOMMPipeline:
 
 
 def check_networks(name, size, detector, generator):
-    """ValueError unless the networks fit each other and the size."""
+    """UserError unless the networks fit each other and the size."""
     if generator.dense_motion is None:
-        raise ValueError(f"{name}: its generator is without motion and can animate nothing.")
+        raise UserError(f"{name}: its generator is without motion and can animate nothing.")
     keypoints = generator.dense_motion.mask.out_channels - 1
     if keypoints != detector.num_keypoints:
-        raise ValueError(
+        raise UserError(
             f"{name}: its detector finds {detector.num_keypoints} keypoints, and its generator "
             f"wants {keypoints}."
         )
     for network in (detector, generator.dense_motion):
         step = network.down.step << len(network.hourglass.encoder)
         if size % step:
-            raise ValueError(f"{name}: its size {size} is no multiple of {step}.")
+            raise UserError(f"{name}: its size {size} is no multiple of {step}.")
 
 
 def checked_box(box) -> faces.Box:
-    """A faces.Box of one or of four numbers; ValueError for others and for less than a pixel."""
+    """A faces.Box of one or of four numbers; UserError for others and for less than a pixel."""
     if not isinstance(box, faces.Box):
         try:
             numbers = [float(number) for number in box]
         except (TypeError, ValueError):
             numbers = []
         if len(numbers) != 4:
-            raise ValueError(f"A box is four numbers, left, top, right, bottom: not {box!r}.")
+            raise UserError(f"A box is four numbers, left, top, right, bottom: not {box!r}.")
         box = faces.Box(*numbers)
     if box.side < 1:
-        raise ValueError(f"The box {box} is smaller than a pixel: draw it larger.")
+        raise UserError(f"The box {box} is smaller than a pixel: draw it larger.")
     return box
 
 

@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 
 from gan_models import faces
+from gan_models.errors import UserError
 from gan_models.fomm.motion import Motion, best_reference, pose_distance
 
 
@@ -46,7 +47,7 @@ def landmarks_of(crops, kind):
 
 
 def split_reference(rows, reference, best):
-    """(the reference frame's keypoints, the same rows again); ValueError if there is no such row.
+    """(the reference frame's keypoints, the same rows again); UserError if there is no such row.
 
     Official runs with a best frame go forwards and backwards from it; with it as the reference of
     all frames that is one pass, for frames do not depend on each other.
@@ -63,7 +64,7 @@ def split_reference(rows, reference, best):
 
 
 def beyond(reference, count):
-    return ValueError(
+    return UserError(
         f"The reference frame is {reference}, and the driving has {count} frames: choose one from "
         f"0 to {count - 1}."
     )
@@ -73,6 +74,6 @@ def check_reference(reference):
     if reference in ("first", "best"):
         return
     if isinstance(reference, bool) or not isinstance(reference, int | np.integer) or reference < 0:
-        raise ValueError(
+        raise UserError(
             f'The reference frame is "first", "best", or its number from 0, not {reference!r}.'
         )

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from gan_models import images, video
+from gan_models.errors import UserError
 from gan_models.fomm.motion import ENDING, Motion
 
 MOST_SOURCES = 8  # about 8 MB each for the vox weights in float32
@@ -78,7 +79,7 @@ class Driving:
                 into its list.
 
         Raises:
-            ValueError: A file that is missing or none of these, or another kind of thing.
+            UserError: A file that is missing or none of these, or another kind of thing.
         """
         self.name, self.motion, self.clip, self.frames_once = "the driving", None, None, None
         self.landmarks = landmarks
@@ -97,7 +98,7 @@ class Driving:
         elif isinstance(given, Iterable) and not isinstance(given, bytes | dict):
             self.frames_once, self.fps, self.single = iter(given), PLAIN_RATE, False
         else:
-            raise ValueError(
+            raise UserError(
                 f"A {type(given).__name__} drives nothing: give a clip, a picture, frames, or a "
                 "motion."
             )
@@ -111,7 +112,7 @@ class Driving:
                 frame = checked_frame(frame, number, self.name)
                 shape = shape or frame.shape
                 if frame.shape != shape:
-                    raise ValueError(
+                    raise UserError(
                         f"Frame {number} of {self.name} is {frame.shape[1]} x {frame.shape[0]} "
                         f"pixels, the first {shape[1]} x {shape[0]}: bring all to one size."
                     )
@@ -120,7 +121,7 @@ class Driving:
             if self.clip and hasattr(frames, "close"):
                 frames.close()
         if shape is None:
-            raise ValueError(f"{self.name} has no frames: give another clip.")
+            raise UserError(f"{self.name} has no frames: give another clip.")
 
     def looks(self) -> Iterator[np.ndarray]:
         """A few of the first frames to find a face in; the frames still come from the first."""
@@ -140,16 +141,16 @@ class Driving:
         frames = iter(self.frames_once or ())
         first = next(frames, None)
         if first is None:
-            raise ValueError(f"{self.name} has no frames: give another clip.")
+            raise UserError(f"{self.name} has no frames: give another clip.")
         self.frames_once = itertools.chain([first], frames)
         return checked_frame(first, 0, self.name)
 
 
 def checked_frame(frame, number, name):
-    """The frame; ValueError unless it is a picture (H, W, 3) of uint8."""
+    """The frame; UserError unless it is a picture (H, W, 3) of uint8."""
     is_array = isinstance(frame, np.ndarray) and frame.dtype == np.uint8
     if not is_array or frame.ndim != 3 or frame.shape[2] != 3 or frame.size == 0:
-        raise ValueError(
+        raise UserError(
             f"Frame {number} of {name} is no picture: use arrays (height, width, 3) of uint8."
         )
     return frame

@@ -10,8 +10,8 @@ none of its layouts.
 
 from pathlib import Path
 
+from gan_models.errors import UserError
 from gan_models.official import files, fomm, progan
-from gan_models.weights import WeightsError
 
 
 def read(path):
@@ -26,7 +26,7 @@ def read(path):
         config     fields of a weights folder's config.json: size (pixels), classes, licence, ...
 
     Raises:
-        WeightsError: The file is missing, damaged, of an unknown layout, made with settings that
+        UserError: The file is missing, damaged, of an unknown layout, made with settings that
             this project's networks lack, or asks to run code.
     """
     path = Path(path).expanduser()
@@ -37,8 +37,8 @@ def read(path):
             if found is not None:
                 return found
     except files.Unsuitable as error:
-        raise WeightsError(f"{path} cannot be imported: {error}.") from error
-    raise WeightsError(
+        raise UserError(f"{path} cannot be imported: {error}.") from error
+    raise UserError(
         f"{path} has none of the known layouts (ProGAN: official TensorFlow pickle, akanimax .bin "
         "or .pth, pytorch_GAN_zoo, genforce; first-order-model: .pth.tar): import the file that "
         "its project published."

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from gan_models.weights import WeightsError
+from gan_models.errors import UserError
 
 LEGACY_TORCH = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # magic number of torch files to 1.5
 NUMBERS = {"f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "b1"}
@@ -108,11 +108,11 @@ def load(path):
     """The content of a checkpoint file (torch.save or pickle).
 
     Raises:
-        WeightsError: It is missing, damaged, neither kind of file, or asks to run code.
+        UserError: It is missing, damaged, neither kind of file, or asks to run code.
     """
     path = Path(path)
     if not path.is_file():
-        raise WeightsError(f"{path} is not a file: give a checkpoint that the project published.")
+        raise UserError(f"{path} is not a file: give a checkpoint that the project published.")
     try:
         with open(path, "rb") as file:
             start = file.read(len(LEGACY_TORCH))
@@ -123,11 +123,11 @@ def load(path):
                 return DataUnpickler(file, NUMPY | OBJECTS).load()
     except DAMAGE as error:
         reason = str(error).strip().split("\n")[0] or type(error).__name__
-        raise WeightsError(
+        raise UserError(
             f"{path} was not opened, because it is damaged or not plain data ({reason:.200}): "
             "get the original file again."
         ) from error
-    raise WeightsError(
+    raise UserError(
         f"{path} is neither a torch file nor a pickle: give the checkpoint itself, unpacked."
     )
 

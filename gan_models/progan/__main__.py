@@ -17,6 +17,7 @@ import tyro
 from tqdm import tqdm
 
 from gan_models import images, video
+from gan_models.errors import UserError
 from gan_models.progan.pipeline import ProGANPipeline
 from gan_models.weights import find_weights, list_weights
 
@@ -51,9 +52,9 @@ def sample(
         precision: bfloat16 is faster on processors that have it, float16 needs a GPU.
     """
     if out.suffix.lower() not in images.WRITABLE:
-        raise ValueError(f"--out {out} must end in {', '.join(images.WRITABLE)}.")
+        raise UserError(f"--out {out} must end in {', '.join(images.WRITABLE)}.")
     if columns < 1:
-        raise ValueError(f"--columns {columns}: a grid has at least 1.")
+        raise UserError(f"--columns {columns}: a grid has at least 1.")
     numbers = parse_seeds(seeds)
     pipeline = open_pipeline(weights, device, precision)
     latents = np.concatenate([pipeline.latents(seed) for seed in numbers])
@@ -112,13 +113,13 @@ def interpolate(
     """
     numbers = parse_seeds(seeds)
     if mode == "walk" and len(numbers) != 1:
-        raise ValueError(f"--mode walk takes one seed, not --seeds {seeds}.")
+        raise UserError(f"--mode walk takes one seed, not --seeds {seeds}.")
     if mode != "walk" and len(numbers) < 2:
-        raise ValueError(f"--seeds {seeds}: a path needs two; give more, or --mode walk.")
+        raise UserError(f"--seeds {seeds}: a path needs two; give more, or --mode walk.")
     if not 1 <= seconds * fps <= 10**7:
-        raise ValueError(f"--seconds {seconds} at --fps {fps} make no clip: give other ones.")
+        raise UserError(f"--seconds {seconds} at --fps {fps} make no clip: give other ones.")
     if not 1 <= scale <= 64:
-        raise ValueError(f"--scale {scale}: give a whole number from 1 to 64.")
+        raise UserError(f"--scale {scale}: give a whole number from 1 to 64.")
     pipeline = open_pipeline(weights, device, precision)
     num_frames = round(seconds * fps)
     if mode == "walk":
@@ -140,18 +141,18 @@ def interpolate(
 
 
 def parse_seeds(text: str) -> list[int]:
-    """ "3,5,8-10" -> [3, 5, 8, 9, 10]; ValueError for anything else."""
+    """ "3,5,8-10" -> [3, 5, 8, 9, 10]; UserError for anything else."""
     seeds = []
     for part in text.split(","):
         first, dash, last = part.strip().partition("-")
         if not first.isdecimal() or (dash and not last.isdecimal()):
-            raise ValueError(f"--seeds {text}: give whole numbers and ranges, such as 0-63 or 3,5.")
+            raise UserError(f"--seeds {text}: give whole numbers and ranges, such as 0-63 or 3,5.")
         numbers = range(int(first), int(last if dash else first) + 1)
         if not numbers or numbers[-1] >= 2**32:
-            raise ValueError(f"--seeds {part}: seeds go upwards, from 0 to {2**32 - 1}.")
+            raise UserError(f"--seeds {part}: seeds go upwards, from 0 to {2**32 - 1}.")
         seeds += itertools.islice(numbers, MOST_SEEDS + 1)
         if len(seeds) > MOST_SEEDS:
-            raise ValueError(f"--seeds {text}: {MOST_SEEDS} at a time are the most.")
+            raise UserError(f"--seeds {text}: {MOST_SEEDS} at a time are the most.")
     return seeds
 
 
@@ -166,7 +167,7 @@ def open_pipeline(name: str | None, device: str, precision: str) -> ProGANPipeli
     if name is None:
         known = list_weights("progan")
         if not known:
-            raise ValueError("There are no ProGAN weights here: train some, or name --weights.")
+            raise UserError("There are no ProGAN weights here: train some, or name --weights.")
         name = known[0][1]
     return ProGANPipeline.from_weights(find_weights(name), device, precision)
 
@@ -183,7 +184,7 @@ def main(args: list[str] | None = None) -> None:
         tyro.extras.subcommand_cli_from_dict(
             commands, prog="python -m gan_models.progan", args=args, description=__doc__
         )
-    except ValueError as error:
+    except UserError as error:
         raise SystemExit(f"error: {error}") from error
 
 

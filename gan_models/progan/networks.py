@@ -14,6 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from gan_models.errors import UserError
+
 LEAK = 0.2  # slope of the leaky ReLU, everywhere but in the last layers
 SQRT2 = math.sqrt(2)
 
@@ -123,13 +125,13 @@ def check_level(resolution, num_levels):
     """The level of `resolution`; ValueError unless it is one of the network's 4, 8, 16, ..."""
     allowed = [4 << level for level in range(num_levels)]
     if resolution not in allowed:
-        raise ValueError(f"resolution {resolution} is not one of this network's: {allowed}")
+        raise UserError(f"resolution {resolution} is not one of this network's: {allowed}")
     return allowed.index(resolution)
 
 
 def check_widths(resolution, channels):
     if len(channels) != int(math.log2(resolution)) - 1 or 4 << (len(channels) - 1) != resolution:
-        raise ValueError(
+        raise UserError(
             f"channels needs one width for each of 4, 8, ... up to {resolution} pixels, "
             f"got {tuple(channels)}"
         )
@@ -340,7 +342,7 @@ class Discriminator(nn.Module):
         Differs from the official code: the stored embeddings are not themselves shortened.
         """
         if labels is None:
-            raise ValueError("this discriminator needs labels (N, label_size), one-hot")
+            raise UserError("this discriminator needs labels (N, label_size), one-hot")
         lengths = self.embedding.norm(dim=1, keepdim=True)
         embeddings = labels @ (self.embedding / lengths.clamp(min=1))  # (N, C)
         return (embeddings * features).sum(dim=1, keepdim=True)

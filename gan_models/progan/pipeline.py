@@ -15,6 +15,7 @@ import torch
 
 from gan_models import images
 from gan_models.devices import choose_device, choose_precision
+from gan_models.errors import UserError
 from gan_models.progan.folded import FoldedGenerator
 from gan_models.progan.networks import Generator
 
@@ -41,7 +42,7 @@ class ProGANPipeline:
                 picture by less than 1 of 255 on average.
 
         Raises:
-            ValueError: An unknown precision or device, or a size the generator has not.
+            UserError: An unknown precision or device, or a size the generator has not.
         """
         self.device = choose_device(device)
         dtype = choose_precision(precision, self.device)
@@ -49,7 +50,7 @@ class ProGANPipeline:
         self.size = config.get("size", generator.resolution)  # smaller while a run still grows
         self.resolutions = [4 << level for level in range(len(generator.conv2))]
         if self.size not in self.resolutions:
-            raise ValueError(
+            raise UserError(
                 f"{self.name}: its size {self.size} is not one of {listed(self.resolutions)}."
             )
         first = config.get("first_size", 4)  # levels below the one that growing began with are raw
@@ -58,7 +59,7 @@ class ProGANPipeline:
         numbers = [str(number) for number in range(generator.label_size)]
         self.classes = list(config.get("classes") or numbers)
         if len(self.classes) != generator.label_size:
-            raise ValueError(
+            raise UserError(
                 f"{self.name}: {len(self.classes)} names for {generator.label_size} classes."
             )
         self.value_range = tuple(config.get("value_range", (-1, 1)))
@@ -69,8 +70,8 @@ class ProGANPipeline:
         """The pipeline of a weights folder (`gan_models.weights.find_weights` finds one by name).
 
         Raises:
-            WeightsError: The folder is missing, damaged, or another system's.
-            ValueError: As the constructor.
+            UserError: The folder is missing, damaged, or another system's.
+            UserError: As the constructor.
         """
         from gan_models.weights import build_network, load_weights
 
@@ -92,7 +93,7 @@ class ProGANPipeline:
             batch_size: Pictures made at once. None: as many as are fast.
 
         Raises:
-            ValueError: Latents, label, resolution or alpha that these weights cannot take.
+            UserError: Latents, label, resolution or alpha that these weights cannot take.
         """
         latents = self.check_latents(latents)
         return np.concatenate(list(self.batches(latents, label, resolution, alpha, batch_size)))
@@ -114,16 +115,16 @@ class ProGANPipeline:
         """
         resolution = self.size if resolution is None else resolution
         if resolution not in self.resolutions:
-            raise ValueError(
+            raise UserError(
                 f"{self.name} has no resolution {resolution}: choose {listed(self.resolutions)}."
             )
         if not 0 <= alpha <= 1:  # NaN fails too
-            raise ValueError(f"Alpha goes from 0 to 1, not to {alpha}.")
+            raise UserError(f"Alpha goes from 0 to 1, not to {alpha}.")
         if batch_size is None:
             pixels = BATCH_PIXELS["cpu" if self.device.type == "cpu" else "cuda"]
             batch_size = min(max(pixels // resolution**2, 1), 32)
         if batch_size < 1:
-            raise ValueError(f"A batch has at least 1 picture, not {batch_size}.")
+            raise UserError(f"A batch has at least 1 picture, not {batch_size}.")
         if isinstance(latents, np.ndarray | torch.Tensor | list | tuple):
             latents = self.check_latents(latents)
         labels = self.one_hot(label, len(latents) if hasattr(latents, "__len__") else None)
@@ -139,45 +140,45 @@ class ProGANPipeline:
             yield images.to_pictures(outputs.expand(-1, 3, -1, -1), self.value_range)
 
     def check_latents(self, latents):
-        """Latents as (N, latent_size) float32; ValueError for any that are not."""
+        """Latents as (N, latent_size) float32; UserError for any that are not."""
         try:
             latents = np.atleast_2d(np.asarray(latents, dtype=np.float32))
         except (TypeError, ValueError) as error:
-            raise ValueError(f"Latents are numbers in rows of one length: {error}.") from None
+            raise UserError(f"Latents are numbers in rows of one length: {error}.") from None
         if latents.ndim != 2 or latents.shape[1] != self.latent_size or len(latents) == 0:
-            raise ValueError(
+            raise UserError(
                 f"{self.name} takes latents of {self.latent_size} numbers, "
                 f"not an array of shape {latents.shape}."
             )
         if not np.isfinite(latents).all():
-            raise ValueError("The latents hold inf or nan: make or load others.")
+            raise UserError("The latents hold inf or nan: make or load others.")
         return latents
 
     def one_hot(self, label, count=None):
         """Iterator over rows (classes,), one for each of `count` latents (None: any number).
 
-        label as for `sample`; None for None. ValueError for what is no class of these weights.
+        label as for `sample`; None for None. UserError for what is no class of these weights.
         """
         if label is None:
             return None
         if not self.classes:
-            raise ValueError(f"{self.name} knows no classes: leave the label out.")
+            raise UserError(f"{self.name} knows no classes: leave the label out.")
         one_for_all = isinstance(label, str) or np.ndim(label) == 0
         numbers = [self.class_number(name) for name in ([label] if one_for_all else label)]
         rows = torch.eye(len(self.classes))[numbers]
         if one_for_all:
             return itertools.repeat(rows[0])
         if len(numbers) != count:
-            raise ValueError(f"There are {len(numbers)} labels for {count} latents: give 1 or all.")
+            raise UserError(f"There are {len(numbers)} labels for {count} latents: give 1 or all.")
         return iter(rows)
 
     def class_number(self, label):
-        """The number of a class given by name or number; ValueError if it is none."""
+        """The number of a class given by name or number; UserError if it is none."""
         if label in self.classes:
             return self.classes.index(label)
         if isinstance(label, int | np.integer) and 0 <= label < len(self.classes):
             return int(label)
-        raise ValueError(
+        raise UserError(
             f"{self.name} has no class {label!r}: choose one of {listed(self.classes)}, or its "
             f"number from 0 to {len(self.classes) - 1}."
         )
@@ -203,11 +204,11 @@ class ProGANPipeline:
         """
         a, b = self.check_latents(a), self.check_latents(b)
         if len(a) != 1 or len(b) != 1:
-            raise ValueError("A mix is of one latent and one latent.")
+            raise UserError("A mix is of one latent and one latent.")
         if mode not in MODES:
-            raise ValueError(f"The mode is {' or '.join(MODES)}, not {mode!r}.")
+            raise UserError(f"The mode is {' or '.join(MODES)}, not {mode!r}.")
         if not math.isfinite(amount):
-            raise ValueError(f"The amount of a mix is a number, not {amount}.")
+            raise UserError(f"The amount of a mix is a number, not {amount}.")
         blend = spherical if mode == "spherical" else linear
         return blend(a[0].astype(np.float64), b[0].astype(np.float64), amount).astype(np.float32)
 
@@ -249,7 +250,7 @@ class ProGANPipeline:
 def random_state(seed):
     """NumPy's RandomState: as in the official code, and its numbers are frozen for all versions."""
     if not 0 <= seed < 2**32 or int(seed) != seed:
-        raise ValueError(f"A seed is a whole number from 0 to {2**32 - 1}, not {seed}.")
+        raise UserError(f"A seed is a whole number from 0 to {2**32 - 1}, not {seed}.")
     return np.random.RandomState(int(seed))
 
 
@@ -261,7 +262,7 @@ def smoothed(noise, sigma):
     from scipy.ndimage import gaussian_filter1d
 
     if not 0 <= sigma < math.inf:
-        raise ValueError(f"The smoothing is a number of frames from 0, not {sigma}.")
+        raise UserError(f"The smoothing is a number of frames from 0, not {sigma}.")
     walk = gaussian_filter1d(noise, sigma, axis=0, mode="wrap") if sigma else noise
     return walk / np.sqrt(np.mean(np.square(walk)))
 
@@ -288,7 +289,7 @@ def spherical(a, b, t):
 
 def check_count(name, count):
     if count < 1 or int(count) != count:
-        raise ValueError(f"{name} is a whole number from 1, not {count}.")
+        raise UserError(f"{name} is a whole number from 1, not {count}.")
 
 
 def listed(values):

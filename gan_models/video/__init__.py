@@ -8,14 +8,12 @@
 A clip of ten minutes takes no more memory than one of ten seconds.
 """
 
-from gan_models.video.ffmpeg import ClipError
 from gan_models.video.reading import Clip, Sound, open_clip
 from gan_models.video.writing import FASTEST, ClipInfo, clip_info, write_clip
 
 __all__ = [
     "FASTEST",
     "Clip",
-    "ClipError",
     "ClipInfo",
     "Sound",
     "clip_info",

@@ -28,10 +28,6 @@ FORMATS = (
 )
 
 
-class ClipError(ValueError):
-    """A clip cannot be written or read; the message is a sentence that names it."""
-
-
 def executable() -> str:
     return imageio_ffmpeg.get_ffmpeg_exe()
 

@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from gan_models import images
-from gan_models.video.ffmpeg import ClipError
+from gan_models.errors import Unreadable
 
 HASTY = 10  # ms; browsers show a frame that asks for this or less for 100
 
@@ -30,25 +30,17 @@ class Animation:
 
 
 def kind(path: Path) -> str | None:
-    """ "picture", "animation", or None for what is left to ffmpeg. ClipError above MAX_PIXELS."""
+    """ "picture", "animation", or None for what is left to ffmpeg. Unreadable above MAX_PIXELS."""
     try:
         with Image.open(path, formats=images.READABLE) as image:
             if not getattr(image, "is_animated", False) or image.format in ("TIFF", "ICO"):
                 return "picture"
             return None if image.format == "GIF" else "animation"
     except Image.DecompressionBombError:
-        read(path)  # raises with its own sentence
+        images.read_picture(path)  # raises with its own sentence
         raise
     except Exception:  # noqa: BLE001 - damaged files make Pillow raise nearly anything
         return None
-
-
-def read(path: Path) -> np.ndarray:
-    """`images.read_picture`, with ClipError."""
-    try:
-        return images.read_picture(path)
-    except images.PictureError as error:
-        raise ClipError(str(error)) from error
 
 
 def scan(path: Path) -> Animation:
@@ -62,7 +54,7 @@ def scan(path: Path) -> Animation:
         whole = True
     except Exception as error:  # noqa: BLE001 - as above
         if shape is None:
-            raise ClipError(f"{path} is damaged or cut off ({error}).") from error
+            raise Unreadable(f"{path} is damaged or cut off ({error}).") from error
     return Animation(np.array(times, np.int64), end, shape[1], shape[0], whole)
 
 

@@ -16,9 +16,9 @@ from pathlib import Path
 
 import numpy as np
 
+from gan_models.errors import Unreadable
 from gan_models.images import MAX_PIXELS
 from gan_models.video import ffmpeg
-from gan_models.video.ffmpeg import ClipError
 
 LISTING_LIMIT = 60.0  # seconds for listing a clip's packets or frames
 LONGEST = 24 * 3600  # seconds; timestamps that span more are damaged
@@ -55,7 +55,7 @@ class Found:
 
 
 def probe(path: Path) -> Found:
-    """Look through the film track of `path`. Raises ClipError for anything that is no film."""
+    """Look through the film track of `path`. Raises Unreadable for anything that is no film."""
     head = _head(path)
     stored = re.search(r"Video: .*?, (\d+)x(\d+)[, ]", (_film_stream(head) or "") + " ")
     if stored and int(stored[1]) * int(stored[2]) > MAX_PIXELS:
@@ -104,7 +104,7 @@ def sound_start(path: Path) -> Fraction | None:
     if _film_stream(head) is not None:
         return None
     if _sound_stream(head) is None:
-        raise ClipError(f"{path} holds no sound.")
+        raise Unreadable(f"{path} holds no sound.")
     found = re.search(r"Duration: .*, start: (-?[\d.]+)", head)
     return Fraction(found[1]) if found else Fraction(0)
 
@@ -113,25 +113,25 @@ def sound_start(path: Path) -> Fraction | None:
 
 
 def _head(path: Path) -> str:
-    """What ffmpeg says about the file alone, or a ClipError where it can make nothing of it."""
+    """What ffmpeg says about the file alone, or Unreadable where it can make nothing of it."""
     if not path.exists():
-        raise ClipError(f"{path} does not exist.")
+        raise Unreadable(f"{path} does not exist.")
     if not path.is_file():  # a pipe or device would be waited for, for ever
-        raise ClipError(f"{path} is not a file.")
+        raise Unreadable(f"{path} is not a file.")
     try:
         if path.stat().st_size == 0:
-            raise ClipError(f"{path} is empty: use another copy of it.")
+            raise Unreadable(f"{path} is empty: use another copy of it.")
         with open(path, "rb"):
             pass
         words = ffmpeg.ask(*ffmpeg.source(path), timeout=LISTING_LIMIT).stderr
     except OSError as error:
-        raise ClipError(f"{path} cannot be read: {error.strerror or error}.") from error
+        raise Unreadable(f"{path} cannot be read: {error.strerror or error}.") from error
     except ffmpeg.subprocess.TimeoutExpired as error:
-        raise ClipError(f"{path} takes too long to read: it may be damaged.") from error
+        raise Unreadable(f"{path} takes too long to read: it may be damaged.") from error
     if "\nInput #0" not in "\n" + words:
         if "moov atom not found" in words:
-            raise ClipError(f"{path} is cut off or damaged (its index is missing): copy it again.")
-        raise ClipError(f"{path} is not a clip that can be read: use .mp4, .mov, .webm or .gif.")
+            raise Unreadable(f"{path} is cut off or damaged (its index is missing): copy it again.")
+        raise Unreadable(f"{path} is not a clip that can be read: use .mp4, .mov, .webm or .gif.")
     return words
 
 
@@ -200,20 +200,20 @@ def _decoded(path: Path, tick: Fraction) -> tuple[array, array]:
     return times, lengths
 
 
-def _refusal(path: Path, head: str, words: str) -> ClipError:
+def _refusal(path: Path, head: str, words: str) -> Unreadable:
     if _film_stream(head) is None:
         kind = "only sound and no film" if _sound_stream(head) else "no film"
-        return ClipError(f"{path} holds {kind}: choose a clip with pictures.")
+        return Unreadable(f"{path} holds {kind}: choose a clip with pictures.")
     if "max pixel count" in words or "too large" in words:
         return _too_large(path)
     unknown = re.search(r"Video: (none|unknown)|no decoder|Decoder not found", words)
     if unknown:
-        return ClipError(f"{path} is coded in a way that cannot be read: convert it to H.264.")
-    return ClipError(f"{path} holds no frame that can be shown: it may be damaged or cut off.")
+        return Unreadable(f"{path} is coded in a way that cannot be read: convert it to H.264.")
+    return Unreadable(f"{path} holds no frame that can be shown: it may be damaged or cut off.")
 
 
-def _too_large(path: Path) -> ClipError:
-    return ClipError(
+def _too_large(path: Path) -> Unreadable:
+    return Unreadable(
         f"{path} has more than {MAX_PIXELS // 1_000_000} million pixels per frame: "
         "make it smaller first."
     )
@@ -255,7 +255,7 @@ def _timing(
     last = int(lengths[-1]) if trusted else max(1, round(usual))
     ticks = span + last
     if ticks * tick > LONGEST:
-        raise ClipError(f"{path} is damaged: its times span more than a day.")
+        raise Unreadable(f"{path} is damaged: its times span more than a day.")
     rate, varying = constant_rate(times, tick, stated or 1 / (last * tick))
     end = _stated_seconds(head) if late else None  # the listing was too long to be finished
     seconds = max(ticks * tick, end or 0)

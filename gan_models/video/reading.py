@@ -18,8 +18,8 @@ from pathlib import Path
 import numpy as np
 
 from gan_models import images
+from gan_models.errors import Unreadable
 from gan_models.video import ffmpeg, pictures, probing
-from gan_models.video.ffmpeg import ClipError
 
 PICTURE_RATE = Fraction(25)
 HDR = ("smpte2084", "arib-std-b67")
@@ -89,7 +89,7 @@ def open_clip(
     max_fps: a faster clip is thinned out evenly to at most this. max_side: a larger clip is scaled
     down until neither side is longer, in pixels. start, seconds: the part to read; start moves to
     the nearest frame. Transparency is shown over white, high dynamic range as far as a screen goes.
-    Raises ClipError (a sentence) for anything that is no clip, before a frame is read.
+    Raises Unreadable (a sentence) for anything that is no clip, before a frame is read.
     """
     path = Path(path)
     part = _checked(max_fps, max_side, start, seconds)
@@ -111,13 +111,13 @@ class Part:
 
 def _checked(max_fps, max_side, start, seconds) -> Part:
     if not 1 <= max_fps <= 1000:  # NaN fails too
-        raise ClipError(f"max_fps is 1 or more frames per second, not {max_fps}.")
+        raise Unreadable(f"max_fps is 1 or more frames per second, not {max_fps}.")
     if max_side is not None and not max_side >= 1:
-        raise ClipError(f"max_side is 1 or more pixels, not {max_side}.")
+        raise Unreadable(f"max_side is 1 or more pixels, not {max_side}.")
     if not 0 <= start < math.inf:
-        raise ClipError(f"start is 0 or more seconds, not {start}.")
+        raise Unreadable(f"start is 0 or more seconds, not {start}.")
     if seconds is not None and not 0 < seconds < math.inf:
-        raise ClipError(f"seconds is more than 0, not {seconds}.")
+        raise Unreadable(f"seconds is more than 0, not {seconds}.")
     length = None if seconds is None else Fraction(seconds)
     return Part(Fraction(max_fps), max_side, Fraction(start), length)
 
@@ -125,18 +125,18 @@ def _checked(max_fps, max_side, start, seconds) -> Part:
 def sound_of(path: str | os.PathLike) -> Sound:
     """The sound of a file: with a film, as its `Clip` has it, else from its first sample on.
 
-    Raises ClipError where there is none.
+    Raises Unreadable where there is none.
     """
     path = Path(path)
     if not path.is_file():
-        raise ClipError(f"the sound file {path} does not exist.")
+        raise Unreadable(f"the sound file {path} does not exist.")
     try:
         start = probing.sound_start(path)
         sound = Sound(path, start) if start is not None else open_clip(path).sound
-    except ClipError as error:
-        raise ClipError(f"{path} holds no sound that can be read.") from error
+    except Unreadable as error:
+        raise Unreadable(f"{path} holds no sound that can be read.") from error
     if sound is None:
-        raise ClipError(f"{path} holds no sound that can be read.")
+        raise Unreadable(f"{path} holds no sound that can be read.")
     return sound
 
 
@@ -181,7 +181,7 @@ def _show(
 def _stretch(path: Path, whole: Fraction, fps: Fraction, part: Part) -> tuple[Fraction, int]:
     """(start in seconds, on a frame so that picture and sound agree; number of frames)."""
     if part.start >= whole:
-        raise ClipError(
+        raise Unreadable(
             f"{path} is {float(whole):.2f} seconds long: it has nothing at {float(part.start)}."
         )
     last = max(0, _rounded(whole * fps) - 1)
@@ -279,7 +279,7 @@ def _decode(
         clip._note(f"{clip.path} is damaged in places: some of its frames may look wrong.")
     missing = clip.frame_count - sent
     if missing and last is None:
-        raise ClipError(f"{clip.path} holds no frame that can be shown: it may be damaged.")
+        raise Unreadable(f"{clip.path} holds no frame that can be shown: it may be damaged.")
     if missing <= math.ceil(found.last * clip.fps) + 1:  # the last frame is shown for its time
         for _ in range(missing):
             yield last.copy()
@@ -291,7 +291,7 @@ def _decode(
 
 
 def _still(path: Path, max_fps: Fraction, max_side: int | None) -> Clip:
-    picture = pictures.read(path)
+    picture = images.read_picture(path)
     width, height = _fitted(picture.shape[1], picture.shape[0], max_side)
     picture = images.resize(picture, (height, width))
 

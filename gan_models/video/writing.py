@@ -23,9 +23,9 @@ from typing import IO
 import numpy as np
 from PIL import Image
 
+from gan_models.errors import Unreadable
 from gan_models.images import label_text, parse_label, written_whole
 from gan_models.video import ffmpeg, probing
-from gan_models.video.ffmpeg import ClipError
 from gan_models.video.reading import Clip, Sound, sound_of
 
 # GIF counts in hundredths of a second, and browsers slow down anything shorter than two of them.
@@ -70,7 +70,7 @@ def write_clip(
     The label (`images.label_text`) is the file's comment; `clip_info` gives it back.
     The file appears whole or not at all: whatever is raised here or by `frames` (GeneratorExit too)
     removes what was written so far.
-    Raises ClipError for anything wrong with the options, the frames or the disk.
+    Raises Unreadable for anything wrong with the options, the frames or the disk.
     """
     path = Path(path)
     kind = path.suffix.lower()
@@ -79,7 +79,7 @@ def write_clip(
     try:
         label = label_text(weights, settings)
     except ValueError as error:
-        raise ClipError(f"{path} cannot be written: {error}") from error
+        raise Unreadable(f"{path} cannot be written: {error}") from error
     pictures = _checked_frames(path, frames)
     first = next(pictures)
     height, width = first.shape[:2]
@@ -98,16 +98,16 @@ def write_clip(
             elif sound:
                 _add_sound(path, part, sound, float(count / rate), label)
     except OSError as error:
-        raise ClipError(f"{path} could not be written: {error.strerror or error}.") from error
+        raise Unreadable(f"{path} could not be written: {error.strerror or error}.") from error
     seconds = float(count / rate)
     return ClipInfo(count, seconds, width, height, float(rate), padded, parse_label(label), notices)
 
 
 def _checked_rate(path: Path, kind: str, fps: float | Fraction) -> Fraction:
     if kind not in FASTEST:
-        raise ClipError(f"{path} must end in .mp4 or .gif.")
+        raise Unreadable(f"{path} must end in .mp4 or .gif.")
     if not 1 <= fps <= FASTEST[kind]:  # NaN fails too
-        raise ClipError(f"a {kind} clip has 1 to {FASTEST[kind]} frames per second, not {fps}.")
+        raise Unreadable(f"a {kind} clip has 1 to {FASTEST[kind]} frames per second, not {fps}.")
     return Fraction(fps).limit_denominator(1001)
 
 
@@ -124,7 +124,7 @@ def _checked_sound(
     elif audio is None:
         return None, ()
     elif kind == ".gif":
-        raise ClipError(f"{path} cannot hold sound: write an .mp4, or leave the sound out.")
+        raise Unreadable(f"{path} cannot hold sound: write an .mp4, or leave the sound out.")
     else:
         sound = sound_of(audio)
     if not _has_samples(sound):
@@ -155,21 +155,21 @@ def _in_step(sound: Sound) -> str:
 
 
 def _checked_frames(path: Path, frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-    """The same frames; ClipError at one that is no picture or of another size, or if none comes."""
+    """The same frames; Unreadable at one that is no picture or of another size, or if none is."""
     shape = None
     for index, frame in enumerate(frames):
         is_array = isinstance(frame, np.ndarray) and frame.dtype == np.uint8
         if not is_array or frame.ndim != 3 or frame.shape[2] != 3 or frame.size == 0:
-            raise ClipError(f"frame {index} of {path} is no (height, width, 3) array of uint8.")
+            raise Unreadable(f"frame {index} of {path} is no (height, width, 3) array of uint8.")
         shape = shape or frame.shape
         if frame.shape != shape:
-            raise ClipError(
+            raise Unreadable(
                 f"frame {index} of {path} is {frame.shape[1]} x {frame.shape[0]} pixels, the first "
                 f"{shape[1]} x {shape[0]}: bring all frames to one size."
             )
         yield frame
     if shape is None:
-        raise ClipError(f"{path} was not written: there is not a single frame.")
+        raise Unreadable(f"{path} was not written: there is not a single frame.")
 
 
 def _padded(picture: np.ndarray, padded: tuple[int, int]) -> np.ndarray:
@@ -252,8 +252,8 @@ def _encoder(
                 process.stdin.close()
 
 
-def _refusal(path: Path, words: str) -> ClipError:
-    return ClipError(f"{path} could not be written: {ffmpeg.last_words(words)}.")
+def _refusal(path: Path, words: str) -> Unreadable:
+    return Unreadable(f"{path} could not be written: {ffmpeg.last_words(words)}.")
 
 
 def _all_of(words: IO[bytes]) -> str:
@@ -282,7 +282,7 @@ def clip_info(path: str | os.PathLike) -> ClipInfo:
     """What the clip at `path` holds, with the label that `write_clip` stored (None if it has none).
 
     Any file may be asked about: nothing is opened that it points to, and no frame is decoded but
-    the first. Raises ClipError for a missing or damaged file.
+    the first. Raises Unreadable for a missing or damaged file.
     """
     path = Path(path)
     found = probing.probe(path)

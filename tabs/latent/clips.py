@@ -8,6 +8,7 @@ import gradio as gr
 import numpy as np
 
 from gan_models import images, video
+from gan_models.errors import UserError
 from tabs import jobs, look
 from tabs import texts as words
 from tabs.latent import texts
@@ -48,7 +49,7 @@ def make_clip(
     After Stop the clip holds the frames made so far.
     """
     if not 0.5 <= (seconds or 0) <= 60 or not 1 <= (fps or 0) <= 60:
-        raise jobs.Refused(texts.BAD_DURATION)
+        raise UserError(texts.BAD_DURATION)
     folder_of(settings, name)  # weights that are not there are said before the work starts
     total = max(2, round(seconds * fps))
     record = {"weights": name, "clip": kind, "seconds": seconds, "fps": fps}

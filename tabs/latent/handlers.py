@@ -17,6 +17,7 @@ import safetensors
 import safetensors.numpy
 
 from gan_models import images, weights
+from gan_models.errors import UserError
 from gan_models.progan.pipeline import ProGANPipeline
 from tabs import jobs, look, weights_menu
 from tabs import texts as words
@@ -53,7 +54,7 @@ def choose_weights(settings: jobs.Settings, name: str):
     """(class menu, footer, notice) for other weights."""
     try:
         choices = class_choices(settings, name)
-    except (jobs.Refused, weights.WeightsError) as error:
+    except UserError as error:
         return gr.skip(), gr.skip(), look.notice(str(error), "error")
     return (
         gr.Dropdown(choices=choices, value="", visible=len(choices) > 1),
@@ -114,7 +115,7 @@ def latent_of(pipeline: ProGANPipeline, point: dict) -> np.ndarray:
     here, there = len(point["latent"]), pipeline.latent_size
     if here != there:
         sentence = texts.OTHER_SIZE.format(name=point["name"], here=here, there=there)
-        raise jobs.Refused(sentence.capitalize())
+        raise UserError(sentence.capitalize())
     return np.asarray(point["latent"], np.float32)
 
 
@@ -211,9 +212,9 @@ def new_seed() -> int:
 
 
 def check_seed(seed: float | None) -> int:
-    """Raises Refused for what is not a seed."""
+    """Raises UserError for what is not a seed."""
     if seed is None or seed != int(seed) or not 0 <= seed <= LARGEST_SEED:
-        raise jobs.Refused(texts.BAD_SEED)
+        raise UserError(texts.BAD_SEED)
     return int(seed)
 
 
@@ -223,7 +224,7 @@ def set_seed(seed: float | None, point: dict):
         return point, ""
     try:
         number = check_seed(seed)
-    except jobs.Refused as error:
+    except UserError as error:
         return point, look.notice(str(error), "error")
     return {"name": f"seed {number}", "seed": number}, ""
 
@@ -308,20 +309,20 @@ def read_latents(file: Path, latent_size: int) -> dict[str, np.ndarray]:
     """{"start": (latent_size,), "end": (latent_size,)} float32 of a file of `save_latents`.
 
     Raises:
-        Refused: It is another file, of weights of another size, or its numbers are not finite.
+        UserError: It is another file, of weights of another size, or its numbers are not finite.
     """
     if file.stat().st_size > LARGEST_LATENTS_FILE:
-        raise jobs.Refused(texts.TOO_LARGE.format(file=file.name))
+        raise UserError(texts.TOO_LARGE.format(file=file.name))
     try:
         arrays = safetensors.numpy.load_file(file)
         pair = {key: arrays[key].astype(np.float32) for key in ("start", "end")}
     except (safetensors.SafetensorError, ValueError, KeyError, TypeError) as error:
-        raise jobs.Refused(texts.NOT_LATENTS.format(file=file.name)) from error
+        raise UserError(texts.NOT_LATENTS.format(file=file.name)) from error
     for latent in pair.values():
         if latent.shape != (latent_size,):
-            raise jobs.Refused(
+            raise UserError(
                 texts.OTHER_SIZE.format(name=file.name, here=latent.size, there=latent_size)
             )
         if not np.isfinite(latent).all():
-            raise jobs.Refused(texts.NOT_FINITE.format(file=file.name))
+            raise UserError(texts.NOT_FINITE.format(file=file.name))
     return pair

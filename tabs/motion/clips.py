@@ -12,6 +12,7 @@ import gradio as gr
 import numpy as np
 
 from gan_models import faces, video
+from gan_models.errors import UserError
 from gan_models.fomm.motion import Motion
 from tabs import jobs, look, results
 from tabs import texts as words
@@ -164,12 +165,12 @@ def taking_turns(pictures: Iterable[np.ndarray], folder: Path) -> Iterator[np.nd
 
 
 def checked_reference(reference: str, frame: float | None, drive: Drive) -> str | int:
-    """ "first", "best", or a frame's number. Raises Refused for a number beyond the clip."""
+    """ "first", "best", or a frame's number. Raises UserError for a number beyond the clip."""
     if reference != "chosen":
         return "best" if reference == "best" else "first"
     last = max(0, (drive.count or 1) - 1)
     if frame is None or frame != int(frame) or not 0 <= frame <= last:
-        raise jobs.Refused(texts.BAD_FRAME.format(last=last))
+        raise UserError(texts.BAD_FRAME.format(last=last))
     return int(frame)
 
 

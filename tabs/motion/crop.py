@@ -10,8 +10,9 @@ import gradio as gr
 import numpy as np
 
 from gan_models import images
+from gan_models.errors import UserError
 from gan_models.faces import Box
-from tabs import jobs, results
+from tabs import results
 from tabs.motion import texts
 
 SHOWN = 480  # pixels of the longer side
@@ -154,7 +155,7 @@ def corners(box: Box) -> list[float]:
 def chosen(value: dict | None, picture: np.ndarray) -> Box | None:
     """The box that came back from the page; None where there is none.
 
-    Raises Refused for what is no square around a place in `picture`.
+    Raises UserError for what is no square around a place in `picture`.
     """
     if not value or not isinstance(value, dict) or "box" not in value:
         return None
@@ -162,10 +163,10 @@ def chosen(value: dict | None, picture: np.ndarray) -> Box | None:
     try:
         left, top, right, bottom = (float(edge) for edge in value["box"])
     except (TypeError, ValueError) as error:
-        raise jobs.Refused(texts.BAD_CROP) from error
+        raise UserError(texts.BAD_CROP) from error
     side = right - left
     sound = all(map(math.isfinite, (left, top, right, bottom))) and abs(bottom - top - side) < 1
     inside = 0 <= (left + right) / 2 <= width and 0 <= (top + bottom) / 2 <= height
     if not (sound and inside and SMALLEST <= side <= 2 * max(width, height)):
-        raise jobs.Refused(texts.BAD_CROP)
+        raise UserError(texts.BAD_CROP)
     return Box(left, top, left + side, top + side)

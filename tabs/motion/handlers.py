@@ -14,6 +14,7 @@ import gradio as gr
 import numpy as np
 
 from gan_models import faces, images, video, weights
+from gan_models.errors import Unreadable, UserError
 from gan_models.fomm.motion import ENDING, Motion
 from gan_models.fomm.pipeline import FOMMPipeline
 from tabs import jobs, look, results, weights_menu
@@ -44,9 +45,9 @@ def first_choice(settings: jobs.Settings) -> str | None:
 
 
 def folder_of(settings: jobs.Settings, name: str | None) -> Path:
-    """Raises Refused for published weights, which are not here, and where there are none."""
+    """Raises UserError for published weights, which are not here, and where there are none."""
     if name and name.startswith(PUBLISHED):
-        raise jobs.Refused(texts.NOT_HERE.format(name=name.removeprefix(PUBLISHED)))
+        raise UserError(texts.NOT_HERE.format(name=name.removeprefix(PUBLISHED)))
     return weights_menu.folder_of(settings, name, "fomm")
 
 
@@ -76,7 +77,7 @@ def choose_weights(settings: jobs.Settings, name: str | None):
     """(footer, what the weights are, notice) for other weights."""
     try:
         told = about(settings, name)
-    except (jobs.Refused, weights.WeightsError) as error:
+    except UserError as error:
         return gr.skip(), gr.skip(), look.notice(str(error), "error")
     here = name and not name.startswith(PUBLISHED)
     footer = look.footer(name, jobs.device_name(settings)) if here else gr.skip()
@@ -92,9 +93,9 @@ def refresh(settings: jobs.Settings, name: str | None):
 
 
 def read_portrait(path: str | None) -> np.ndarray:
-    """(H, W, 3) uint8. Raises Refused or PictureError."""
+    """(H, W, 3) uint8. Raises UserError or Unreadable."""
     if not path:
-        raise jobs.Refused(texts.NO_PORTRAIT)
+        raise UserError(texts.NO_PORTRAIT)
     return images.read_picture(path)
 
 
@@ -129,18 +130,18 @@ class Drive:
         with closing(self.clip.frames()) as frames:
             last = deque(itertools.islice(frames, number + 1), maxlen=1)
         if not last:
-            raise video.ClipError(f"{self.path.name} has no frames: give another clip.")
+            raise Unreadable(f"{self.path.name} has no frames: give another clip.")
         return last[0]
 
 
 def open_drive(driving: str | None, replay: str | None = None) -> Drive:
     """What the page gave: `replay` (a saved motion or a picture) goes before the clip `driving`.
 
-    Raises Refused, ClipError, PictureError or MotionError.
+    Raises UserError, Unreadable, Unreadable or UserError.
     """
     given = replay or driving
     if not given:
-        raise jobs.Refused(texts.NO_DRIVING)
+        raise UserError(texts.NO_DRIVING)
     path = Path(given)
     if path.suffix.lower() == ENDING:
         return Drive(path, motion=Motion.load(path))
@@ -239,7 +240,7 @@ def warn(settings: jobs.Settings, name: str | None, portrait: str | None, drivin
     """The notice before the run: photographs given to weights that know drawn puppets."""
     try:
         config = config_of(settings, name)
-    except (jobs.Refused, weights.WeightsError):
+    except UserError:
         return ""
     if not knows_puppets(config):
         return ""
@@ -266,7 +267,7 @@ def is_puppet(path: str) -> bool:
             label = video.clip_info(path).label
         else:
             label = images.read_settings(path)
-    except (video.ClipError, images.PictureError):
+    except Unreadable:
         return False
     return bool(label) and "puppet" in str(label.get("weights"))
 
@@ -299,7 +300,7 @@ def explain(settings, name, portrait, shown, driving, driving_shown, replay, mom
     picture = read_portrait(portrait)
     drive = open_drive(driving, replay)
     if drive.motion:
-        raise jobs.Refused(texts.NO_FRAMES_SHOWN)
+        raise UserError(texts.NO_FRAMES_SHOWN)
     frame = drive.frame(round((drive.count - 1) * moment / 100))
     box = crop.chosen(shown, picture)
     frame_box = None if replay else crop.chosen(driving_shown, frame)
@@ -322,9 +323,9 @@ def figures(pictures: dict[str, np.ndarray]) -> str:
 
 
 def checked_strength(strength: float | None) -> float:
-    """Raises Refused for what is no strength."""
+    """Raises UserError for what is no strength."""
     if strength is None or not 0 <= strength <= 2:
-        raise jobs.Refused(texts.BAD_STRENGTH)
+        raise UserError(texts.BAD_STRENGTH)
     return float(strength)
 
 

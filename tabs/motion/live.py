@@ -20,6 +20,7 @@ import numpy as np
 from PIL import Image
 
 from gan_models import faces, images
+from gan_models.errors import UserError
 from gan_models.fomm.motion import Motion
 from tabs import jobs, look, results
 from tabs import texts as words
@@ -105,7 +106,7 @@ def prepare(
 ):
     """The portrait becomes ready to be moved: yields (value of the widget, notice)."""
     if jobs.ON_ZERO_GPU:
-        raise jobs.Refused(texts.LIVE_NOT_HERE)
+        raise UserError(texts.LIVE_NOT_HERE)
     yield gr.skip(), look.notice(words.LOADING)
     config = config_of(settings, name)
     picture = read_portrait(portrait)
@@ -187,25 +188,25 @@ def signed(facts: dict) -> str:
 
 
 def checked(ticket: str) -> dict:
-    """The facts of a ticket of ours. Raises Refused for any other, and for one that ended."""
+    """The facts of a ticket of ours. Raises UserError for any other, and for one that ended."""
     seal, _, text = str(ticket).partition(" ")
     real = hmac.new(SECRET, text.encode(), hashlib.sha256).hexdigest()
     if not hmac.compare_digest(seal.encode(), real.encode()):
-        raise jobs.Refused(texts.LIVE_OVER)
+        raise UserError(texts.LIVE_OVER)
     facts = json.loads(text)
     if not Path(facts["source"]).is_file():
-        raise jobs.Refused(texts.LIVE_OVER)
+        raise UserError(texts.LIVE_OVER)
     return facts
 
 
 def decoded(text: str) -> np.ndarray:
-    """(H, W, 3) uint8 of a base64 picture. Raises Refused or PictureError."""
+    """(H, W, 3) uint8 of a base64 picture. Raises UserError or Unreadable."""
     if not isinstance(text, str) or len(text) > LARGEST_FRAME:
-        raise jobs.Refused(texts.BAD_FRAME_SENT)
+        raise UserError(texts.BAD_FRAME_SENT)
     try:
         return images.read_picture(base64.b64decode(text, validate=True))
     except binascii.Error as error:
-        raise jobs.Refused(texts.BAD_FRAME_SENT) from error
+        raise UserError(texts.BAD_FRAME_SENT) from error
 
 
 def encoded(picture: np.ndarray) -> str:
@@ -216,10 +217,10 @@ def encoded(picture: np.ndarray) -> str:
 
 
 def read_pose(rows: list | None) -> Motion | None:
-    """The neutral pose that the browser kept. Raises Refused for what is none."""
+    """The neutral pose that the browser kept. Raises UserError for what is none."""
     if rows is None:
         return None
     try:
         return Motion.from_rows(np.asarray(rows, np.float32)[None])
     except (TypeError, ValueError) as error:
-        raise jobs.Refused(texts.BAD_POSE) from error
+        raise UserError(texts.BAD_POSE) from error

@@ -2,14 +2,12 @@
 
 from trainers.data.clips import CLIPS_HELP, Clips, PairBatch, open_clips
 from trainers.data.pictures import DATA_HELP, Batch, Pictures, open_data
-from trainers.data.sources import DataError
 
 __all__ = [
     "CLIPS_HELP",
     "DATA_HELP",
     "Batch",
     "Clips",
-    "DataError",
     "PairBatch",
     "Pictures",
     "open_clips",

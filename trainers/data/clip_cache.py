@@ -18,8 +18,8 @@ from shutil import rmtree
 import cv2
 import numpy as np
 
-from gan_models.images import PictureError
-from trainers.data.sources import DataError, fit
+from gan_models.errors import Unreadable, UserError
+from trainers.data.sources import fit
 
 MAX_FRAMES = 3_000  # of a longer clip every second frame is kept, or every fourth ...
 JPEG_QUALITY = 95
@@ -33,7 +33,7 @@ OPEN_FILES = 4_096  # packed clips kept mapped by a process
 FORMAT = 1
 
 
-class CacheError(DataError):
+class CacheError(UserError):
     """A packed clip cannot be written; the message is a sentence."""
 
 
@@ -56,7 +56,7 @@ class Cache:
     def packed(self, path: Path, frames) -> np.ndarray:
         """The packed clip, made by `frames()` (an iterator of (H, W, 3) uint8) when it is missing.
 
-        Returns the file's bytes, for `count`, `enlarged` and `read`. Raises PictureError when the
+        Returns the file's bytes, for `count`, `enlarged` and `read`. Raises Unreadable when the
         clip holds nothing that can be read and CacheError when the file cannot be written.
         """
         if path in self.opened:
@@ -81,7 +81,7 @@ class Cache:
     def pack(self, file: Path, path: Path, frames: Iterable[np.ndarray]):
         kept, enlarged = thinned(frames, self.prepare)
         if not kept:
-            raise PictureError(f"{path} holds no frames.")
+            raise Unreadable(f"{path} holds no frames.")
         offsets = np.cumsum([0] + [len(frame) for frame in kept])
         header = np.concatenate([[enlarged, len(kept)], offsets]).astype("<i8")
         # Another worker may pack the same clip: each writes its own file, the last rename stays.
@@ -147,7 +147,7 @@ def thinned(frames: Iterable[np.ndarray], prepare) -> tuple[list[bytes], bool]:
             prepared, was_enlarged = prepare(frame)
             kept.append(prepared)
             any_enlarged |= was_enlarged
-    except PictureError:
+    except Unreadable:
         if not kept:
             raise
     return kept, any_enlarged

@@ -16,8 +16,9 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from gan_models.images import MAX_PIXELS, PictureError, read_picture
-from gan_models.video import Clip, ClipError, open_clip
+from gan_models.errors import Unreadable
+from gan_models.images import MAX_PIXELS, read_picture
+from gan_models.video import Clip, open_clip
 from trainers.data.sources import is_picture_name
 
 VIDEO_SUFFIXES = frozenset("mp4 gif mov mkv avi webm m4v".split())
@@ -97,7 +98,7 @@ def read_frames(path: Path, size: int) -> Iterator[np.ndarray]:
     """The clip's frames as (H, W, 3) uint8 RGB, one after the other, for training at `size`.
 
     Videos of more than twice that come smaller, which ffmpeg does at half the time of the rest.
-    Raises PictureError (a sentence) for a file that cannot be used, at once or at the bad frame.
+    Raises Unreadable (a sentence) for a file that cannot be used, at once or at the bad frame.
     """
     if path.is_dir():
         yield from read_folder(path)
@@ -111,12 +112,12 @@ def read_frames(path: Path, size: int) -> Iterator[np.ndarray]:
 
 
 def read_folder(path: Path) -> Iterator[np.ndarray]:
-    """The frames that can be read; PictureError when there is none."""
+    """The frames that can be read; Unreadable when there is none."""
     readable, problem = 0, None
     for name in frame_files(path):
         try:
             frame = read_picture(path / name)
-        except PictureError as error:
+        except Unreadable as error:
             problem = error
             continue
         readable += 1
@@ -126,19 +127,19 @@ def read_folder(path: Path) -> Iterator[np.ndarray]:
 
 
 def strip_shape(path: Path) -> tuple[int, int]:
-    """(width, height) of a strip; PictureError for a picture that is none."""
+    """(width, height) of a strip; Unreadable for a picture that is none."""
     try:
         with Image.open(path) as image:
             width, height = image.size
     except Exception as error:  # damaged files make Pillow raise nearly anything
-        raise PictureError(f"{path} is no picture that can be read: {error}.") from error
+        raise Unreadable(f"{path} is no picture that can be read: {error}.") from error
     if width * height > MAX_PIXELS:
-        raise PictureError(
+        raise Unreadable(
             f"{path} has more than {MAX_PIXELS // 1_000_000} million pixels: give the clip as a "
             "folder of frames."
         )
     if width % height or width == height:
-        raise PictureError(
+        raise Unreadable(
             f"{path} is {width} x {height} pixels and no strip of square frames side by side: put "
             "the frames of each clip into a folder of their own, or give videos."
         )
@@ -146,10 +147,7 @@ def strip_shape(path: Path) -> tuple[int, int]:
 
 
 def open_video(path: Path, max_side: int | None = None) -> Clip:
-    try:
-        return open_clip(path, max_side=max_side)
-    except ClipError as error:
-        raise PictureError(str(error)) from error
+    return open_clip(path, max_side=max_side)
 
 
 def read_video(path: Path, size: int) -> Iterator[np.ndarray]:
@@ -157,10 +155,7 @@ def read_video(path: Path, size: int) -> Iterator[np.ndarray]:
     shorter, longer = sorted((clip.width, clip.height))
     if shorter > 2 * size:
         clip = open_video(path, max_side=math.ceil(2 * size * longer / shorter))
-    try:
-        yield from clip.frames()
-    except ClipError as error:
-        raise PictureError(str(error)) from error
+    yield from clip.frames()
 
 
 # --- twins --------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from PIL import Image, ImageEnhance
 
-from gan_models.images import PictureError
+from gan_models.errors import Unreadable
 from trainers.data.clip_cache import CacheError
 from trainers.data.reading import MINIMUM_TRIED, Fetched
 
@@ -79,7 +79,7 @@ class PairReader:
             try:
                 times = draw_times(self.source.num_frames(index), random)
                 frames, enlarged = self.source.frames(index, times)
-            except (PictureError, OSError) as error:
+            except (Unreadable, OSError) as error:
                 fetched.unreadable[self.source.name(index)] = str(error)
                 index = (index + self.stride) % self.source.length
                 # What was drawn before must not matter: it depends on where the clip broke.

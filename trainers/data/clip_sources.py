@@ -2,7 +2,7 @@
 
 A source has `size`, `length`, `name(index)`, `num_frames(index)` and `frames(index, times)`, which
 returns ((len(times), size, size, 3) uint8 RGB, whether they had to be enlarged) or raises
-PictureError. Whether a clip raises depends on its files alone, not on what was read before.
+Unreadable. Whether a clip raises depends on its files alone, not on what was read before.
 """
 
 import logging
@@ -13,11 +13,12 @@ from pathlib import Path
 
 import numpy as np
 
-from gan_models.images import PictureError, read_picture, resize
+from gan_models.errors import Unreadable, UserError
+from gan_models.images import read_picture, resize
 from trainers.data import clip_cache
 from trainers.data.clip_cache import MAX_FRAMES, Cache
 from trainers.data.clip_files import expected_frames, frame_files, read_frames
-from trainers.data.sources import DataError, fit, puppet_seed
+from trainers.data.sources import fit, puppet_seed
 
 KEPT_BYTES = 2 * 2**30  # decoded frames kept in memory
 ESTIMATED_FROM = 16  # clips that the size of a set is estimated from
@@ -116,13 +117,13 @@ class FileClips:
 
     def packed(self, index: int) -> np.ndarray:
         if index in self.broken:
-            raise PictureError(self.broken[index])
+            raise Unreadable(self.broken[index])
         path = self.paths[index]
         try:
             return self.cache.packed(path, lambda: read_frames(path, self.size))
-        except (PictureError, OSError) as error:
+        except (Unreadable, OSError) as error:
             self.broken[index] = str(error)
-            raise PictureError(str(error)) from error
+            raise Unreadable(str(error)) from error
 
     def pack_all(self):
         """Decode everything now, several clips at once; broken ones are left for later."""
@@ -130,7 +131,7 @@ class FileClips:
         def pack(index: int):
             try:
                 self.num_frames(index)
-            except PictureError:
+            except Unreadable:
                 pass
 
         log.info("Decoding %d clips, once.", self.length)
@@ -149,18 +150,18 @@ def estimated_frames(paths: list[Path]) -> float:
     for path in spread(paths):
         try:
             counts.append(min(MAX_FRAMES, expected_frames(path)))
-        except (PictureError, OSError):
+        except (Unreadable, OSError):
             continue
     return len(paths) * sum(counts) / len(counts) if counts else 0.0
 
 
 def check_room(folder: Path | None, needed: float):
-    """DataError when the packed clips will hardly fit on the disk."""
+    """UserError when the packed clips will hardly fit on the disk."""
     place = folder or Path(tempfile.gettempdir())
     existing = next(parent for parent in (place, *place.absolute().parents) if parent.exists())
     free = shutil.disk_usage(existing).free
     if needed > free:
-        raise DataError(
+        raise UserError(
             f"The decoded clips need about {needed / 2**30:.1f} GB in {place}, which has "
             f"{free / 2**30:.1f} GB left: give a cache folder on a larger disk, or train on "
             "folders of frames, which are read where they are."

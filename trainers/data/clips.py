@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from gan_models.images import PictureError
+from gan_models.errors import Unreadable, UserError
 from trainers.data.clip_files import (
     FINGERPRINT_SIZE,
     find_twins,
@@ -27,7 +27,7 @@ from trainers.data.clip_files import (
 from trainers.data.clip_reading import Augmentation, PairReader
 from trainers.data.clip_sources import FileClips, PuppetClips
 from trainers.data.pictures import RATE_WINDOW, Pictures, check_options, epoch_order
-from trainers.data.sources import DataError, in_part
+from trainers.data.sources import in_part
 
 DEFAULT_PUPPETS = 6_000
 MOST_COMPARED = 5_000  # clips; in larger sets nobody looks for twins
@@ -74,7 +74,7 @@ def open_clips(
     share `holdout`, 0 to 0.5, chosen by a hash of the names. Copies and mirror images of a clip,
     and clips of one video, stay on its side. repeats: how often an epoch visits each clip.
     cache_folder: keeps decoded clips for the next run; a temporary folder when None.
-    Raises DataError when there is nothing to train on.
+    Raises UserError when there is nothing to train on.
     """
     check_options(size, "crop", seed, num_workers, holdout, part)
     check_augmentation(jitter, resize_range, repeats)
@@ -84,7 +84,7 @@ def open_clips(
     if name.partition(":")[0] == "puppets":
         count = name.partition(":")[2] if ":" in name else str(DEFAULT_PUPPETS)
         if not count.isdecimal() or int(count) == 0:
-            raise DataError(f"{name} is not puppets:COUNT with a COUNT of 1 or more.")
+            raise UserError(f"{name} is not puppets:COUNT with a COUNT of 1 or more.")
         source = PuppetClips(int(count), size=size, seed=seed, part=part)
         return Clips(source, num_workers=0, **common)
     cache_folder = None if cache_folder is None else Path(cache_folder).expanduser()
@@ -96,22 +96,22 @@ def open_clips(
 
 
 def check_augmentation(jitter, resize_range, repeats):
-    """Raise DataError for a value that open_clips cannot use."""
+    """Raise UserError for a value that open_clips cannot use."""
     if len(jitter) != 4 or min(jitter) < 0 or jitter[3] > 0.5:
-        raise DataError(
+        raise UserError(
             f"A jitter of {jitter} is not four numbers from 0 (brightness, contrast, saturation, "
             "and hue up to 0.5)."
         )
     if resize_range is not None and not 0 < resize_range[0] <= resize_range[1]:
-        raise DataError(f"A resize range of {resize_range} is not (lowest, highest), both above 0.")
+        raise UserError(f"A resize range of {resize_range} is not (lowest, highest), both above 0.")
     if repeats < 1:
-        raise DataError(f"{repeats} repeats are not possible: give 1 or more.")
+        raise UserError(f"{repeats} repeats are not possible: give 1 or more.")
 
 
 def open_files(folder: Path, size: int, cache_folder, holdout: float, part: str) -> FileClips:
     """The clips of `part`, from train/ and test/ or by `holdout`."""
     if not folder.is_dir():
-        raise DataError(
+        raise UserError(
             f"There is no folder {folder}. Data is a folder of clips (folders of frames, videos or "
             'strips), or "puppets".'
         )
@@ -119,14 +119,14 @@ def open_files(folder: Path, size: int, cache_folder, holdout: float, part: str)
     test = folder / "test"
     has_test = train != folder and test.is_dir()
     if part == "held_out" and holdout == 0 and not has_test:
-        raise DataError(
+        raise UserError(
             "With a holdout of 0 no clips are held out: give a share such as 0.1, or put them into "
             f"{test} beside {folder / 'train'}."
         )
     root = test if has_test and part == "held_out" else train
     names = list_clips(root)
     if not names:
-        raise DataError(
+        raise UserError(
             f"There are no clips in {root}: a data folder holds folders of frames, videos, or "
             "pictures with the frames side by side."
         )
@@ -140,7 +140,7 @@ def open_files(folder: Path, size: int, cache_folder, holdout: float, part: str)
     firsts = group(len(names), same_videos(names) + twins(source))
     chosen = [index for index, first in enumerate(firsts) if in_part(names[first], holdout, part)]
     if not chosen:
-        raise DataError(
+        raise UserError(
             f"A holdout of {holdout} leaves no clip of {folder} for the {part} part: the set is "
             "too small for it."
         )
@@ -153,7 +153,7 @@ def without_twins(source: FileClips, count: int) -> FileClips:
     tested = {firsts[index] for index in range(count, source.length)}
     kept = [index for index in range(count) if firsts[index] not in tested]
     if not kept:
-        raise DataError(
+        raise UserError(
             f"Every clip of {source.paths[0].parent} is a copy or mirror image of one in the test "
             "folder: train on other clips."
         )
@@ -196,7 +196,7 @@ def twins(source: FileClips) -> list[tuple[int, int]]:
             last = source.num_frames(index) - 1
             prints[index] = fingerprint(source.frames(index, [0, last // 2, last])[0])
             num_frames[index] = last + 1
-        except PictureError:
+        except Unreadable:
             continue
     found = find_twins(prints, num_frames)
     if found:
@@ -220,15 +220,15 @@ def read_pairs(path: Path, names: list[str], count: int) -> list[tuple[int, int]
         with open(path, newline="", encoding="utf-8-sig") as file:
             rows = list(csv.DictReader(file))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"The list of pairs {path} cannot be read: {error}.") from error
+        raise UserError(f"The list of pairs {path} cannot be read: {error}.") from error
     if not rows or not {"source", "driving"} <= set(rows[0]):
-        raise DataError(
+        raise UserError(
             f"The list of pairs {path} has no rows with the columns source and driving."
         )
     found = [(numbers.get(row["driving"]), numbers.get(row["source"])) for row in rows]
     pairs = [pair for pair in found if None not in pair][:count]
     if not pairs:
-        raise DataError(
+        raise UserError(
             f"None of the pairs in {path} names two clips of the data, such as {names[0]}."
         )
     return pairs
@@ -263,7 +263,7 @@ class Clips(Pictures):
         """Batches without end from `position` ({} or {"images_seen": n}: pairs seen so far).
 
         batch_size: pairs in the global batch; this process gets [rank::world_size] of each. Raises
-        DataError when most clips are unreadable.
+        UserError when most clips are unreadable.
         """
         for batch in super().batches(position, lambda _: batch_size, rank, world_size):
             yield PairBatch(batch.images[:, 0], batch.images[:, 1], batch.position)
@@ -276,13 +276,13 @@ class Clips(Pictures):
         return int(order[place]), epoch
 
     def num_frames(self, index: int) -> int:
-        """Frames of clip `index`; PictureError when it cannot be read."""
+        """Frames of clip `index`; Unreadable when it cannot be read."""
         return self.source.num_frames(index)
 
     def clip(self, index: int, max_frames: int | None = None) -> np.ndarray:
         """(T, size, size, 3) uint8: the clip's frames in order, the first `max_frames` of them.
 
-        Raises PictureError when the clip cannot be read.
+        Raises Unreadable when the clip cannot be read.
         """
         count = self.num_frames(index)
         times = range(count if max_frames is None else min(count, max_frames))

@@ -18,9 +18,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from gan_models.errors import UserError
 from trainers.data.reading import MINIMUM_TRIED, Fetched, Indexed
 from trainers.data.shards import Shards, expand, is_remote
-from trainers.data.sources import DataError, Folder, Puppets
+from trainers.data.sources import Folder, Puppets
 from trainers.data.tfrecord import Records
 
 KEPT_BYTES = 512 * 2**20  # a smaller decoded set is kept in memory after the first epoch
@@ -65,7 +66,7 @@ def open_data(
     resize: "crop" takes the centre square, "stretch" the whole picture. holdout: share of the
     pictures, 0 to 0.5, that `part` "train" leaves out and `part` "held_out" gives, chosen by a hash
     of each picture's name; puppets always have a held-out part of their own. num_workers: processes
-    that decode (puppets ignore it). Raises DataError when there is nothing to train on.
+    that decode (puppets ignore it). Raises UserError when there is nothing to train on.
     """
     check_options(size, resize, seed, num_workers, holdout, part)
     name = str(path)
@@ -74,7 +75,7 @@ def open_data(
         source = Puppets(count, size=size, seed=seed, part=part, labels=labels)
         return Pictures(source, mirror=mirror, seed=seed, num_workers=0, place=name, keep=True)
     if part == "held_out" and holdout == 0:
-        raise DataError("With a holdout of 0 no pictures are held out: give a share such as 0.1.")
+        raise UserError("With a holdout of 0 no pictures are held out: give a share such as 0.1.")
 
     common = dict(size=size, resize=resize, labels=labels, holdout=holdout, part=part)
     if is_remote(name) or name.endswith(".tar") or "{" in name and not Path(name).exists():
@@ -88,7 +89,7 @@ def open_data(
         return Pictures(source, mirror=mirror, seed=seed, num_workers=num_workers, place=name)
     source = (Records if any(folder.glob("*.tfrecords")) else Folder)(folder, **common)
     if source.length == 0:
-        raise DataError(
+        raise UserError(
             f"A holdout of {holdout} leaves no picture of {folder} for the {part} part: "
             "the set is too small for it."
         )
@@ -147,7 +148,7 @@ class Pictures:
         """Batches without end from `position` ({} or {"images_seen": n, ...}, as a Batch gave it).
 
         batch_size_at: images seen -> size of the global batch that starts there. This process gets
-        the images [rank::world_size] of each. Raises DataError when most pictures are unreadable.
+        the images [rank::world_size] of each. Raises UserError when most pictures are unreadable.
         """
         start, saved_lanes = position.get("images_seen", 0), position.get("lanes", [])
         reader, lanes = self._reader, {row[0]: row for row in saved_lanes}
@@ -171,7 +172,7 @@ class Pictures:
         while True:
             batch_size = batch_size_at(start)
             if batch_size < world_size:
-                raise DataError(
+                raise UserError(
                     f"A batch of {batch_size} cannot be shared by {world_size} processes: "
                     "raise the batch size or start fewer processes."
                 )
@@ -215,7 +216,7 @@ class Pictures:
             yield from loader
         except RuntimeError as error:
             if "worker" in str(error) and "exited unexpectedly" in str(error):
-                raise DataError(
+                raise UserError(
                     "A worker process that decodes pictures was ended from outside, often for want "
                     "of memory: use fewer workers."
                 ) from error
@@ -249,12 +250,12 @@ class Pictures:
         enough = min(MINIMUM_TRIED, self.length or MINIMUM_TRIED)
         if tried >= enough and len(self._unreadable) > tried / 2:
             name, reason = next(iter(self._unreadable.items()))
-            raise DataError(
+            raise UserError(
                 f"{len(self._unreadable)} of the {tried} {self.noun} tried in {self.place} cannot "
                 f"be read, such as {name}: {reason} Repair or remove them, or give another folder."
             )
         if fetched.error:
-            raise DataError(f"{fetched.error} The data is {self.place}.")
+            raise UserError(f"{fetched.error} The data is {self.place}.")
 
 
 @functools.lru_cache(maxsize=4)
@@ -290,31 +291,31 @@ def read_count(name: str) -> int:
         return DEFAULT_PUPPETS
     count = name.partition(":")[2]
     if not count.isdecimal() or int(count) == 0:
-        raise DataError(f"{name} is not puppets:COUNT with a COUNT of 1 or more.")
+        raise UserError(f"{name} is not puppets:COUNT with a COUNT of 1 or more.")
     return int(count)
 
 
 def check_options(size, resize, seed, num_workers, holdout, part):
-    """Raise DataError for a value that open_data cannot use."""
+    """Raise UserError for a value that open_data cannot use."""
     if size < 1:
-        raise DataError(f"A size of {size} is too small: pictures need at least 1 pixel.")
+        raise UserError(f"A size of {size} is too small: pictures need at least 1 pixel.")
     if resize not in ("crop", "stretch"):
-        raise DataError(f'resize is "crop" or "stretch", not {resize!r}.')
+        raise UserError(f'resize is "crop" or "stretch", not {resize!r}.')
     if seed < 0:
-        raise DataError(f"A seed of {seed} is not possible: give 0 or a higher number.")
+        raise UserError(f"A seed of {seed} is not possible: give 0 or a higher number.")
     if num_workers < 0:
-        raise DataError(f"{num_workers} workers are not possible: give 0 or more.")
+        raise UserError(f"{num_workers} workers are not possible: give 0 or more.")
     if not 0 <= holdout <= 0.5:
-        raise DataError(f"A holdout of {holdout} is not between 0 and 0.5.")
+        raise UserError(f"A holdout of {holdout} is not between 0 and 0.5.")
     if part not in ("train", "held_out"):
-        raise DataError(f'part is "train" or "held_out", not {part!r}.')
+        raise UserError(f'part is "train" or "held_out", not {part!r}.')
 
 
 def check_folder(folder: Path):
     if not folder.exists():
-        raise DataError(
+        raise UserError(
             f"There is no folder {folder}. Data is a folder of pictures, of .tar shards or of "
             '.tfrecords, or "puppets".'
         )
     if not folder.is_dir():
-        raise DataError(f"{folder} is a file: give the folder that it lies in, or unpack it first.")
+        raise UserError(f"{folder} is a file: give the folder that it lies in, or unpack it first.")

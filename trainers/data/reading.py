@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from gan_models.images import PictureError
+from gan_models.errors import Unreadable
 
 MINIMUM_TRIED = 20  # pictures that must have been tried before a set is called unreadable
 
@@ -72,7 +72,7 @@ class Indexed:
         for _ in range(min(MINIMUM_TRIED, self.source.length)):
             try:
                 picture, enlarged = self.picture(index)
-            except (PictureError, OSError) as error:
+            except (Unreadable, OSError) as error:
                 self.unreadable[index] = str(error)
                 fetched.unreadable[self.source.name(index)] = str(error)
                 index = (index + self.stride) % self.source.length
@@ -87,7 +87,7 @@ class Indexed:
 
     def picture(self, index: int) -> tuple[np.ndarray, bool]:
         if index in self.unreadable:
-            raise PictureError(self.unreadable[index])
+            raise Unreadable(self.unreadable[index])
         if self.kept is None:
             return self.source.decode(index)
         enlarged = False

@@ -17,9 +17,10 @@ from pathlib import Path
 
 import numpy as np
 
-from gan_models.images import PictureError, read_picture
+from gan_models.errors import Unreadable, UserError
+from gan_models.images import read_picture
 from trainers.data.reading import MINIMUM_TRIED, Fetched
-from trainers.data.sources import DataError, fit, in_part, is_picture_name
+from trainers.data.sources import fit, in_part, is_picture_name
 
 MAXIMUM_LANES = 32
 SHUFFLE_BUFFER = 64  # samples of each lane, still compressed
@@ -80,7 +81,7 @@ class Shards:
             for row, (number, mirrored) in enumerate(piece):
                 picture, fetched.labels[row] = self.take(number, fetched)
                 fetched.put(row, picture, mirrored)
-        except DataError as error:  # raised in the main process, without a worker's traceback
+        except UserError as error:  # raised in the main process, without a worker's traceback
             fetched.error = str(error)
         fetched.lanes = {k: [k, lane.ordinal, *lane.place] for k, lane in self.lanes.items()}
         fetched.unreadable.update(self.broken_shards)
@@ -108,7 +109,7 @@ class Shards:
             try:
                 picture, enlarged = fit(read_picture(sample["picture"]), self.size, self.resize)
                 label = self.label(sample)
-            except (PictureError, OSError) as error:
+            except (Unreadable, OSError) as error:
                 fetched.unreadable[name] = str(error)
                 if attempt == len(lane.ahead):
                     lane.ahead.append(next(lane.stream))
@@ -117,7 +118,7 @@ class Shards:
             fetched.readable.append(name)
             fetched.enlarged = name if enlarged else fetched.enlarged
             return picture, label
-        raise DataError(f"{MINIMUM_TRIED} pictures in a row cannot be read, the last being {name}.")
+        raise UserError(f"{MINIMUM_TRIED} pictures in a row cannot be read, the last being {name}.")
 
     def stream(self, lane: int, epoch: int, shard: int, skip: int):
         """Endless (sample, [epoch, shard, samples taken]) of one lane from the given place on."""
@@ -134,7 +135,7 @@ class Shards:
                         yield sample, [epoch, place, taken]
                 skip = 0
             epoch, shard = epoch + 1, 0
-        raise DataError(
+        raise UserError(
             f"There are no pictures to be read in {', '.join(self.urls[:3])}"
             f"{' and the other shards' if len(self.urls) > 3 else ''}: a sample is a picture file, "
             "with a .cls file of the same name when training with labels."
@@ -180,25 +181,25 @@ class Shards:
             return self.classes.index(text)
         if text.isdecimal() and int(text) < len(self.classes):
             return int(text)
-        raise PictureError(f"its .cls file says {text!r}, which is no class of classes.txt.")
+        raise Unreadable(f"its .cls file says {text!r}, which is no class of classes.txt.")
 
 
 def expand(path: str) -> list[str]:
     """Shard addresses of a brace pattern, a .tar, or a folder of .tar files, in a fixed order.
 
-    Raises DataError when webdataset is missing or a local shard is not there.
+    Raises UserError when webdataset is missing or a local shard is not there.
     """
     try:
         from webdataset.shardlists import expand_urls
     except ImportError as error:
-        raise DataError("Reading .tar shards needs webdataset: pip install webdataset") from error
+        raise UserError("Reading .tar shards needs webdataset: pip install webdataset") from error
     if Path(path).is_dir():
         return sorted(str(shard) for shard in Path(path).glob("*.tar"))
     urls = expand_urls(path)
     local = itertools.filterfalse(is_remote, urls)
     missing = next((url for url in local if not Path(url).is_file()), None)
     if missing:
-        raise DataError(f"There is no shard {missing}, which the pattern {path} asks for.")
+        raise UserError(f"There is no shard {missing}, which the pattern {path} asks for.")
     return urls
 
 
@@ -210,7 +211,7 @@ def read_class_names(first_shard: str) -> list[str]:
     """The lines of classes.txt beside the shards: the class names in the order of their numbers."""
     file = Path(first_shard).parent / "classes.txt"
     if is_remote(first_shard) or not file.is_file():
-        raise DataError(
+        raise UserError(
             "Training .tar shards with labels needs a file classes.txt in the folder of the "
             "shards, one class name per line, because a stream does not tell its classes."
         )

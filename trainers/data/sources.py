@@ -1,7 +1,7 @@
 """Pictures that can be asked for by number: a folder of files, or drawn puppets.
 
 A source has `size`, `length`, `classes`, `label(index)`, `name(index)` and `decode(index)`, which
-returns ((size, size, 3) uint8 RGB, whether the picture had to be enlarged) or raises PictureError.
+returns ((size, size, 3) uint8 RGB, whether the picture had to be enlarged) or raises Unreadable.
 `trainers/data/tfrecord.py` holds the third source, `trainers/data/pictures.py` what reads them.
 """
 
@@ -11,16 +11,13 @@ from pathlib import Path
 
 import numpy as np
 
+from gan_models.errors import UserError
 from gan_models.images import centre_square, read_picture, resize
 
 PICTURE_SUFFIXES = frozenset(
     "png jpg jpeg jpe jfif jp2 webp avif bmp gif ico tif tiff ppm pgm pbm pnm".split()
 )
 FIRST_SCORE_SEED = 1_000_000_000  # puppets with this seed or a higher one are never trained on
-
-
-class DataError(ValueError):
-    """The data cannot be used; the message is one sentence naming the place and the remedy."""
 
 
 def in_part(name: str, holdout: float, part: str) -> bool:
@@ -49,7 +46,7 @@ class Folder:
         self.root, self.size, self.resize = Path(root), size, resize
         found = list_pictures(self.root)
         if not found:
-            raise DataError(
+            raise UserError(
                 f"There are no pictures in {self.root}: a data folder holds picture files, .tar "
                 "shards, or the official .tfrecords files."
             )
@@ -59,7 +56,7 @@ class Folder:
         if labels:
             outside = next((name for name in found if "/" not in name), None)
             if outside:
-                raise DataError(
+                raise UserError(
                     f"{self.root / outside} lies outside a class folder: for training with labels, "
                     "put every picture into a folder named after its class."
                 )

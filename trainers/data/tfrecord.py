@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from gan_models.images import PictureError
-from trainers.data.sources import DataError, fit, in_part
+from gan_models.errors import Unreadable, UserError
+from trainers.data.sources import fit, in_part
 
 FILE_NAME = re.compile(r"(.+)-r(\d\d)\.tfrecords")
 
@@ -62,7 +62,7 @@ def find_files(folder: Path) -> tuple[str, dict[int, Path]]:
     found = {path: match for path, match in found.items() if match}
     names = sorted({match[1] for match in found.values()})
     if len(names) != 1:
-        raise DataError(
+        raise UserError(
             f"{folder} holds {' and '.join(names)}: keep one data set's .tfrecords in a folder."
             if names
             else f"The .tfrecords in {folder} are not named NAME-rNN.tfrecords, as the official "
@@ -74,7 +74,7 @@ def find_files(folder: Path) -> tuple[str, dict[int, Path]]:
 def scan(file: Path) -> list[tuple[int, int]]:
     """(offset, length) in bytes of the data of every record of `file`.
 
-    Raises DataError when a length's checksum is wrong or the file ends inside a record.
+    Raises UserError when a length's checksum is wrong or the file ends inside a record.
     """
     offsets, position, total = [], 0, file.stat().st_size
     with open(file, "rb") as stream:
@@ -83,37 +83,37 @@ def scan(file: Path) -> list[tuple[int, int]]:
             header = stream.read(12)
             length, checksum = struct.unpack("<QI", header.ljust(12, b"\0"))
             if len(header) == 12 and masked_crc32c(header[:8]) != checksum:
-                raise DataError(
+                raise UserError(
                     f"{file} is damaged or no TFRecord file: the length of record {len(offsets)} "
                     "does not match its checksum. Make or copy the file again."
                 )
             if position + 12 + length + 4 > total:
-                raise DataError(
+                raise UserError(
                     f"{file} is cut short: it ends inside record {len(offsets)}. "
                     "Make or copy the file again."
                 )
             offsets.append((position + 12, length))
             position += 12 + length + 4
     if not offsets:
-        raise DataError(f"{file} is empty. Make or copy the file again.")
+        raise UserError(f"{file} is empty. Make or copy the file again.")
     return offsets
 
 
 def read_labels(file: Path, count: int) -> np.ndarray:
-    """(count, classes) float32, one-hot. Raises DataError when the file does not hold that."""
+    """(count, classes) float32, one-hot. Raises UserError when the file does not hold that."""
     if not file.exists():
-        raise DataError(f"Training with labels needs {file.name} beside the .tfrecords files.")
+        raise UserError(f"Training with labels needs {file.name} beside the .tfrecords files.")
     try:
         labels = np.load(file, allow_pickle=False)
     except (ValueError, OSError, EOFError) as error:
-        raise DataError(f"{file} is not a readable .npy array ({error}).") from error
+        raise UserError(f"{file} is not a readable .npy array ({error}).") from error
     if labels.ndim != 2 or len(labels) != count:
-        raise DataError(
+        raise UserError(
             f"{file} has shape {labels.shape}, but there are {count} pictures: it needs one row "
             "per picture and one column per class."
         )
     if labels.shape[1] == 0 or not ((labels == 1).sum(1) == 1).all():
-        raise DataError(
+        raise UserError(
             f"{file} does not give each picture exactly one class, so it cannot be trained with "
             "labels; train without."
         )
@@ -123,7 +123,7 @@ def read_labels(file: Path, count: int) -> np.ndarray:
 def read_example(data: bytes) -> np.ndarray:
     """A serialised tf.train.Example -> (H, W, 3) uint8; grey becomes three equal channels.
 
-    Raises PictureError when the bytes are not an Example with `shape` and `data`.
+    Raises Unreadable when the bytes are not an Example with `shape` and `data`.
     """
     try:
         features = {}
@@ -134,9 +134,9 @@ def read_example(data: bytes) -> np.ndarray:
         pixels = read_fields(features[b"data"][1][0])[1][0]  # bytes_list
         picture = np.frombuffer(pixels, np.uint8).reshape(shape)  # (C, H, W)
     except (KeyError, IndexError, ValueError, TypeError) as error:
-        raise PictureError("the record is not an Example of the official layout.") from error
+        raise Unreadable("the record is not an Example of the official layout.") from error
     if picture.ndim != 3 or picture.shape[0] not in (1, 3) or 0 in picture.shape:
-        raise PictureError(f"the record's shape {shape} is not (1 or 3, height, width).")
+        raise Unreadable(f"the record's shape {shape} is not (1 or 3, height, width).")
     return np.broadcast_to(picture, (3, *picture.shape[1:])).transpose(1, 2, 0)  # (H, W, 3)
 
 

@@ -3,7 +3,8 @@
 import sys
 
 from gan_models import weights
-from trainers import data, distributed, run, state
+from gan_models.errors import UserError
+from trainers import data, distributed, run
 from trainers.fomm.config import PRESETS, check
 from trainers.fomm.train import train
 
@@ -24,14 +25,14 @@ def main(argv=None):
             print(f"{folder}: {config}", file=sys.stderr)
         distributed.wait()
         train(config, folder, clips, vgg, processes, command.strip())
-    except (run.RunError, data.DataError, state.StateError, weights.WeightsError) as error:
+    except UserError as error:
         raise SystemExit(f"trainers.fomm: {error}") from error
     finally:
         distributed.stop()
 
 
 def open_vgg(config, device):
-    """The perceptual loss's features; None without that loss. RunError where there is no file."""
+    """The perceptual loss's features; None without that loss. UserError where there is no file."""
     if not config.perceptual_weight:
         return None
     from trainers.vgg import VGG19
@@ -40,7 +41,7 @@ def open_vgg(config, device):
 
 
 def open_clips(config, folder):
-    """The training clips, decoded once into FOLDER-clips; DataError where there are none."""
+    """The training clips, decoded once into FOLDER-clips; UserError where there are none."""
     return data.open_clips(
         config.data,
         size=config.size,

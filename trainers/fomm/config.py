@@ -1,12 +1,11 @@
 """Options and presets of FOMM's trainer, and its schedules as functions of pairs seen."""
 
-import dataclasses
-import math
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
+from gan_models.errors import UserError
 from trainers import run
 
 
@@ -81,6 +80,12 @@ class Config:
     snapshot_interval: int = 0  # images between weights kept for good in snapshots/; 0: none
 
 
+COUNTS = (
+    "num_keypoints", "detector_width", "detector_max", "detector_blocks", "motion_width",
+    "motion_max", "motion_blocks", "generator_width", "generator_max", "down_blocks",
+    "bottleneck_blocks", "discriminator_width", "discriminator_max", "discriminator_blocks",
+    "repeats", "batch_size",
+)  # fmt: skip
 ALL_TENTH = (0.1, 0.1, 0.1, 0.1)
 
 PRESETS = {
@@ -238,47 +243,39 @@ def discriminator_arguments(config):
 
 
 def check(config, world_size):
-    """RunError, before anything is made, for options that can't train."""
+    """UserError, before anything is made, for options that can't train."""
+    run.check_numbers(config, COUNTS)
     for name in ("scale_factor", "scales", "discriminator_scales"):
         values = getattr(config, name)
         if not values or not all(1 / 32 <= v <= 1 for v in np.atleast_1d(values)):
-            raise run.RunError(f"{flag(name)}: give numbers from 1/32 to 1, such as 0.25.")
-    for field in dataclasses.fields(config):
-        value = getattr(config, field.name)
-        if isinstance(value, int | float) and not (math.isfinite(value) and value >= 0):
-            raise run.RunError(f"{flag(field.name)} {value} is not a number of 0 or more.")
-        whole = field.name.endswith(("_width", "_max", "_blocks", "repeats", "num_keypoints"))
-        if whole and value < 1:
-            raise run.RunError(f"{flag(field.name)} {value}: give 1 or more.")
-    if not config.seed < 2**23:
-        raise run.RunError(f"--seed {config.seed}: give a number below {2**23}.")
+            raise UserError(f"{run.flag(name)}: give numbers from 1/32 to 1, such as 0.25.")
     if config.head_size % 2 == 0:
-        raise run.RunError(f"--head-size {config.head_size}: give an odd number.")
+        raise UserError(f"--head-size {config.head_size}: give an odd number.")
     if not max(config.ema_decay, config.adversarial_start) < 1 or config.decay > 1:
-        raise run.RunError("--ema-decay, --adversarial-start and --decay are parts of 1.")
+        raise UserError("--ema-decay, --adversarial-start and --decay are parts of 1.")
     step = max(
         2**config.detector_blocks / config.scale_factor,
         2**config.motion_blocks / config.scale_factor,
         2**config.down_blocks,
     )
     if config.size < 1 or config.size % step:
-        raise run.RunError(
+        raise UserError(
             f"--size {config.size}: with these networks it must be a multiple of {step:.0f}."
         )
-    if config.batch_size < 1 or config.batch_size % world_size:
-        raise run.RunError(
+    if config.batch_size % world_size:
+        raise UserError(
             f"--batch-size {config.batch_size} must be a multiple of the {world_size} process(es)."
         )
     if not config.total_images and not config.epochs:
-        raise run.RunError("--epochs 0: give more, or --total-images.")
+        raise UserError("--epochs 0: give more, or --total-images.")
     check_losses(config)
 
 
 def check_losses(config):
-    """RunError unless something trains the generator's picture from the first step on."""
+    """UserError unless something trains the generator's picture from the first step on."""
     pictures = config.perceptual_weight or config.reconstruction_weight
     if not pictures and (not config.adversarial_weight or config.adversarial_start):
-        raise run.RunError(
+        raise UserError(
             "No loss would train the generator's picture: set --perceptual-weight or "
             "--reconstruction-weight above 0, or --adversarial-weight with --adversarial-start 0."
         )
@@ -286,18 +283,14 @@ def check_losses(config):
         return
     missing = set(config.discriminator_scales) - set(config.scales)
     if missing:
-        raise run.RunError(
+        raise UserError(
             f"--discriminator-scales {missing.pop()}: each must also be one of --scales."
         )
     side = min(config.discriminator_scales) * config.size
     for block in range(config.discriminator_blocks):
         side = side - 3 if block == config.discriminator_blocks - 1 else (side - 3) // 2
     if side < 1:
-        raise run.RunError(
+        raise UserError(
             f"--discriminator-blocks {config.discriminator_blocks} are too many for "
             f"{config.size} pixels at the smallest of --discriminator-scales."
         )
-
-
-def flag(name):
-    return "--" + name.replace("_", "-")

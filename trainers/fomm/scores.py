@@ -19,6 +19,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from gan_models.errors import UserError
 from gan_models.fomm.networks import coordinate_grid, inverse
 from gan_models.images import resize, to_pictures, to_tensor
 from trainers.fomm.puppet_moves import (
@@ -29,7 +30,6 @@ from trainers.fomm.puppet_moves import (
     group_set,
     puppet_set,
 )
-from trainers.metrics import MetricError
 from trainers.puppets import ACTION_UNITS
 
 PUPPET_METRICS = ("reconstruction", "transfer", "expression", "consistency", "judge")
@@ -241,7 +241,7 @@ class LandmarkGauge:
 
     def result(self):
         if not self.faces:
-            raise MetricError(
+            raise UserError(
                 "AKD: no face was found in any frame of the clips: score faces, or leave akd out "
                 "of --metrics."
             )
@@ -274,7 +274,7 @@ class IdentityGauge:
             return torch.cat([self.embed(to_tensor(batch, (0, 1))) for batch in batches]).flatten(1)
         except (RuntimeError, TypeError, IndexError) as error:
             size = pictures.shape[1]
-            raise MetricError(
+            raise UserError(
                 f"AED: the identity network does not turn images (16, 3, {size}, {size}) into "
                 "vectors (16, D): give one that resizes and normalises what it is given."
             ) from error

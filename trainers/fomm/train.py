@@ -7,6 +7,7 @@ import sys
 import torch
 from tqdm import tqdm
 
+from gan_models.errors import UserError
 from gan_models.fomm.discriminator import Discriminator
 from gan_models.fomm.networks import Generator, ImagePyramid, KeypointDetector
 from gan_models.weights import find_weights, load_weights
@@ -55,7 +56,7 @@ def take_over(name, networks):
         elif role == "discriminator":
             print(f"{name} has no discriminator like ours: it starts afresh.", file=sys.stderr)
         else:
-            raise run.RunError(
+            raise UserError(
                 f"--init {name}: its {role} is built otherwise. Give the network options (widths, "
                 "blocks, num_keypoints, jacobian) that it was trained with."
             )

@@ -10,8 +10,8 @@ import sys
 
 import tyro
 
-from gan_models import weights
-from trainers import distributed, run, state
+from gan_models.errors import UserError
+from trainers import distributed, run
 from trainers.judge.score import score
 from trainers.judge.train import PRESETS, check, train
 
@@ -31,7 +31,7 @@ def main(argv=None):
         run.open_folder(folder, config)
         print(f"{folder}: {config}", file=sys.stderr)
         train(config, folder, processes, command)
-    except (run.RunError, state.StateError, weights.WeightsError) as error:
+    except UserError as error:
         raise SystemExit(f"trainers.judge: {error}") from error
 
 

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from gan_models import images, weights
+from gan_models.errors import UserError
 from trainers.puppets import ACTION_UNITS, DOMAINS, LABELS, LANDMARKS, Style
 
 SIZE = 64  # pixels of every picture the judge reads
@@ -104,15 +105,15 @@ class Readings:
 def judge(pictures, weights_name="judge-puppets", device="cpu", batch_size=64):
     """Read pictures (N, 64, 64, 3) uint8 RGB with the shipped judge, or another; see `Readings`.
 
-    weights_name: a weights folder, a run, or a shipped name. Raises ValueError for pictures of
-    another shape and WeightsError for weights that are not there.
+    weights_name: a weights folder, a run, or a shipped name. Raises UserError for pictures of
+    another shape and UserError for weights that are not there.
     """
     return read(load_judge(str(weights_name), device), pictures, batch_size)
 
 
 @functools.lru_cache(maxsize=4)
 def load_judge(weights_name="judge-puppets", device="cpu"):
-    """The network of a judge's weights folder. Raises WeightsError."""
+    """The network of a judge's weights folder. Raises UserError."""
     loaded = weights.load_weights(weights.find_weights(weights_name), "judge", ["judge"])
     network = weights.build_network(Network, loaded, "judge")
     return network.to(device, memory_format=torch.channels_last)
@@ -123,7 +124,7 @@ def read(network, pictures, batch_size=64):
     """`Readings` of pictures (N, 64, 64, 3) uint8; the network must be in eval mode."""
     pictures = np.asarray(pictures)
     if pictures.dtype != np.uint8 or pictures.shape[1:] != (SIZE, SIZE, 3) or not len(pictures):
-        raise ValueError(
+        raise UserError(
             f"the judge reads pictures ({SIZE}, {SIZE}, 3) of uint8, not {pictures.shape} of "
             f"{pictures.dtype}: bring them to {SIZE} pixels with gan_models.images.resize."
         )

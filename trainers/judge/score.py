@@ -3,7 +3,7 @@
 import numpy as np
 from tqdm import tqdm
 
-from trainers import run
+from gan_models.errors import UserError
 from trainers.data.sources import puppet_seed
 from trainers.judge.reading import IDENTITY, STYLE, Readings, load_judge, read
 from trainers.judge.train import draw_truth
@@ -73,7 +73,7 @@ def score(weights: str = "judge-puppets", count: int = 1024, device: str = "cpu"
         device: cpu, cuda or cuda:N.
     """
     if count < 2:
-        raise run.RunError(f"--count is {count}, but a score takes 2 puppets or more.")
+        raise UserError(f"--count is {count}, but a score takes 2 puppets or more.")
     network = load_judge(weights, device)
     result = {"system": "judge", "weights": weights, "count": count}
     for style in STYLES:

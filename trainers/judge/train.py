@@ -14,6 +14,7 @@ from torch import nn
 from tqdm import tqdm
 
 from gan_models import images, weights
+from gan_models.errors import UserError
 from trainers import run, state
 from trainers.data.sources import puppet_seed
 from trainers.judge.reading import IDENTITY, SIZE, STYLE, Network, Readings
@@ -57,17 +58,14 @@ PRESETS = {"puppets": Config()}
 
 
 def check(config):
-    """Refuse options that could only fail later. Raises RunError."""
+    """Refuse options that could only fail later. Raises UserError."""
+    run.check_numbers(config, ("widths", "features", "hidden", "total_images"))
     if config.batch_size < 4 or config.batch_size % 2:
-        raise run.RunError(f"--batch-size {config.batch_size}: take an even number of 4 or more.")
-    if len(config.widths) != 4 or min(*config.widths, config.features, config.hidden) < 1:
-        raise run.RunError("--widths takes 4 numbers; all widths are 1 or more.")
-    if not 0 <= config.seed < 2**20:
-        raise run.RunError(f"--seed {config.seed}: take a whole number from 0 to {2**20 - 1}.")
-    if config.total_images < 1:
-        raise run.RunError(f"--total-images {config.total_images}: give 1 or more.")
+        raise UserError(f"--batch-size {config.batch_size}: take an even number of 4 or more.")
+    if len(config.widths) != 4:
+        raise UserError("--widths takes 4 numbers.")
     if int(os.environ.get("WORLD_SIZE", 1)) > 1:
-        raise run.RunError("the judge trains in one process: start it without torchrun.")
+        raise UserError("the judge trains in one process: start it without torchrun.")
 
 
 def draw_truth(seeds, style="training"):

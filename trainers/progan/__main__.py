@@ -2,8 +2,8 @@
 
 import sys
 
-from gan_models import weights
-from trainers import data, distributed, run, state
+from gan_models.errors import UserError
+from trainers import distributed, run
 from trainers.progan.config import PRESETS, check
 from trainers.progan.train import open_pictures, train
 
@@ -21,7 +21,7 @@ def main(argv=None):
             print(f"{folder}: {config}", file=sys.stderr)
         distributed.wait()
         train(config, folder, pictures, processes, command.strip())
-    except (run.RunError, data.DataError, state.StateError, weights.WeightsError) as error:
+    except UserError as error:
         raise SystemExit(f"trainers.progan: {error}") from error
     finally:
         distributed.stop()

@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
+from gan_models.errors import UserError
 from gan_models.progan.networks import channel_widths
 from trainers import run
 
@@ -188,24 +189,27 @@ def ema_decay(config, images_seen, batch_size):
 
 
 def check(config, world_size):
-    """RunError, before anything is made, for options that can't train."""
-    levels = int(math.log2(config.resolution)) - 1
-    if config.resolution < 4 or 4 << (levels - 1) != config.resolution:
-        raise run.RunError(f"--resolution {config.resolution}: give a power of two from 4 to 1024.")
+    """UserError, before anything is made, for options that can't train."""
+    run.check_numbers(
+        config, ("latent_size", "channels", "r1_every", "batch_sizes", "total_images")
+    )
+    levels = int(math.log2(max(config.resolution, 4))) - 1
+    if not 4 <= config.resolution <= 1024 or 4 << (levels - 1) != config.resolution:
+        raise UserError(f"--resolution {config.resolution}: give a power of two from 4 to 1024.")
     if config.start_resolution not in [4 << level for level in range(levels)]:
-        raise run.RunError(
+        raise UserError(
             f"--start-resolution {config.start_resolution}: give 4, 8, ... up to --resolution."
         )
     for name in ("channels", "stable_images", "fade_images", "batch_sizes", "learning_rates"):
         if len(getattr(config, name)) != levels:
-            raise run.RunError(
+            raise UserError(
                 f"--{name.replace('_', '-')} needs {levels} values, one for each of 4, 8, ... "
                 f"up to {config.resolution} pixels; it has {len(getattr(config, name))}."
             )
-    uneven = [size for size in config.batch_sizes if size < 1 or size % world_size]
+    uneven = [size for size in config.batch_sizes if size % world_size]
     if uneven:
-        raise run.RunError(
+        raise UserError(
             f"--batch-sizes {uneven[0]}: each must be a multiple of the {world_size} process(es)."
         )
     if config.loss != "logistic" and config.r1_weight:
-        raise run.RunError("--r1-weight goes with --loss logistic; wgan_gp has its own penalty.")
+        raise UserError("--r1-weight goes with --loss logistic; wgan_gp has its own penalty.")

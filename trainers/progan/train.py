@@ -161,7 +161,7 @@ def step(network, optimizer, loss, learning_rate):
 
 
 def open_pictures(config):
-    """The training pictures; DataError where there are none."""
+    """The training pictures; UserError where there are none."""
     return data.open_data(
         config.data,
         size=config.resolution,

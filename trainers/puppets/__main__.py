@@ -8,6 +8,7 @@ import numpy as np
 import tyro
 from PIL import Image
 
+from gan_models.errors import UserError
 from gan_models.images import grid, written_whole
 from trainers.puppets import contact_sheet, draw, layouts, random_parameters
 
@@ -45,9 +46,9 @@ def command(
         sheet: Also (or only) write a contact sheet of puppets to this .png file.
     """
     if (layout is None) != (out is None):
-        raise layouts.LayoutError("--layout and --out go together: give both.")
+        raise UserError("--layout and --out go together: give both.")
     if layout is None and sheet is None:
-        raise layouts.LayoutError("there is nothing to write: give --layout and --out, or --sheet.")
+        raise UserError("there is nothing to write: give --layout and --out, or --sheet.")
     if layout:
         options = layouts.Options(size, seed, style, val_count, clips, num_frames, class_folders)
         manifest = layouts.write_layout(layout, out, count, options)
@@ -71,20 +72,20 @@ def readme_sheet() -> np.ndarray:
 def write_sheet(path: Path) -> None:
     """Write `readme_sheet`; without the label of generated pictures, because no model drew it."""
     if path.suffix.lower() != ".png":
-        raise layouts.LayoutError(f"--sheet {path} must end in .png.")
+        raise UserError(f"--sheet {path} must end in .png.")
     try:
         with written_whole(path) as part:
             Image.fromarray(readme_sheet()).save(part, optimize=True)
     except OSError as error:
         reason = error.strerror or error
-        raise layouts.LayoutError(f"--sheet {path} could not be written: {reason}.") from error
+        raise UserError(f"--sheet {path} could not be written: {reason}.") from error
     print(path, file=sys.stderr)
 
 
 def main(argv: list[str] | None = None) -> None:
     try:
         tyro.cli(command, prog="python -m trainers.puppets", args=argv)
-    except layouts.LayoutError as error:
+    except UserError as error:
         raise SystemExit(f"trainers.puppets: {error}") from error
 
 

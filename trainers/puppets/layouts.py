@@ -27,6 +27,7 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
+from gan_models.errors import UserError
 from gan_models.video import write_clip
 from trainers.data.sources import puppet_seed
 from trainers.puppets.clips import clip
@@ -40,10 +41,6 @@ FPS = 25
 SECOND_PART = {
     "fomm": "test", "stargan_v2": "val", "spade": "val", "ganimation": "test", "progan": "",
 }  # fmt: skip
-
-
-class LayoutError(ValueError):
-    """The set cannot be written; the message names the option and the remedy."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +73,7 @@ class Entry:
 def write_layout(layout: str, out: str | os.PathLike, count: int, options: Options) -> dict:
     """Write `count` puppets (fomm: clips) for training and val_count more; returns the manifest.
 
-    The folder `out` appears whole, at the end, or not at all. Raises LayoutError for options that
+    The folder `out` appears whole, at the end, or not at all. Raises UserError for options that
     do not fit, a folder that holds something, and a disk that refuses.
     """
     out = Path(out).expanduser().absolute()
@@ -107,9 +104,9 @@ def write_layout(layout: str, out: str | os.PathLike, count: int, options: Optio
         if out.exists():
             out.rmdir()  # it is empty
         part.rename(out)
-    except (OSError, ValueError) as error:  # a ClipError is a ValueError
+    except (OSError, UserError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        raise LayoutError(
+        raise UserError(
             f"--out {out}: the set could not be written ({reason.rstrip('.')}); give a folder that "
             "can be written to, on a disk with room."
         ) from error
@@ -119,33 +116,33 @@ def write_layout(layout: str, out: str | os.PathLike, count: int, options: Optio
 
 
 def check(layout: str, out: Path, count: int, options: Options) -> None:
-    """Refuse everything that can be refused before a puppet is drawn. Raises LayoutError."""
+    """Refuse everything that can be refused before a puppet is drawn. Raises UserError."""
     if layout not in SECOND_PART:
-        raise LayoutError(f"--layout {layout}: choose one of {', '.join(SECOND_PART)}.")
+        raise UserError(f"--layout {layout}: choose one of {', '.join(SECOND_PART)}.")
     least = len(DOMAINS) if layout == "stargan_v2" else 1
     why = f", one of each domain ({', '.join(DOMAINS)})" if least > 1 else ""
     if count < least:
-        raise LayoutError(f"--count {count}: give {least} or more{why}.")
+        raise UserError(f"--count {count}: give {least} or more{why}.")
     if options.val_count is not None and options.val_count < least and SECOND_PART[layout]:
-        raise LayoutError(f"--val-count {options.val_count}: give {least} or more{why}.")
+        raise UserError(f"--val-count {options.val_count}: give {least} or more{why}.")
     if options.val_count and not SECOND_PART[layout]:
-        raise LayoutError(f"--val-count: the layout {layout} has no second part; leave it out.")
+        raise UserError(f"--val-count: the layout {layout} has no second part; leave it out.")
     if not SIZES[0] <= options.size <= SIZES[1]:
-        raise LayoutError(f"--size {options.size}: choose {SIZES[0]} to {SIZES[1]} pixels.")
+        raise UserError(f"--size {options.size}: choose {SIZES[0]} to {SIZES[1]} pixels.")
     if layout == "fomm" and options.clips == "mp4" and options.size % 2:
-        raise LayoutError(f"--size {options.size}: .mp4 stores even sizes; use --clips frames.")
+        raise UserError(f"--size {options.size}: .mp4 stores even sizes; use --clips frames.")
     if options.num_frames < 2:
-        raise LayoutError(f"--num-frames {options.num_frames}: a clip takes 2 frames or more.")
+        raise UserError(f"--num-frames {options.num_frames}: a clip takes 2 frames or more.")
     if options.style not in STYLES:
-        raise LayoutError(f"--style {options.style}: choose one of {', '.join(STYLES)}.")
+        raise UserError(f"--style {options.style}: choose one of {', '.join(STYLES)}.")
     if options.seed < 0:
-        raise LayoutError(f"--seed {options.seed}: give 0 or more.")
+        raise UserError(f"--seed {options.seed}: give 0 or more.")
     if out == Path.cwd():
-        raise LayoutError("--out is the working folder itself: name a folder that is still to be.")
+        raise UserError("--out is the working folder itself: name a folder that is still to be.")
     if os.path.lexists(out) and not out.is_dir():
-        raise LayoutError(f"--out {out} is a file: name a folder that is still to be.")
+        raise UserError(f"--out {out} is a file: name a folder that is still to be.")
     if out.is_dir() and any(out.iterdir()):
-        raise LayoutError(f"--out {out} is not empty: name another folder, or empty this one.")
+        raise UserError(f"--out {out} is not empty: name another folder, or empty this one.")
 
 
 def plan(layout: str, count: int, options: Options) -> Iterator[Entry]:
