@@ -10,7 +10,6 @@ Both sides alternate in one run; `spread` is how far the median round lies above
 networks' numbers are random, and such that nothing saturates; the pictures are smooth.
 """
 
-import sys
 import tempfile
 from typing import Literal
 
@@ -20,10 +19,9 @@ import torch.nn.functional as F
 import tyro
 from torch import nn
 
-from benchmarks.timing import alternate, compared, has_bfloat16, peak_memory, row, table
+from benchmarks.timing import compare_pictures, has_bfloat16, memory_rows, row, table
 from gan_models import images, video
 from gan_models.fomm import FOMMPipeline, Generator, KeypointDetector
-from gan_models.weights import save_weights
 
 FRAMES = 4  # moved in a round, which is also the batch
 GPU_FRAMES = 64
@@ -119,33 +117,7 @@ def speed(rounds, size=256, detector_arguments=None, generator_arguments=None):
         f"bfloat16, batches of {FRAMES}": our_way(networks, source, frames, "bfloat16", FRAMES),
     }
     targets = ("", ">= 1.45", ">= 1.45", ">= 2.8" if has_bfloat16() else "no bf16")
-    compare(f"{size} px", ways, targets, rounds, FRAMES)
-
-
-def compare(title, ways, targets, rounds, frames):
-    """Rows of the table: each way against the first, and how far its pictures are off."""
-    results = compared(alternate(ways, rounds))
-    pictures = {name: way() for name, way in ways.items()}
-    truth = next(iter(pictures.values()))
-    for (name, (fastest, spread, ratio)), target in zip(results.items(), targets, strict=True):
-        row(
-            f"{title}, {name}",
-            f"{fastest / frames * 1000:.1f} ms/fr",
-            f"{spread:.0%}",
-            f"{ratio:.2f}",
-            target,
-            distance(pictures[name], truth),
-        )
-
-
-def distance(pictures, truth):
-    """How far pictures are off, in words."""
-    difference = np.abs(pictures.astype(int) - truth)
-    if not difference.any():
-        return "equal"
-    ratio = 10 * np.log10(255**2 / np.mean(np.square(difference)))
-    mean, most = difference.mean(), difference.max()
-    return f"{mean:.3f} of 255 off on average, {most} at most, PSNR {ratio:.1f} dB"
+    compare_pictures(f"{size} px", ways, targets, rounds, FRAMES)
 
 
 def live(rounds, frames=20):
@@ -158,7 +130,7 @@ def live(rounds, frames=20):
     ways = {"official way": official_way(*networks, source, drivings)}
     for precision in ("float32", "bfloat16"):
         ways[f"{precision}, one by one"] = live_way(networks, source, drivings, precision)
-    compare(f"live frame, {size} px", ways, ("", "< 50 ms", ""), rounds, frames)
+    compare_pictures(f"live frame, {size} px", ways, ("", "< 50 ms", ""), rounds, frames)
 
 
 def live_way(networks, source, frames, precision):
@@ -182,7 +154,7 @@ def gpu(rounds, size=256):
         ways[precision] = our_way(networks, source, frames, precision, None, "cuda")
     ways["float32 with TF32"] = with_tf32(ways["float32"])
     name = torch.cuda.get_device_name()
-    compare(f"{size} px, {name}", ways, ("", "", ">= 6", ">= 6", ""), rounds, GPU_FRAMES)
+    compare_pictures(f"{size} px, {name}", ways, ("", "", ">= 6", ">= 6", ""), rounds, GPU_FRAMES)
 
 
 def with_tf32(way):
@@ -202,54 +174,16 @@ def with_tf32(way):
 
 def memory(lengths=(200, 2000)):
     with tempfile.TemporaryDirectory() as folder:
-        save_small_weights(f"{folder}/weights")
         picture = smooth_pictures(1, 64, 0)[0]
         images.save_picture(f"{folder}/source.png", picture, weights="none", settings={})
-        shortest = None
+        commands = {}
         for length in lengths:
-            driving = f"{folder}/driving.mp4"
+            driving = f"{folder}/driving-{length}.mp4"
             video.write_clip(driving, swaying(length), 25, weights="none", settings={})
-            command = [sys.executable, "-m", "gan_models.fomm", "--weights", f"{folder}/weights"]
-            command += ["--source", f"{folder}/source.png", "--driving", driving]
-            command += ["--out", f"{folder}/result.mp4", "--device", "cpu"]
-            megabytes, seconds = peak_memory(command)
-            shortest = shortest or megabytes
-            growth = f"{megabytes / shortest - 1:+.1%}" if length > lengths[0] else ""
-            row(
-                f"clip of {length} frames, largest process",
-                f"{megabytes:.0f} MB",
-                ratio=growth,
-                target="<= 5%" if growth else "",
-                remarks=f"{seconds:.0f} s from clip to clip",
-            )
-
-
-def save_small_weights(folder, size=64):
-    hourglass = {"block_expansion": 8, "max_features": 32, "num_blocks": 3, "scale_factor": 0.5}
-    arguments = {
-        "detector": hourglass,
-        "generator": {
-            "block_expansion": 8,
-            "max_features": 32,
-            "num_bottleneck_blocks": 1,
-            "dense_motion": hourglass,
-        },
-    }
-    networks = random_networks(arguments["detector"], arguments["generator"], size)
-    save_weights(
-        folder,
-        system="fomm",
-        networks=dict(zip(arguments, networks, strict=True)),
-        arguments=arguments,
-        config={
-            "size": size,
-            "value_range": [0, 1],
-            "framing": {"kind": "centre", "margin": 0.0},
-            "data": "none: these weights are random",
-            "licence": "Apache-2.0",
-        },
-        card="Random weights for a benchmark.",
-    )
+            commands[length] = ["gan_models.fomm", "--weights", "fomm-puppets", "--device", "cpu"]
+            commands[length] += ["--source", f"{folder}/source.png", "--driving", driving]
+            commands[length] += ["--out", f"{folder}/result.mp4"]
+        memory_rows("clip of {} frames, largest process", commands)
 
 
 def swaying(count, size=64):

@@ -11,18 +11,14 @@ Needs playwright and a Chromium.
 
 import argparse
 import shutil
-import socket
-import subprocess
-import sys
 import tempfile
-import time
-import urllib.request
 from pathlib import Path
 
 import imageio_ffmpeg
 import numpy as np
 
-ROOT = Path(__file__).resolve().parent.parent
+from benchmarks.timing import served
+
 RATE, FRAMES, BITS = 30, 512, 9  # the file plays 17 s and starts again
 WIDTH, HEIGHT, SQUARE = 640, 480, 40
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
@@ -89,29 +85,6 @@ def write_camera(path: Path) -> None:
     writer.close()
 
 
-def serve(weights: str | None, place: Path) -> tuple[subprocess.Popen, str]:
-    """(process, address) of `python app.py`."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    more = ["--weights", weights] if weights else []
-    with open(place / "log", "w") as log:
-        process = subprocess.Popen(
-            [sys.executable, str(ROOT / "app.py"), "--device", "cpu", "--port", str(port), *more],
-            stdout=log, stderr=subprocess.STDOUT,
-        )  # fmt: skip
-    url = f"http://127.0.0.1:{port}"
-    deadline = time.monotonic() + 180
-    while True:
-        try:
-            urllib.request.urlopen(url, timeout=5).close()
-            return process, url
-        except OSError:
-            if process.poll() is not None or time.monotonic() > deadline:
-                process.kill()
-                raise SystemExit(f"error: no page came: {(place / 'log').read_text()}") from None
-            time.sleep(0.2)
-
-
 def watch(url: str, camera: Path, seconds: float) -> dict:
     """Opens the page, starts the camera, and returns what was taken and shown."""
     from playwright.sync_api import sync_playwright
@@ -168,12 +141,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         camera = Path(folder) / "camera.mjpeg"
         write_camera(camera)
-        process, url = serve(options.weights, Path(folder))
-        try:
+        with served(*(["--weights", options.weights] if options.weights else [])) as url:
             seen = watch(url, camera, options.seconds)
-        finally:
-            process.terminate()
-            process.wait()
     for name, value in measure(seen).items():
         print(f"{name:32} {value:8.1f}")
 

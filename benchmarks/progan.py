@@ -11,10 +11,6 @@ Both sides alternate in one run; `spread` is how far the median round lies above
 
 import copy
 import dataclasses
-import http.client
-import socket
-import subprocess
-import sys
 import tempfile
 import time
 from typing import Literal
@@ -24,11 +20,19 @@ import torch
 import tyro
 from torch import nn
 
-from benchmarks.timing import ROOT, alternate, compared, has_bfloat16, peak_memory, row, table
+from benchmarks.timing import (
+    alternate,
+    compare_pictures,
+    compared,
+    has_bfloat16,
+    memory_rows,
+    row,
+    served,
+    table,
+)
 from gan_models import images
 from gan_models.progan import Generator, ProGANPipeline, channel_widths
 from gan_models.progan.networks import Conv, Equalized, downsample, upsample
-from gan_models.weights import save_weights
 
 PICTURES = 4  # sampled in a round
 STEPS = 4  # trained in a round, the first with its R1 penalty
@@ -107,19 +111,8 @@ def sampling(rounds):
     ways = {"one by one, float32, plain layers": one_by_one}
     for precision, pipeline in pipelines.items():
         ways[f"pipeline, {precision}"] = lambda pipeline=pipeline: pipeline.sample(latents)
-    results = compared(alternate(ways, rounds))
-    truth = one_by_one().astype(int)
     targets = ("", ">= 1.45", ">= 2.6" if has_bfloat16() else "no bf16")
-    for (name, (fastest, spread, ratio)), target in zip(results.items(), targets, strict=True):
-        difference = np.abs(ways[name]() - truth)
-        row(
-            f"sampling at 256 px, {name}",
-            f"{fastest / PICTURES * 1000:.0f} ms/img",
-            f"{spread:.0%}",
-            f"{ratio:.2f}",
-            target,
-            f"{difference.mean():.3f} of 255 off on average, {difference.max()} at most",
-        )
+    compare_pictures("sampling at 256 px", ways, targets, rounds, PICTURES)
 
 
 # ---------------------------------------------------------------- training
@@ -202,68 +195,21 @@ def steps(config, parts):
 def page(tries=3):
     seconds = []
     for _ in range(tries):
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
         start = time.perf_counter()
-        command = [sys.executable, "app.py", "--port", str(port), "--device", "cpu"]
-        server = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
-        try:
-            while not serves(port):
-                if server.poll() is not None or time.perf_counter() - start > 120:
-                    raise SystemExit("app.py served no page.")
-                time.sleep(0.05)
+        with served():
             seconds.append(time.perf_counter() - start)
-        finally:
-            server.terminate()
-            server.wait()
     fastest, spread, _ = compared({"page": seconds})["page"]
     row("page, from `python app.py` to served", f"{fastest:.1f} s", f"{spread:.0%}", "", "< 8 s")
 
 
-def serves(port):
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
-    try:
-        connection.request("GET", "/")
-        return connection.getresponse().status == 200
-    except OSError:
-        return False
-    finally:
-        connection.close()
-
-
 def clip(lengths=(10, 60)):
-    from trainers.progan.config import PRESETS
-
-    preset = PRESETS["puppets"]
-    arguments = {"latent_size": preset.latent_size, "channels": list(preset.channels)}
     with tempfile.TemporaryDirectory() as folder:
-        save_weights(
-            f"{folder}/weights",
-            system="progan",
-            networks={"generator": Generator(preset.resolution, **arguments)},
-            arguments={"generator": {"resolution": preset.resolution, **arguments}},
-            config={
-                "size": preset.resolution,
-                "value_range": [-1, 1],
-                "framing": {"kind": "centre", "margin": 0.0},
-                "data": "none: these weights are random",
-                "licence": "Apache-2.0",
-            },
-            card="Random weights for a benchmark.",
-        )
+        command = ["gan_models.progan", "interpolate", "--weights", "progan-puppets"]
+        command += ["--device", "cpu", "--out", f"{folder}/clip.mp4"]
         for mode, seeds in (("spherical", "1,2,3,4"), ("walk", "1")):
-            shortest = None
-            for length in lengths:
-                command = [sys.executable, "-m", "gan_models.progan", "interpolate"]
-                command += ["--weights", f"{folder}/weights", "--out", f"{folder}/clip.mp4"]
-                command += ["--seeds", seeds, "--mode", mode, "--seconds", str(length)]
-                megabytes, seconds = peak_memory(command)
-                shortest = shortest or megabytes
-                growth = f"{megabytes - shortest:+.0f} MB against {lengths[0]} s"
-                remarks = f"{growth if length > lengths[0] else ''}  ({seconds:.0f} s to write)"
-                title = f"clip of {length} s at 30 fps, {mode}, largest process"
-                row(title, f"{megabytes:.0f} MB", remarks=remarks.strip())
+            how = ["--seeds", seeds, "--mode", mode, "--seconds"]
+            commands = {length: [*command, *how, str(length)] for length in lengths}
+            memory_rows("clip of {} s at 30 fps, " + mode + ", largest process", commands)
 
 
 if __name__ == "__main__":

@@ -1,12 +1,16 @@
 """Time several ways of doing one thing fairly, in alternating rounds; memory; the table."""
 
 import os
+import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import torch
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -38,13 +42,34 @@ def compared(seconds: dict[str, list[float]]) -> dict[str, tuple[float, float, f
     fastest = {name: min(calls) for name, calls in seconds.items()}
     first = next(iter(fastest.values()))
     return {
-        name: (
-            fastest[name],
-            sorted(calls)[len(calls) // 2] / fastest[name] - 1,
-            first / fastest[name],
-        )
+        name: (least := fastest[name], sorted(calls)[len(calls) // 2] / least - 1, first / least)
         for name, calls in seconds.items()
     }
+
+
+def compare_pictures(title: str, ways: dict, targets: tuple, rounds: int, count: int) -> None:
+    """Rows of the table: each way of making `count` pictures against the first, and how far its
+    pictures are off.
+    """
+    results = compared(alternate(ways, rounds))
+    pictures = {name: way() for name, way in ways.items()}
+    truth = next(iter(pictures.values()))
+    for (name, (fastest, spread, ratio)), target in zip(results.items(), targets, strict=True):
+        time_each = f"{fastest / count * 1000:.1f} ms"
+        row(
+            f"{title}, {name}", time_each, f"{spread:.0%}", f"{ratio:.2f}", target,
+            distance(pictures[name], truth),
+        )  # fmt: skip
+
+
+def distance(pictures, truth) -> str:
+    """How far uint8 pictures are off, in words."""
+    difference = np.abs(pictures.astype(int) - truth)
+    if not difference.any():
+        return "equal"
+    ratio = 10 * np.log10(255**2 / np.mean(np.square(difference)))
+    mean, most = difference.mean(), difference.max()
+    return f"{mean:.3f} of 255 off on average, {most} at most, PSNR {ratio:.1f} dB"
 
 
 def table(parts: dict[str, Callable], only: str, rounds: int, threads: int) -> None:
@@ -70,14 +95,48 @@ def has_bfloat16():
     return any(flag in words for flag in ("avx512_bf16", "amx_bf16", "bf16"))
 
 
-def peak_memory(command):
-    """(megabytes, seconds) of a command: the most memory it, or one it started, held at a time."""
-    start = time.perf_counter()
-    process = subprocess.Popen(
-        command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    _, status, usage = os.wait4(process.pid, 0)
-    if status:
-        raise SystemExit(f"{' '.join(command)} failed.")
-    unit = 2**20 if sys.platform == "darwin" else 2**10  # bytes there, kilobytes elsewhere
-    return usage.ru_maxrss / unit, time.perf_counter() - start
+def memory_rows(title: str, commands: dict[int, list[str]]) -> None:
+    """One row a command, by the length of what it writes: the most memory it, or one it started,
+    held at a time, and how much more than the first command's that is.
+    """
+    least = None
+    for length, command in commands.items():
+        start = time.perf_counter()
+        process = subprocess.Popen(
+            [sys.executable, "-m", *command],
+            cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        _, status, usage = os.wait4(process.pid, 0)
+        if status:
+            raise SystemExit(f"{' '.join(command)} failed.")
+        unit = 2**20 if sys.platform == "darwin" else 2**10  # bytes there, kilobytes elsewhere
+        megabytes, seconds = usage.ru_maxrss / unit, time.perf_counter() - start
+        growth = f"{megabytes / least - 1:+.1%}" if least else ""
+        least = least or megabytes
+        row(
+            title.format(length), f"{megabytes:.0f} MB", "", growth, "<= 5%" if growth else "",
+            f"{seconds:.0f} s to write",
+        )  # fmt: skip
+
+
+@contextmanager
+def served(*options: str) -> Iterator[str]:
+    """The address of `python app.py`, once it serves its page."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    command = [sys.executable, str(ROOT / "app.py"), "--device", "cpu", "--port", str(port)]
+    process = subprocess.Popen([*command, *options], stdout=subprocess.DEVNULL)
+    url, deadline = f"http://127.0.0.1:{port}", time.monotonic() + 180
+    try:
+        while True:
+            try:
+                urllib.request.urlopen(url, timeout=10).close()
+                break
+            except OSError:
+                if process.poll() is not None or time.monotonic() > deadline:
+                    raise SystemExit("error: app.py served no page.") from None
+                time.sleep(0.05)
+        yield url
+    finally:
+        process.terminate()
+        process.wait()

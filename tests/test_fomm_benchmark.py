@@ -3,7 +3,7 @@
 import numpy as np
 import tiny_fomm
 
-from benchmarks import fomm
+from benchmarks import fomm, timing
 
 
 def test_table_compares_with_the_official_way(capsys):
@@ -26,10 +26,10 @@ def test_frames_differ_and_follow_the_driving():
 
 def test_distance():
     truth = np.full((1, 2, 2, 3), 100, np.uint8)
-    assert fomm.distance(truth, truth) == "equal"
+    assert timing.distance(truth, truth) == "equal"
     off = truth.copy()
     off[0, 0, 0] = 98
-    words = fomm.distance(off, truth)
+    words = timing.distance(off, truth)
     assert words == "0.500 of 255 off on average, 2 at most, PSNR 48.1 dB"
 
 
