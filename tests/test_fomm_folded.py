@@ -5,6 +5,7 @@ import tiny_fomm
 import torch
 from torch import nn
 
+from gan_models.folding import channels_last
 from gan_models.fomm import folded_layers
 from gan_models.fomm.folded import FoldedDetector, FoldedGenerator
 from gan_models.fomm.networks import Block, Generator, Keypoints, ResidualBlock
@@ -141,7 +142,7 @@ def test_original_is_left_alone(pictures, pose):
 def test_winograd(size):
     conv = nn.Conv2d(5, 6, 3, padding=1)
     weight, bias = conv.weight.detach(), conv.bias.detach()
-    x = folded_layers.channels_last(torch.randn(2, 5, *size))
+    x = channels_last(torch.randn(2, 5, *size))
     with torch.inference_mode():
         y = folded_layers.WinogradConv(weight, bias, torch.float32)(x)
         close(y, conv(x))
@@ -153,7 +154,7 @@ def test_wide_residual_blocks_use_it():
     assert isinstance(ours.conv1, folded_layers.WinogradConv)
     x = torch.randn(1, folded_layers.WIDE, 8, 8)
     with torch.inference_mode():
-        close(ours(folded_layers.channels_last(x)), block(x), 1e-4)
+        close(ours(channels_last(x)), block(x), 1e-4)
 
 
 @pytest.mark.parametrize("layer", [folded_layers.FoldedUp, folded_layers.HeavyUp])
@@ -163,7 +164,7 @@ def test_enlarging_layers_are_exact_to_the_border(layer, size):
     ours = layer(*folded_layers.folded(block.conv, block.norm), torch.float32)
     x = torch.randn(2, 6, *size)
     with torch.inference_mode():
-        close(ours(folded_layers.channels_last(x)), block(x))
+        close(ours(channels_last(x)), block(x))
 
 
 def test_heavy_weights_take_the_other_form():

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from gan_models.folding import four_shifts
 from gan_models.progan.networks import (
     Conv,
     Discriminator,
@@ -11,7 +12,6 @@ from gan_models.progan.networks import (
     UpConv,
     channel_widths,
     downsample,
-    four_shifts,
     minibatch_stddev,
     pixel_norm,
     upsample,

@@ -11,19 +11,19 @@ in float32 too, since that happens once.
 
 from __future__ import annotations
 
+import copy
 import functools
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
+from gan_models.folding import channels_last
 from gan_models.fomm.folded_layers import (
     FoldedBlock,
     FoldedConv,
-    FoldedDown,
     FoldedHourglass,
     FoldedResidual,
-    channels_last,
     folded_last,
     folded_up,
 )
@@ -47,16 +47,15 @@ class FoldedDetector(nn.Module):
     Args:
         detector: A `KeypointDetector` of any configuration.
         device: Where it runs.
-        dtype: Of the hourglass; the maps that points are read from are float32. Not bfloat16: its
-            8 bits moved points by up to 3 of 256 pixels. Then float32 is used instead, which
-            takes about 3 % more time for a frame.
+        dtype: Of the hourglass; the maps that points are read from are float32. For bfloat16, whose
+            8 bits move points by pixels, float32 is used instead, at hardly more time.
     """
 
     def __init__(self, detector: KeypointDetector, device="cpu", dtype=torch.float32):
         super().__init__()
         self.num_keypoints, self.temperature = detector.num_keypoints, detector.temperature
         self.anchors = detector.anchors
-        self.down = FoldedDown(detector.down)
+        self.down = copy.deepcopy(detector.down)
         dtype = torch.float32 if dtype == torch.bfloat16 else dtype
         self.hourglass = FoldedHourglass(detector.hourglass, device, dtype)
         self.heads = FoldedConv([detector.heatmap, detector.jacobian])
@@ -177,7 +176,7 @@ class FoldedDenseMotion(nn.Module):
         super().__init__()
         self.keypoint_variance = motion.keypoint_variance
         self.align_corners, self.padding_mode = motion.align_corners, motion.padding_mode
-        self.down = FoldedDown(motion.down)
+        self.down = copy.deepcopy(motion.down)
         self.hourglass = FoldedHourglass(motion.hourglass, device, dtype)
         self.heads = FoldedConv([motion.mask, motion.occlusion], dtype)
 

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from gan_models.errors import UserError
+from gan_models.folding import four_shifts
 
 LEAK = 0.2  # slope of the leaky ReLU, everywhere but in the last layers
 SQRT2 = math.sqrt(2)
@@ -68,16 +69,6 @@ class Conv(Equalized):
     def forward(self, x):
         weight, bias = self.scaled()
         return F.conv2d(x, weight, bias, padding=weight.shape[-1] // 2)
-
-
-def four_shifts(weight):
-    """The 4x4 kernel whose stride-2 use equals a 3x3 kernel beside a nearest-neighbour resize.
-
-    (out, in, 3, 3) -> (out, in, 4, 4): the kernel summed over its four one-pixel shifts, as in the
-    official fused layers.
-    """
-    padded = F.pad(weight, (1, 1, 1, 1))
-    return padded[..., 1:, 1:] + padded[..., :-1, 1:] + padded[..., 1:, :-1] + padded[..., :-1, :-1]
 
 
 class UpConv(Conv):
