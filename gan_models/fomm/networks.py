@@ -349,13 +349,15 @@ class Generator(nn.Module):
         return self.animate(self.encode(source), driving, source_keypoints)
 
     def encode(self, source) -> Encoded:
-        features = [self.first(source)]
+        """source (N, 3, H, W) in [0, 1]; level i of the features is (N, C << i, H >> i, W >> i)."""
+        features = [self.first(source)]  # (N, C, H, W)
         for block in self.down_blocks:
-            features.append(block(features[-1]))
+            features.append(block(features[-1]))  # half as high and wide
         small = None if self.dense_motion is None else self.dense_motion.down(source)
         return Encoded(source, small, features)
 
     def animate(self, encoded: Encoded, driving: Keypoints, source_keypoints: Keypoints) -> Output:
+        """N sources moved to N driving keypoints (section 3.2); prediction (N, 3, H, W)."""
         features = encoded.features
         if self.dense_motion is None:
             return Output(self.decode(features, None))
@@ -363,24 +365,27 @@ class Generator(nn.Module):
             encoded.small, driving, source_keypoints
         )
         levels = features if self.warped_skips else features[-1:]
-        warped = [self.dense_motion.warp(level, deformation) for level in levels]
+        warped = [self.dense_motion.warp(level, deformation) for level in levels]  # shapes stay
         if occlusion_map is not None:
             warped = [level * resized(occlusion_map, level) for level in warped]
         if self.paint is not None:
             warped[-1] = warped[-1] + resized(self.paint(motion_features), warped[-1])
-        deformed = self.dense_motion.warp(encoded.image, deformation)
+        deformed = self.dense_motion.warp(encoded.image, deformation)  # (N, 3, H, W)
         prediction = self.decode(warped, deformed)
         return Output(prediction, deformed, mask, moved, deformation, occlusion_map)
 
     def decode(self, warped, deformed):
-        x = warped[-1]
+        """The moved features, finest first, and with `blend` the moved source (N, 3, H, W), to the
+        picture (N, 3, H, W) in [0, 1].
+        """
+        x = warped[-1]  # (N, C, h, w), the coarsest level
         for block in self.bottleneck:
             x = block(x)
         for number, block in enumerate(self.up_blocks):
-            x = block(x)
+            x = block(x)  # twice as high and wide
             if self.warped_skips:
-                x = torch.cat([x, warped[-2 - number]], dim=1)
-        x = self.final(x).float().sigmoid()
+                x = torch.cat([x, warped[-2 - number]], dim=1)  # (N, 2 C, ...)
+        x = self.final(x).float().sigmoid()  # (N, 3, H, W), with `blend` (N, 4, H, W)
         if not self.blend:
             return x
         colour, share = x.split([3, 1], dim=1)
