@@ -11,6 +11,7 @@ import gradio as gr
 
 from tabs import jobs, look, results, weights_menu
 from tabs import texts as words
+from tabs.kit.given import PictureFile
 from tabs.motion import clips, handlers, live, texts
 from tabs.motion.crop import crop_box
 
@@ -44,14 +45,6 @@ TOGETHER = """() => {
   for (const name of ['play', 'playing', 'pause', 'seeking', 'seeked', 'ratechange', 'timeupdate'])
     document.addEventListener(name, follow, true);
 }"""
-
-
-def picture_file(*args, **options) -> gr.Image:
-    """An image whose value stays the file that was given: its label, size and depth are kept, and
-    what is wrong with it is for the handlers to say."""
-    image = gr.Image(*args, type="filepath", image_mode=None, **options)
-    image.preprocess = lambda payload: payload.path if payload else None
-    return image
 
 
 def load_now(settings: jobs.Settings) -> None:
@@ -103,9 +96,9 @@ def _give(c: SimpleNamespace, settings: jobs.Settings, first: str | None) -> Non
     gr.Markdown(texts.PICK, elem_classes=["zone-title"])
     with gr.Row():
         with gr.Column(min_width=140, elem_classes=["point"]):
-            c.portrait = picture_file(
+            c.portrait = PictureFile(
                 portrait, label=texts.PORTRAIT, sources=["upload", "clipboard", "webcam"],
-                height=230, buttons=[], elem_id="motion-portrait",
+                type="filepath", height=230, buttons=[], elem_id="motion-portrait",
                 visible=opening[0]["visible"], alt_text=texts.PORTRAIT,
             )  # fmt: skip
             c.crop = crop_box(opening[1].get("value"), visible=opening[1]["visible"])

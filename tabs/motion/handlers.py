@@ -206,7 +206,9 @@ def _clicked(settings, name, shown, read, event):
             box = faces.Box(
                 place[0] - side / 2, place[1] - side / 2, place[0] + side / 2, place[1] + side / 2
             )
-        return {**shown, "box": crop.corners(box)}, ""
+        # Only what `crop.shown` made: a dict of the visitor's own could pass for an update.
+        kept = {key: shown.get(key) for key in ("picture", "width", "height", "faces")}
+        return kept | {"box": crop.corners(box)}, ""
     except Exception as error:  # noqa: BLE001 - `sentence` logs what is not a sentence itself
         return gr.skip(), look.notice(jobs.sentence(error), "error")
 

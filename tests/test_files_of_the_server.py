@@ -1,0 +1,167 @@
+"""Nobody reads files of the computer that runs the page, and nobody learns which are there.
+
+Every function of the page, those of the API and the page's own, is asked by raw HTTP for a picture
+that was not uploaded, as every input that takes a file or a widget's value.
+"""
+
+import json
+import re
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from gan_models import images
+from tests import motion_given
+from tests.served import Visit, page, upload
+
+META = {"_type": "gradio.FileData"}
+TAKES_FILES = ("image", "video", "file", "uploadbutton", "html")
+AT_ONCE = 6
+
+
+@pytest.fixture(scope="module")
+def outside(tmp_path_factory):
+    """(a picture that is there, a path where none is), both outside of the page's folders."""
+    folder = tmp_path_factory.mktemp("private")
+    noise = np.random.default_rng(5).integers(0, 255, (40, 40, 3), np.uint8)
+    images.save_picture(folder / "there.png", noise, weights="puppets", settings={})
+    return str(folder / "there.png"), str(folder / "gone!.png")
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        with page(tmp_path_factory.mktemp("served"), monkeypatch) as opened:
+            yield opened
+
+
+def inputs_that_take_files(served):
+    """(event, component id, whether that is a widget) for each; events that do alike once."""
+    kinds = {one["id"]: one["type"] for one in served.config["components"]}
+    events = {
+        (re.sub(r"_\d+$", "", one["api_name"] or ""), *one["inputs"]): one
+        for one in served.config["dependencies"]
+        if one["backend_fn"]
+    }
+    return [
+        (event, component, kinds[component] == "html")
+        for event in events.values()
+        for component in event["inputs"]
+        if kinds[component] in TAKES_FILES
+    ]
+
+
+def namings(path, widget):
+    """The ways to name a file, as an upload or in a widget's value (its box is wrong, too)."""
+    named = [{"path": path}, {"path": path, "meta": META}]
+    if widget:
+        return [{"box": path, **named[0]}, named[1], *({"box": one} for one in (path, *named))]
+    return [
+        *named, path, {"path": None, "url": f"file://{path}", "meta": META},
+        {"path": f"http://a/../../../../../../../..{path}", "is_stream": True, "meta": META},
+    ]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def given(served, tmp_path_factory):
+    files = motion_given.files(tmp_path_factory.mktemp("given"))
+    return {
+        "motion-portrait": upload(served, files.portrait),
+        "motion-driving": upload(served, files.clip),
+    }
+
+
+def events_named(served, name):
+    return [one for one in served.config["dependencies"] if one["api_name"] == name]
+
+
+def used_visit(served, given):
+    """A visit that has seen the crop of its portrait, has made a clip and has opened Live."""
+    visit = Visit(served, given)
+    for name in ("show_portrait", "show_driving", "prepare", "motion_clip"):
+        event = events_named(served, name)[0]
+        answer = visit.queued(event, visit.asked(event))["data"]
+    assert answer[2]["path"].endswith(".mp4")
+    return visit
+
+
+def plain(answer, path):
+    """`answer` without what differs between two requests: the path asked for, and new files'."""
+    text = json.dumps(answer).replace(path, "PATH").replace(path.rpartition("/")[2], "PATH")
+    return re.sub(r"[0-9a-f]{20,}", "HASH", text)
+
+
+@pytest.mark.parametrize("visited", ["new", "used"])
+def test_no_input_reads_a_file_that_was_not_uploaded(served, given, outside, visited):
+    inputs = inputs_that_take_files(served)
+    assert len(inputs) > 20
+
+    def refused(visit, event, component, widget):
+        named = [namings(path, widget) for path in outside]
+        for ask, count in ((visit.direct, 5), (visit.queued, 2)):  # the queue is slow
+            for there, gone in list(zip(*named, strict=True))[:count]:
+                answers = [
+                    plain(ask(event, visit.asked(event, {component: value})), path)
+                    for value, path in zip((there, gone), outside, strict=True)
+                ]
+                assert answers[0] == answers[1], (event["api_name"], component, there)
+
+    def share(number):
+        used = used_visit(served, given) if visited == "used" else None
+        for one in inputs[number::AT_ONCE]:
+            refused(used or Visit(served, given), *one)
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:  # most of it is waiting
+        list(pool.map(share, range(AT_ONCE)))
+
+
+def test_no_function_of_a_component_and_no_address_reads_one(served, given, outside):
+    visit = used_visit(served, given)
+    live = [one["id"] for one in served.config["components"]
+            if one["props"].get("elem_id") == "motion-live"]  # fmt: skip
+    assert "error" in visit.server_function(live[0], "move_frame", {})
+    sent = [{"ticket": path, "picture": path, "find": True} for path in outside]
+    for block in served.blocks.blocks.values():
+        functions = {name for name in dir(block) if hasattr(block, name)
+                     and hasattr(getattr(block, name), "_is_server_fn")}  # fmt: skip
+        for name in functions | {"preprocess"}:
+            answers = [visit.server_function(block._id, name, data) for data in sent]
+            assert answers[0] == answers[1] and "data:image" not in answers[0]
+    for address in ("/file=", "/file/", "/proxy=", "/stream/", "/file=assets/../", "/download/"):
+        there, gone = (served.client.get(address + path) for path in outside)
+        assert there.status_code == gone.status_code >= 400
+        assert plain(there.text, outside[0]) == plain(gone.text, outside[1])
+
+
+def test_what_comes_back_from_the_page_is_no_update_of_a_component(served, given):
+    visit = Visit(served, given)
+    click = events_named(served, "click_portrait")[0]
+    crop = click["inputs"][3]
+    value = {"__type__": "update", "box": [0, 0, 40, 40], "GRADIO_CACHE": "", "html_template": ""}
+    answer = visit.queued(click, visit.asked(click, {crop: value}))["data"][0]
+    assert answer["box"] == [-15, -15, 25, 25]
+    assert set(answer) == {"picture", "width", "height", "faces", "box"}
+
+
+HEIC = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(range(200))
+
+
+@pytest.mark.parametrize("content", [HEIC, b""], ids=["heic", "empty"])
+def test_a_visit_goes_on_after_an_unreadable_portrait(served, given, tmp_path, content):
+    (tmp_path / "photo.heic").write_bytes(content)
+    bad = upload(served, tmp_path / "photo.heic")
+    visit = Visit(served, given)
+    show, clip = events_named(served, "show_portrait")[0], events_named(served, "motion_clip")[0]
+    for _ in range(2):  # it comes after a good one, too
+        visit.given = given | {"motion-portrait": bad}
+        uploader, shown, _, notice = visit.queued(show, visit.asked(show))["data"]
+        assert "photo.heic" in notice and "error" in notice
+        assert uploader["visible"] is True and shown["visible"] is False
+        *_, notice, animate, stop = visit.queued(clip, visit.asked(clip))["data"]
+        assert "photo.heic" in notice and animate["interactive"] and not stop["interactive"]
+        visit.given = given
+        uploader, shown, _, notice = visit.queued(show, visit.asked(show))["data"]
+        assert notice == "" and shown["value"]["picture"].startswith("data:image")
+        answer = visit.queued(clip, visit.asked(clip))["data"]
+        assert answer[2]["path"].endswith(".mp4") and answer[8] == ""
