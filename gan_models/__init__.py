@@ -2,9 +2,10 @@
 
     progan/      the ProGAN networks, the pipeline (latents in, pictures out), its command line
     fomm/        FOMM: networks, pipeline (a picture and a clip in, frames out), its command line
-    weights.py   self-describing weights folders: save, load, find, import
+    weights.py   self-describing weights folders: save, load, build networks
+    names.py     where weights are: folder, shipped name, run, Hub
     hub.py       weights folders on the Hugging Face Hub: cached copy first, then one online try
-    official/    recognises and converts the official checkpoints
+    checkpoints.py   reads the checkpoints that others published, and stores them as weights
     devices.py   which device, which precision
     images.py    pictures (uint8) and tensors: read, resize, crop, grids, save
     video/       clips: read at one constant rate and written frame by frame, sound in step

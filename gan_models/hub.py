@@ -1,7 +1,7 @@
 """Weights folders on the Hugging Face Hub: the cached copy first, then one online try.
 
-Only config.json, the safetensors of the networks it names, and README.md are ever fetched. Used
-through `gan_models.weights.find_weights`.
+Only config.json, the safetensors that it describes, and README.md are ever fetched. Used through
+`gan_models.names.find_weights`.
 """
 
 import logging
@@ -16,12 +16,12 @@ from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from gan_models.errors import UserError
-from gan_models.weights import MAX_TEXT_BYTES, check_files, read_config
+from gan_models.weights import check_description, files_of, read_config
 
 logger = logging.getLogger(__name__)
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
-MAX_NETWORK_BYTES = 4 * 2**30
+MAX_BYTES = {".safetensors": 4 * 2**30, ".json": 2**20, ".md": 2**20}
 CONNECT_SECONDS = 1.5  # until "no connection"; the sentence then comes within 2 s
 ANSWER_SECONDS = 4.0  # until "did not answer", for one request; the sentence within 8 s
 
@@ -72,7 +72,7 @@ def _cached(storage: Path, subfolder: str, revision: str | None) -> Path | None:
         snapshots = [storage / "snapshots" / commit] if COMMIT.fullmatch(commit) else []
     for snapshot in snapshots:
         try:
-            check_files(snapshot / subfolder)
+            read_config(snapshot / subfolder)
         except UserError:
             continue
         return snapshot / subfolder
@@ -103,14 +103,14 @@ def _download(storage: Path, repo: str, subfolder: str, revision: str | None) ->
         raise ConnectionError("it does not say which commit this is")
     folder = storage / "snapshots" / commit / subfolder
     again = folder.is_dir()  # and not sound, or it would have been used: fetch its files anew
-    _fetch(repo, f"{path}config.json", commit, MAX_TEXT_BYTES, again)
-    for network in read_config(folder)["networks"]:
-        _fetch(repo, f"{path}{network}.safetensors", commit, MAX_NETWORK_BYTES, again)
+    _fetch(repo, f"{path}config.json", commit, again)  # first: others' repositories end here
+    for file in files_of(check_description(folder / "config.json")).values():
+        _fetch(repo, f"{path}{file}", commit, again)
     try:
-        _fetch(repo, f"{path}README.md", commit, MAX_TEXT_BYTES, again)
+        _fetch(repo, f"{path}README.md", commit, again)
     except RemoteEntryNotFoundError:
         logger.info("%s has no model card", repo)
-    check_files(folder)
+    read_config(folder)
     if revision not in (None, commit):  # remember what a branch or tag meant, as the library does
         reference = storage / "refs" / revision
         reference.parent.mkdir(parents=True, exist_ok=True)
@@ -120,7 +120,7 @@ def _download(storage: Path, repo: str, subfolder: str, revision: str | None) ->
     return folder
 
 
-def _fetch(repo: str, file: str, commit: str, limit: int, again: bool) -> None:
+def _fetch(repo: str, file: str, commit: str, again: bool) -> None:
     """Bring one file into the cache; the library checks its length before it keeps it.
 
     Its size is asked first, with a deadline: the download's own retries would last minutes.
@@ -130,6 +130,7 @@ def _fetch(repo: str, file: str, commit: str, limit: int, again: bool) -> None:
     found = _metadata(repo, file, commit)
     if found.commit_hash != commit:
         raise ConnectionError(f"it offers another commit of {file}")
+    limit = MAX_BYTES[os.path.splitext(file)[1]]
     if found.size is not None and found.size > limit:
         raise UserError(f"{repo}: {file} is larger than {limit:,} bytes and is refused.")
     hf_hub_download(

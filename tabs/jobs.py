@@ -116,8 +116,8 @@ _slots_guard = threading.Lock()
 
 def _key(kind: type, folder: Path, settings: Settings) -> tuple:
     try:
-        stamp = os.stat(Path(folder) / "config.json").st_mtime_ns  # a training run rewrites it
-    except FileNotFoundError:  # just now being replaced: loading knows how to read it
+        stamp = os.stat(Path(folder) / "model.safetensors").st_mtime_ns  # a run rewrites it
+    except FileNotFoundError:  # of an earlier version, which nobody rewrites
         stamp = None
     return kind, str(folder), settings.device, stamp
 

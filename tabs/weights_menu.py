@@ -1,5 +1,6 @@
 """The weights menu of a tab: known weights, and others from the Hugging Face Hub."""
 
+import functools
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -7,7 +8,7 @@ from types import SimpleNamespace
 
 import gradio as gr
 
-from gan_models import weights
+from gan_models import names, weights
 from gan_models.errors import UserError
 from tabs import jobs, look
 from tabs import texts as words
@@ -22,7 +23,7 @@ def entries(settings: jobs.Settings, system: str) -> list[tuple[str, str]]:
         for name, folder in settings.weights
         if weights.read_config(folder)["system"] == system
     ]
-    return given + weights.list_weights(system)
+    return given + names.known_weights(system)
 
 
 def folder_of(settings: jobs.Settings, name: str | None, system: str) -> Path:
@@ -30,7 +31,19 @@ def folder_of(settings: jobs.Settings, name: str | None, system: str) -> Path:
     if not name:
         raise UserError(words.NO_WEIGHTS.format(system=system))
     given = dict(settings.weights)
-    return Path(given[name]) if name in given else weights.find_weights(name)
+    if name in given:
+        return Path(given[name])
+    if not names.holds_weights(resolved(name)):  # deleted since
+        resolved.cache_clear()
+    return resolved(name)
+
+
+@functools.lru_cache(maxsize=64)
+def resolved(name: str) -> Path:
+    """Where the weights are, found once: this is asked at each slider's move and camera frame, and
+    a Hub name costs a look through its cache. What a folder holds is not remembered.
+    """
+    return names.find_weights(name)
 
 
 def refreshed(settings: jobs.Settings, name: str | None, choices: list):
@@ -86,13 +99,14 @@ def fetching(system: str, menu: Callable[[jobs.Settings], list]) -> tuple[Callab
         if not HUB_NAME.fullmatch(name) or Path(name.partition("/")[0]).exists():
             raise UserError(words.BAD_REPOSITORY)
         job = jobs.Job(jobs.visitor_folder(request), job_name)
-        for _ in job.run(lambda: weights.find_weights(name)):
+        for _ in job.run(lambda: names.find_weights(name)):
             if job.stop_asked():
                 yield gr.skip(), "", look.notice(words.FETCH_STOPPED.format(name=name))
                 return
             seconds = look.duration(job.status()["seconds"])
             yield gr.skip(), look.progress(words.FETCHING.format(name=name, seconds=seconds)), ""
         weights.read_config(job.result, system)
+        resolved.cache_clear()  # a name without a revision may mean what was just fetched
         yield gr.Dropdown(choices=[*menu(settings), (name, name)], value=name), "", ""
 
     return begin_fetch, fetch, stop_fetch

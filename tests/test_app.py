@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import app
+from gan_models import names
 from tabs import jobs, latent, look, motion
 from tabs import texts as words
 from tests import tiny
@@ -66,7 +67,7 @@ def test_weights_written_wrongly_are_refused(given, capsys):
 
 def test_missing_weights_are_refused_before_the_page_is_served(tmp_path):
     options = app.parse(["--weights", f"mine={tmp_path / 'nowhere'}"])
-    with pytest.raises(SystemExit, match="nowhere.*config.json is missing"):
+    with pytest.raises(SystemExit, match="nowhere.*model.safetensors is missing"):
         app.settings_of(options)
 
 
@@ -134,7 +135,7 @@ def test_the_class_menu_follows_the_weights_the_tab_opens_on(page):
 
 
 def test_the_page_is_built_without_any_weights(monkeypatch):
-    monkeypatch.setattr(latent.handlers.weights, "list_weights", lambda system: [])
+    monkeypatch.setattr(names, "known_weights", lambda system: [])
     page = app.build(jobs.Settings())
     for system in ("progan", "fomm"):
         assert words.NO_WEIGHTS.format(system=system) in str(page.config)

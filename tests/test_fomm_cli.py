@@ -220,7 +220,10 @@ def test_mistakes_end_with_a_sentence_and_no_file(run, tmp_path, arguments, sent
 
 def test_wrong_weights_end_with_a_sentence(inputs, tmp_path):
     given = ["--source", inputs / "source.png", "--driving", inputs / "clip.mp4", "--cpu"]
-    for name, sentence in (("no", "There are no weights called"), (inputs, "has no config.json")):
+    for name, sentence in (
+        ("no", "There are no weights called"),
+        (inputs, "has no model.safetensors"),
+    ):
         with pytest.raises(SystemExit, match=f"error: .*{sentence}"):
             main([*map(str, given), "--weights", str(name)])
 

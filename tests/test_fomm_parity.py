@@ -30,7 +30,7 @@ from gan_models.fomm.networks import (
     KeypointDetector,
     Keypoints,
 )
-from gan_models.official.fomm import import_network
+from gan_models.fomm.official import import_network
 from trainers.fomm import objective, train
 from trainers.fomm.config import PRESETS
 from trainers.vgg import VGG19
@@ -72,9 +72,11 @@ def official(description, name):
 
 
 def network(description, name, **settings):
-    """Network `name` of a case, imported as a checkpoint's would be."""
-    kind, arguments, state = import_network(official(description, name), **settings)
-    made = NETWORKS[kind](**arguments)
+    """Network `name` of a case, imported as a checkpoint's would be; and settings."""
+    kind, arguments, state = import_network(official(description, name))
+    if "keypoint_variance" in settings:
+        arguments["dense_motion"]["keypoint_variance"] = settings.pop("keypoint_variance")
+    made = NETWORKS[kind](**arguments | settings)
     made.load_state_dict(state)
     return made.eval()
 

@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 from hub_server import HubServer
 from huggingface_hub import constants
-from test_weights import Hostile, contents, save
+from test_weights import Hostile, contents, save, save_old
 
 from gan_models import hub
 from gan_models.errors import UserError
-from gan_models.weights import find_weights, load_weights
+from gan_models.names import find_weights
+from gan_models.weights import load_weights
 
 OLD, NEW = "a" * 40, "b" * 40
 
@@ -40,7 +41,7 @@ def server(tmp_path, monkeypatch):
 
 
 def publish(stand_in, commit, value, subfolder="", **replaced):
-    """Make weights the newest commit of org/repo; `replaced` sets network files' contents."""
+    """Make weights the newest commit of org/repo; `replaced` sets files' contents."""
     save(Path("upload"), value)
     files = contents(Path("upload"))
     files |= {f"{name}.safetensors": content for name, content in replaced.items()}
@@ -65,7 +66,7 @@ def test_hub_download_then_cache(server, monkeypatch, caplog):
     assert folder.name == OLD and value_of(folder) == 0.5
     assert f"org/repo is at commit {OLD}; pin it as org/repo@{OLD}" in caplog.text
     fetched = {path.rsplit("/", 1)[1] for method, path, _ in server.requests if method == "GET"}
-    ours = {"config.json", "README.md", "generator.safetensors", "discriminator.safetensors"}
+    ours = {"config.json", "README.md", "model.safetensors"}
     assert fetched == ours == {path.name for path in folder.iterdir()}
     assert all(path.startswith("/org/repo/resolve/") for _, path, _ in server.requests)
     assert not any("torch" in agent or "agent/" in agent for *_, agent in server.requests)
@@ -75,6 +76,22 @@ def test_hub_download_then_cache(server, monkeypatch, caplog):
     assert not server.requests
     no_network(monkeypatch)
     assert find_weights("org/repo") == folder
+
+
+def test_hub_folders_of_earlier_versions(server):
+    files = contents(save_old(Path("old"), value=0.25))
+    server.files |= {("org/old", OLD, name): content for name, content in files.items()}
+    server.branches["org/old", "main"] = OLD
+    assert value_of(find_weights("org/old")) == 0.25
+
+
+def test_of_other_projects_only_the_config_is_fetched(server):
+    server.files["org/bert", OLD, "config.json"] = b'{"architectures": ["Bert"]}'
+    server.files["org/bert", OLD, "model.safetensors"] = b"x" * 100
+    server.branches["org/bert", "main"] = OLD
+    with pytest.raises(UserError, match=r"config\.json does not describe weights of this project"):
+        find_weights("org/bert")
+    assert not any("model.safetensors" in path for _, path, _ in server.requests)
 
 
 def test_hub_revisions_and_subfolders(server, monkeypatch):
@@ -116,15 +133,15 @@ def test_bad_remote_files_are_refused_and_the_cached_copy_stays(server, monkeypa
     before = contents(good)
     marker = Path("marker")
     bad = {
-        "truncated": server.files["org/repo", OLD, "generator.safetensors"][:-3],
+        "truncated": server.files["org/repo", OLD, "model.safetensors"][:-3],
         "is a pickle": pickle.dumps(Hostile(marker)),
     }
     for number, (sentence, content) in enumerate(bad.items()):
         commit = f"{number:040x}"
-        publish(server, commit, 0.75, generator=content)
-        with pytest.raises(UserError, match=rf"generator\.safetensors.*{sentence}"):
+        publish(server, commit, 0.75, model=content)
+        with pytest.raises(UserError, match=rf"model\.safetensors.*{sentence}"):
             find_weights(f"org/repo@{commit}")
-        with pytest.raises(UserError, match=rf"generator\.safetensors.*{sentence}"):
+        with pytest.raises(UserError, match=rf"model\.safetensors.*{sentence}"):
             find_weights("org/repo@main")
     server.files["org/repo", NEW, "config.json"] = b'{"format_version": 1, "auto_map": "evil.py"}'
     with pytest.raises(UserError, match=r"config\.json: system is missing"):
@@ -135,7 +152,7 @@ def test_bad_remote_files_are_refused_and_the_cached_copy_stays(server, monkeypa
 
 
 def test_a_download_that_breaks_off_is_refused_and_works_later(server):
-    server.short.add("discriminator.safetensors")
+    server.short.add("model.safetensors")
     with pytest.raises(UserError, match="Could not get org/repo@main.*should be of size"):
         find_weights("org/repo")
     server.short.clear()
@@ -144,7 +161,7 @@ def test_a_download_that_breaks_off_is_refused_and_works_later(server):
 
 def test_a_damaged_cached_copy_is_fetched_anew(server, monkeypatch):
     folder = find_weights("org/repo")
-    blob = (folder / "generator.safetensors").resolve()
+    blob = (folder / "model.safetensors").resolve()
     blob.write_bytes(blob.read_bytes()[:-1])
     assert value_of(find_weights(f"org/repo@{OLD}")) == 0.5
     blob.write_bytes(b"")
@@ -154,8 +171,8 @@ def test_a_damaged_cached_copy_is_fetched_anew(server, monkeypatch):
 
 
 def test_sizes_from_the_hub_are_limited(server, monkeypatch):
-    monkeypatch.setattr(hub, "MAX_NETWORK_BYTES", 10)
-    with pytest.raises(UserError, match=r"generator\.safetensors is larger than 10 bytes"):
+    monkeypatch.setitem(hub.MAX_BYTES, ".safetensors", 10)
+    with pytest.raises(UserError, match=r"model\.safetensors is larger than 10 bytes"):
         find_weights("org/repo")
 
 

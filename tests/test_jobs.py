@@ -40,7 +40,7 @@ def folders(tmp_path, monkeypatch):
 
     def make(name):
         (tmp_path / name).mkdir()
-        (tmp_path / name / "config.json").write_text("{}")
+        (tmp_path / name / "model.safetensors").touch()
         return tmp_path / name
 
     return make
@@ -151,7 +151,7 @@ def test_loading_does_not_keep_visitors_of_other_weights_waiting(folders):
 def test_rewritten_weights_are_loaded_again_and_few_are_kept(folders):
     folder, settings = folders("a"), jobs.Settings()
     first = jobs.pipeline(Pipeline, folder, settings)
-    os.utime(folder / "config.json", (1, 1))
+    os.utime(folder / "model.safetensors", (1, 1))
     assert jobs.pipeline(Pipeline, folder, settings) is not first
     assert len(jobs._slots) == 1
     for name in "bcdef":

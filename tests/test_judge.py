@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from gan_models.weights import SHIPPED, load_weights
+from gan_models.names import SHIPPED
+from gan_models.weights import load_weights
 from tests import commands
 from trainers import judge as public
 from trainers import state

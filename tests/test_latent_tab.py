@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
-from gan_models import images, video, weights
+from gan_models import images, names, video
 from gan_models.errors import UserError
 from gan_models.progan import ProGANPipeline
-from tabs import jobs, latent
+from tabs import jobs, latent, weights_menu
 from tabs import texts as words
 from tabs.latent import clips, examples, handlers, texts
 from tests import tiny
@@ -445,23 +445,44 @@ def test_only_a_repository_is_fetched_from_the_hub(settings, name, monkeypatch):
     def never(_):
         raise AssertionError("looked up")
 
-    monkeypatch.setattr(weights, "find_weights", never)
+    monkeypatch.setattr(names, "find_weights", never)
     menu, _, notice = last(handlers.fetch(settings, name))
     assert is_skip(menu) and words.BAD_REPOSITORY in notice
 
 
 def test_fetched_weights_are_chosen(settings, monkeypatch):
     folder = Path(dict(settings.weights)["classes"])
-    monkeypatch.setattr(weights, "find_weights", lambda name: folder)
+    monkeypatch.setattr(names, "find_weights", lambda name: folder)
     handlers.begin_fetch(None)
     menu, progress, notice = last(handlers.fetch(settings, " org/name@main "))
     assert menu.value == "org/name@main" and menu.choices[-1] == ("org/name@main",) * 2
     assert progress == "" and notice == ""
 
 
+def test_a_hub_name_is_looked_up_once_and_rewritten_weights_are_seen(
+    settings, tmp_path, monkeypatch
+):
+    """Not at each slider's move; weights that a run rewrites, or that were deleted, are seen."""
+    folder, asked = tiny.save_progan(tmp_path / "hub"), []
+    monkeypatch.setattr(names, "find_weights", lambda name: asked.append(name) or folder)
+    weights_menu.resolved.cache_clear()
+    handlers.choose_weights(settings, "org/name")
+    first = [list(show(settings, "org/name", position=place))[-1] for place in (10, 40, 70)]
+    assert asked == ["org/name"] and all(answer[-1] == "" for answer in first)
+    tiny.save_progan(folder, CLASSES, seed=1)
+    menu, _, _ = handlers.choose_weights(settings, "org/name")
+    assert menu.visible and asked == ["org/name"]
+    list(show(settings, "org/name", label="cat"))
+    (folder / "model.safetensors").rename(folder / "away")
+    (folder / "config.json").unlink()
+    handlers.choose_weights(settings, "org/name")
+    assert asked == ["org/name"] * 2
+    weights_menu.resolved.cache_clear()
+
+
 def test_a_download_can_be_waited_for_no_longer(settings, monkeypatch):
     never, visit = threading.Event(), visitor("impatient")
-    monkeypatch.setattr(weights, "find_weights", lambda name: never.wait(20))
+    monkeypatch.setattr(names, "find_weights", lambda name: never.wait(20))
     handlers.begin_fetch(visit)
     answers = handlers.fetch(settings, "org/name", visit)
     assert "Fetching org/name" in next(answers)[1]
@@ -474,7 +495,7 @@ def test_a_hub_that_cannot_be_reached_is_a_sentence(settings, monkeypatch):
     def missing(name):
         raise UserError("There is no connection to the Hub.")
 
-    monkeypatch.setattr(weights, "find_weights", missing)
+    monkeypatch.setattr(names, "find_weights", missing)
     handlers.begin_fetch(None)
     assert "no connection" in last(handlers.fetch(settings, "org/name"))[2]
 

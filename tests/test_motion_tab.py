@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from gan_models import faces, images, video, weights
+from gan_models import faces, images, names, video
 from gan_models.errors import UserError
 from gan_models.fomm.motion import Motion
 from gan_models.fomm.pipeline import FOMMPipeline
@@ -163,20 +163,26 @@ def test_photographs_for_puppet_weights_are_told_before_the_run(settings, given,
 
 
 def test_the_menu_ends_with_the_published_weights_and_opens_on_what_is_here(settings, monkeypatch):
-    monkeypatch.setattr(weights, "list_weights", lambda system: [("vox (run, 256 px)", "runs/vox")])
+    monkeypatch.setattr(names, "known_weights", lambda system: [("vox (run, 256 px)", "runs/vox")])
     menu = handlers.menu(settings)
     assert menu[0] == ("drawn (--weights)", "drawn") and menu[-1][1] == "published:vox-adv"
     assert "751 MB" in menu[-1][0]
     assert "published:vox" not in [name for _, name in menu]  # here already, as a run
     assert handlers.first_choice(settings) == "drawn"
-    monkeypatch.setattr(weights, "list_weights", lambda system: [])
+    monkeypatch.setattr(names, "known_weights", lambda system: [])
     assert handlers.first_choice(jobs.Settings()) is None
 
 
 def test_published_weights_say_where_they_come_from(settings, given):
     footer, about, notice = handlers.choose_weights(settings, "published:vox-adv")
     assert is_skip(footer) and notice == ""
-    for part in ("vox-adv-cpk.pth.tar", "MIT", "VoxCeleb", "https://", "gan_models.weights import"):
+    for part in (
+        "vox-adv-cpk.pth.tar",
+        "MIT",
+        "VoxCeleb",
+        "https://",
+        "gan_models.checkpoints import",
+    ):
         assert part in about
     answer = last(clip_of(settings, given, name="published:vox-adv"))
     assert "not on this computer" in answer[8] and "error" in answer[8]

@@ -28,8 +28,9 @@ import torch.nn.functional as F
 from scipy.ndimage import gaussian_filter1d
 
 from gan_models import images
-from gan_models.official.progan import import_network, without_module
+from gan_models.checkpoints import unwrapped
 from gan_models.progan.networks import Discriminator, Generator
+from gan_models.progan.official import import_network
 from gan_models.progan.pipeline import ProGANPipeline, smoothed
 from trainers import losses, state
 from trainers.progan import train
@@ -51,7 +52,7 @@ def network(description, name, **settings):
     recipe = description["networks"][name]
     filled = fill(recipe["tensors"], recipe["gain"], recipe["unit"])
     weights = {key: torch.from_numpy(value) for key, value in filled.items()}
-    kind, arguments, weights = import_network(without_module(weights), **settings)
+    kind, arguments, weights = import_network(unwrapped(weights), **settings)
     with torch.device("meta"):
         made = {"generator": Generator, "discriminator": Discriminator}[kind](**arguments)
     made.load_state_dict(weights, assign=True)

@@ -197,7 +197,7 @@ def test_from_weights_reads_a_folder(tmp_path):
     assert pipeline.classes == ["cat", "dog"]
     assert pipeline.resolutions == [4, 8, 16]
     assert pipeline.sample(pipeline.latents(0), "dog").shape == (1, 16, 16, 3)
-    with pytest.raises(UserError, match="config.json is missing"):
+    with pytest.raises(UserError, match="model.safetensors is missing"):
         ProGANPipeline.from_weights(tmp_path / "nothing")
 
 

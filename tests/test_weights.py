@@ -11,20 +11,16 @@ import textwrap
 from pathlib import Path
 
 import pytest
+import safetensors.torch
 import torch
 from huggingface_hub import constants
+from safetensors import safe_open
 from torch import nn
 
-from gan_models import hub, weights
+from gan_models import checkpoints, hub, names
 from gan_models.errors import UserError
-from gan_models.weights import (
-    build_network,
-    find_weights,
-    list_weights,
-    load_weights,
-    read_config,
-    save_weights,
-)
+from gan_models.names import find_weights, known_weights
+from gan_models.weights import build_network, load_weights, read_config, save_weights
 
 ROOT = Path(__file__).resolve().parent.parent
 CONFIG = {
@@ -75,6 +71,33 @@ def contents(folder):
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
+def tensors(folder):
+    return safetensors.torch.load_file(folder / "model.safetensors")
+
+
+def describe(folder, text):
+    """Replace the description in the file."""
+    metadata = {"gan_atelier": text} if text is not None else None
+    safetensors.torch.save_file(tensors(folder), folder / "model.safetensors", metadata)
+
+
+def change_config(folder, **changes):
+    describe(folder, json.dumps(read_config(folder) | changes))
+
+
+def save_old(folder, **options):
+    """As versions before saved: a file for each network, the description in config.json alone."""
+    save(folder, **options)
+    config = read_config(folder)
+    for name in config["networks"]:
+        prefix = f"{name}."
+        state = {k.removeprefix(prefix): t for k, t in tensors(folder).items() if prefix in k}
+        safetensors.torch.save_file(state, folder / f"{name}.safetensors")
+    (folder / "config.json").write_text(json.dumps(config | {"format_version": 1}))
+    (folder / "model.safetensors").unlink()
+    return folder
+
+
 # ---------------------------------------------------------------- save and load
 
 
@@ -90,6 +113,8 @@ def test_round_trip(tmp_path, half):
             found = loaded.states[name][key]
             expected = tensor.half().float() if half and tensor.is_floating_point() else tensor
             assert found.dtype == expected.dtype and torch.equal(found, expected)
+        assert (tensors(tmp_path / "mine")["generator.first.bias"].dtype == torch.float16) == half
+    assert json.loads((tmp_path / "mine" / "config.json").read_text()) == loaded.config
     built = build_network(Network, loaded, "generator")
     assert built.first.bias[0] == 0.5 and not built.training
     assert not built.first.weight.requires_grad
@@ -99,7 +124,7 @@ def test_half_is_smaller_and_refuses_what_does_not_fit(tmp_path):
     state = {"weight": torch.full((1000,), 2.0)}
     options = {"system": "s", "arguments": {"net": {}}, "config": CONFIG, "card": ""}
     save_weights(tmp_path / "a", networks={"net": state}, half=True, **options)
-    assert (tmp_path / "a" / "net.safetensors").stat().st_size < 2200
+    assert (tmp_path / "a" / "model.safetensors").stat().st_size < 2800
     with pytest.raises(UserError, match="weight does not fit float16"):
         state = {"weight": torch.tensor([1e5])}
         save_weights(tmp_path / "a", networks={"net": state}, half=True, **options)
@@ -107,15 +132,34 @@ def test_half_is_smaller_and_refuses_what_does_not_fit(tmp_path):
 
 
 def test_loading_reads_only_the_named_networks(folder):
-    (folder / "discriminator.safetensors").unlink()
     assert list(load_weights(folder, networks=["generator"]).states) == ["generator"]
-    with pytest.raises(UserError, match="discriminator.safetensors is missing"):
-        load_weights(folder)
+
+
+def test_the_one_file_is_all_that_is_read(folder):
+    (folder / "config.json").write_text("{")
+    (folder / "README.md").unlink()
+    assert load_weights(folder).config["name"] == "mine"
+    assert find_weights(folder) == folder
+    save(folder, 0.25)
+    assert sorted(contents(folder)) == ["README.md", "config.json", "model.safetensors"]
+
+
+def test_folders_of_earlier_versions_are_read_and_replaced(tmp_path):
+    folder = save_old(tmp_path / "mine", half=True)
+    assert find_weights(folder) == folder
+    loaded = load_weights(folder, "progan", ["generator"])
+    assert list(loaded.states) == ["generator"] and loaded.config["size"] == 16
+    assert build_network(Network, loaded, "generator").first.bias[0] == 0.5
+    (folder / "discriminator.safetensors").write_bytes(b"")
+    with pytest.raises(UserError, match=r"discriminator\.safetensors is truncated"):
+        read_config(folder)
+    save(folder, 0.25)
+    assert load_weights(folder).states["generator"]["first.bias"][0] == 0.25
 
 
 def test_loaded_tensors_survive_a_change_of_the_file(folder):
     loaded = load_weights(folder)
-    (folder / "generator.safetensors").write_bytes(b"")
+    (folder / "model.safetensors").write_bytes(b"")
     assert loaded.states["generator"]["first.bias"][0] == 0.5
 
 
@@ -124,14 +168,18 @@ def test_saving_replaces_weights_and_nothing_else(folder):
     assert load_weights(folder).states["generator"]["first.bias"][0] == 0.25
     assert [path.name for path in folder.parent.iterdir()] == ["mine"]
     (folder / "notes.txt").write_text("precious")
-    with pytest.raises(UserError, match=r"holds other files \(notes.txt\)"):
-        save(folder)
-    (folder / "notes.txt").unlink()
-    (folder / "config.json").write_text("{}")
-    with pytest.raises(UserError, match="another project's"):
-        save(folder)
+    save(folder, 0.5)
+    assert (folder / "notes.txt").read_text() == "precious"
     with pytest.raises(UserError, match="is a file"):
         save(folder / "config.json")
+
+
+@pytest.mark.parametrize("name", ["README.md", "config.json", "model.safetensors"])
+def test_saving_replaces_no_other_project(tmp_path, name):
+    (tmp_path / name).write_text('{"architectures": ["Bert"]}')
+    with pytest.raises(UserError, match=f"another project's {name}"):
+        save(tmp_path)
+    assert contents(tmp_path) == {name: b'{"architectures": ["Bert"]}'}
 
 
 @pytest.mark.parametrize(
@@ -151,7 +199,7 @@ def test_saving_refuses_a_config_that_would_not_load(tmp_path, change, sentence)
 def test_a_full_disk_leaves_the_old_weights(folder):
     before = contents(folder)
     size = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1500, size[1]))  # config fits, a network does not
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1500, size[1]))
     try:
         with pytest.raises(UserError, match="Could not write .*free some space"):
             save_weights(
@@ -241,29 +289,28 @@ def test_kills_inside_a_save_leave_whole_weights(tmp_path):
 # ---------------------------------------------------------------- bad and hostile files
 
 
-def change_config(folder, **changes):
-    path = folder / "config.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
-
-
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        (b"", "cannot be read as JSON"),
-        (b"\xff\xfe", "cannot be read as JSON"),
-        (b"[" * 200_000, "cannot be read as JSON"),
-        (b"[]", "not a config of this project"),
-        (b'{"format_version": true}', "not a config of this project"),
-        (b'{"architectures": ["Bert"]}', "not a config of this project"),
-        (b'{"format_version": 2}', "format version 2.*update"),
-        (b'{"format_version": 1}', "system is missing"),
-        (b" " * 2_000_000, "larger than 1 MB"),
+        ("", "cannot be read as JSON"),
+        ("[" * 200_000, "cannot be read as JSON"),
+        (None, "does not describe weights of this project"),
+        ("[]", "does not describe weights of this project"),
+        ('{"format_version": true}', "does not describe weights of this project"),
+        ('{"architectures": ["Bert"]}', "does not describe weights of this project"),
+        ('{"format_version": 3}', "format version 3.*update"),
+        ('{"format_version": 2}', "system is missing"),
     ],
 )
-def test_bad_config_files(folder, text, sentence):
-    (folder / "config.json").write_bytes(text)
-    with pytest.raises(UserError, match=rf"config\.json.*{sentence}"):
+def test_bad_descriptions(folder, text, sentence):
+    describe(folder, text)
+    with pytest.raises(UserError, match=rf"model\.safetensors.*{sentence}"):
         load_weights(folder)
+    if text is not None:
+        (folder / "model.safetensors").unlink()
+        (folder / "config.json").write_text(text)
+        with pytest.raises(UserError, match=rf"config\.json.*{sentence}"):
+            load_weights(folder)
 
 
 @pytest.mark.parametrize(
@@ -280,20 +327,20 @@ def test_bad_config_files(folder, text, sentence):
         ({"classes": [1]}, "classes must be"),
         ({"licence": None}, "licence is None"),
         ({"networks": []}, "networks is"),
-        ({"networks": {"generator": []}}, "arguments of network generator"),
-        ({"networks": {"../../secret": {}}}, "network name '../../secret'"),
-        ({"networks": {"/etc/passwd": {}}}, "network name '/etc/passwd'"),
-        ({"networks": {"": {}}}, "network name ''"),
+        ({"networks": {"generator": []}}, "arguments must be"),
+        ({"networks": {"../../secret": {}}}, "networks must have .*'../../secret'"),
+        ({"networks": {"/etc/passwd": {}}}, "networks must have .*'/etc/passwd'"),
+        ({"networks": {"": {}}}, "networks must have .*''"),
     ],
 )
 def test_bad_config_fields(folder, changes, sentence):
     change_config(folder, **changes)
-    with pytest.raises(UserError, match=rf"config\.json: .*{sentence}"):
+    with pytest.raises(UserError, match=rf"model\.safetensors: .*{sentence}"):
         load_weights(folder)
 
 
 def test_missing_or_wrong_folder_and_network(folder):
-    with pytest.raises(UserError, match="config.json is missing.*import FILE"):
+    with pytest.raises(UserError, match="model.safetensors is missing.*checkpoints import"):
         load_weights(folder.parent)
     with pytest.raises(UserError, match="holds weights of progan, not of fomm"):
         load_weights(folder, "fomm")
@@ -325,17 +372,17 @@ FOUR = {"dtype": "F32", "shape": [4], "data_offsets": [0, 16]}
     ],
 )
 def test_damaged_safetensors(folder, content):
-    (folder / "generator.safetensors").write_bytes(content)
-    with pytest.raises(UserError, match=r"generator\.safetensors is truncated or not"):
+    (folder / "model.safetensors").write_bytes(content)
+    with pytest.raises(UserError, match=r"model\.safetensors is truncated or not"):
         load_weights(folder)
 
 
 def test_every_truncation_is_refused(folder):
-    path = folder / "generator.safetensors"
+    path = folder / "model.safetensors"
     whole = path.read_bytes()
-    for length in range(0, len(whole), 7):
+    for length in range(0, len(whole), 17):
         path.write_bytes(whole[:length])
-        with pytest.raises(UserError, match=r"generator\.safetensors"):
+        with pytest.raises(UserError, match=r"model\.safetensors"):
             load_weights(folder)
 
 
@@ -360,33 +407,33 @@ def write_torch_file(path, marker):
 @pytest.mark.parametrize("write", [write_pickle, write_torch_file])
 def test_a_pickle_is_refused_and_not_run(folder, write):
     marker = folder.parent / "marker"
-    write(folder / "generator.safetensors", marker)
-    with pytest.raises(UserError, match=r"generator\.safetensors is a pickle.*weights import"):
+    write(folder / "model.safetensors", marker)
+    with pytest.raises(UserError, match=r"model\.safetensors is a pickle.*checkpoints import"):
         load_weights(folder)
     assert not marker.exists()
-    with open(folder / "generator.safetensors", "rb") as file:  # it would have run
+    with open(folder / "model.safetensors", "rb") as file:  # it would have run
         pickle.load(file) if write is write_pickle else torch.load(file, weights_only=False)
     assert marker.exists()
 
 
 def test_a_folder_or_pipe_under_a_file_name(folder):
-    (folder / "generator.safetensors").unlink()
-    os.mkfifo(folder / "generator.safetensors")
-    with pytest.raises(UserError, match=r"generator\.safetensors is missing"):
+    (folder / "model.safetensors").unlink()
+    os.mkfifo(folder / "model.safetensors")
+    with pytest.raises(UserError, match=r"model\.safetensors is missing"):
         load_weights(folder)
-    (folder / "config.json").unlink()
-    (folder / "config.json").mkdir()
-    with pytest.raises(UserError, match=r"config\.json is missing"):
+    (folder / "model.safetensors").unlink()
+    (folder / "model.safetensors").mkdir()
+    with pytest.raises(UserError, match=r"model\.safetensors is missing"):
         load_weights(folder)
 
 
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ({"depth": 3}, r"config\.json: the arguments of generator do not fit Network.*depth"),
-        ({"width": "x"}, r"config\.json: the arguments of generator do not fit Network"),
-        ({"width": 4}, r"generator\.safetensors does not fit.*first.bias is \(3,\) in the file"),
-        ({"width": 2**30}, r"generator\.safetensors does not fit.*\(1073741824,\)"),
+        ({"depth": 3}, r"generator does not fit.*arguments do not fit Network.*depth"),
+        ({"width": "x"}, r"generator does not fit.*arguments do not fit Network"),
+        ({"width": 4}, r"generator does not fit.*first.bias is \(3,\) in the file"),
+        ({"width": 2**30}, r"generator does not fit.*\(1073741824,\)"),
     ],
 )
 def test_building_names_what_does_not_fit(folder, arguments, sentence):
@@ -402,7 +449,7 @@ def test_building_names_what_does_not_fit(folder, arguments, sentence):
 def places(tmp_path, monkeypatch):
     """An empty checkout as the working directory; no Hub."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(weights, "SHIPPED", tmp_path / "assets" / "weights")
+    monkeypatch.setattr(names, "SHIPPED", tmp_path / "assets" / "weights")
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     return tmp_path
 
@@ -417,7 +464,7 @@ def test_names_of_folders_shipped_weights_and_runs(places):
     assert find_weights(Path("runs/a/weights")) == Path("runs/a/weights")
     assert find_weights(str(places / "runs/a/weights")) == places / "runs/a/weights"
     assert read_config(find_weights("a"))["name"] == "a"
-    with pytest.raises(UserError, match="progan has no config.json"):
+    with pytest.raises(UserError, match="progan has no model.safetensors"):
         find_weights("progan")
 
 
@@ -438,18 +485,18 @@ def test_unknown_names_list_the_known_ones(places):
         find_weights("x")
 
 
-def test_list_weights(places):
-    assert list_weights("progan") == []
+def test_known_weights(places):
+    assert known_weights("progan") == []
     save(places / "assets/weights/puppets")
     save(places / "runs/old/weights")
     save(places / "runs/new/weights")
-    os.utime(places / "runs/old", (1, 1))
+    os.utime(places / "runs/old/weights", (1, 1))
     save(places / "runs/damaged/weights")
-    (places / "runs/damaged/weights/config.json").write_text("{")
+    (places / "runs/damaged/weights/model.safetensors").write_text("{")
     change_config(places / "runs/new/weights", size=64)
     (places / "runs/started").mkdir()
     (places / "runs/notes.txt").touch()
-    found = list_weights("progan")
+    found = known_weights("progan")
     assert found == [
         ("puppets (16 px)", "puppets"),
         ("new (run, 64 px)", os.path.join("runs", "new")),
@@ -457,7 +504,7 @@ def test_list_weights(places):
     ]
     for _, name in found:
         load_weights(find_weights(name), "progan")
-    assert list_weights("fomm") == []
+    assert known_weights("fomm") == []
 
 
 # ---------------------------------------------------------------- command line
@@ -470,12 +517,9 @@ def test_import_command(places, monkeypatch, capsys):
         "arguments": {"generator": {"width": 3}},
         "config": {"size": 16},
     }
-    reader = type(sys)("gan_models.official")
-    reader.read = lambda path: found
-    monkeypatch.setitem(sys.modules, "gan_models.official", reader)
-    monkeypatch.setattr("gan_models.official", reader, raising=False)
-    weights.main(["import", "old.pth", "--out", "new", "--half"])
-    assert "generator.safetensors: 25 numbers" in capsys.readouterr().out
+    monkeypatch.setattr(checkpoints, "read", lambda path: found)
+    checkpoints.main(["import", "old.pth", "--out", "new", "--half"])
+    assert "generator: 25 numbers" in capsys.readouterr().out
     loaded = load_weights(find_weights("new"), "progan")
     assert loaded.config["imported_from"] == "old.pth"
     assert "old.pth" in Path("new/README.md").read_text()
@@ -485,14 +529,28 @@ def test_import_command(places, monkeypatch, capsys):
     )
 
 
+def test_importing_a_folder_takes_over_its_config(places, capsys):
+    """Of an earlier version, or changed by hand."""
+    old = save_old(places / "old", half=True)
+    config = json.loads((old / "config.json").read_text())
+    (old / "config.json").write_text(json.dumps(config | {"classes": ["dog"]}))
+    for name in ("old", "new"):
+        checkpoints.main(["import", name, "--out", "new", "--half"])
+    with safe_open("new/model.safetensors", "pt") as file:
+        assert file.get_tensor("generator.first.bias").dtype == torch.float16
+    assert load_weights("new").config["classes"] == ["dog"]
+    assert load_weights("new").config["images_seen"] == 0.5
+    assert Path("new/README.md").read_text() == "# Card\n"
+
+
 def test_show_command(folder, capsys):
-    weights.main(["show", str(folder)])
+    checkpoints.main(["show", str(folder)])
     shown = capsys.readouterr().out
-    assert '"system": "progan"' in shown and "generator.safetensors: 25 numbers" in shown
+    assert '"system": "progan"' in shown and "generator: 25 numbers" in shown
 
 
 def test_an_error_on_the_command_line_is_one_sentence(tmp_path):
-    command = [sys.executable, "-m", "gan_models.weights", "show", "org/repo"]
+    command = [sys.executable, "-m", "gan_models.checkpoints", "show", "org/repo"]
     options = {"cwd": ROOT, "capture_output": True, "text": True}
     offline = os.environ | {"HF_HUB_OFFLINE": "1", "HF_HUB_CACHE": str(tmp_path)}
     refused = subprocess.run(command, env=offline, **options)

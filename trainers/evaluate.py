@@ -27,9 +27,10 @@ from tqdm import tqdm
 
 from gan_models.errors import Unreadable, UserError
 from gan_models.fomm.pipeline import FOMMPipeline
+from gan_models.names import find_weights
 from gan_models.progan.pipeline import ProGANPipeline
 from gan_models.video import write_clip
-from gan_models.weights import find_weights
+from gan_models.weights import read_config
 from trainers import metrics
 from trainers.data import open_data
 from trainers.data.clips import open_clips
@@ -67,7 +68,7 @@ def progan(
     check(count, seed, names)
     folder = find_weights(weights)
     pipeline = ProGANPipeline.from_weights(folder, device=device)
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    config = read_config(folder)
     size = config.get("size", pipeline.size)  # smaller than the network's while it grows
     real, other = real_pictures(data, count, size, seed=seed, resize=resize, holdout=holdout)
     fake = generated_pictures(pipeline, count, size, seed)
@@ -219,7 +220,7 @@ def fomm(
     gauges = motion_gauges(names, embedder)
     folder = find_weights(weights)
     pipeline = FOMMPipeline.from_weights(folder, device=device)
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    config = read_config(folder)
     mover = motion_scores.Piped(pipeline)
     if data in PUPPET_STYLES:
         how = {"style": PUPPET_STYLES[data], "frames": frames or motion_scores.FRAMES}

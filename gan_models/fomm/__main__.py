@@ -26,7 +26,7 @@ from gan_models.fomm import cropping
 from gan_models.fomm.motion import ENDING, Motion
 from gan_models.fomm.pipeline import FOMMPipeline
 from gan_models.fomm.sources import Driving
-from gan_models.weights import find_weights, list_weights
+from gan_models.names import find_weights, known_weights
 
 PICTURES = {".png", ".jpg", ".jpeg", ".webp", ".avif", ".bmp", ".jp2", ".ppm", ".tif", ".tiff"}
 CLIPS = {
@@ -293,7 +293,7 @@ def settings(options: Options, job: Job) -> dict:
 
 
 def first_shipped() -> str:
-    known = list_weights("fomm")
+    known = known_weights("fomm")
     if not known:
         raise UserError("There are no motion weights here: train some, or name --weights.")
     return known[0][1]

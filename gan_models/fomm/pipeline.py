@@ -84,7 +84,7 @@ class FOMMPipeline:
 
     @classmethod
     def from_weights(cls, folder, device="auto", precision="float32"):
-        """The pipeline of a weights folder (`gan_models.weights.find_weights` finds one by name).
+        """The pipeline of a weights folder (`gan_models.names.find_weights` finds one by name).
 
         Raises:
             UserError: The folder is missing, damaged, or another system's.

@@ -18,8 +18,8 @@ from tqdm import tqdm
 
 from gan_models import images, video
 from gan_models.errors import UserError
+from gan_models.names import find_weights, known_weights
 from gan_models.progan.pipeline import ProGANPipeline
-from gan_models.weights import find_weights, list_weights
 
 MOST_SEEDS = 10_000
 Precision = Literal["float32", "bfloat16", "float16"]
@@ -165,7 +165,7 @@ def parse_label(pipeline: ProGANPipeline, text: str | None) -> str | int | None:
 
 def open_pipeline(name: str | None, device: str, precision: str) -> ProGANPipeline:
     if name is None:
-        known = list_weights("progan")
+        known = known_weights("progan")
         if not known:
             raise UserError("There are no ProGAN weights here: train some, or name --weights.")
         name = known[0][1]

@@ -115,7 +115,7 @@ authors' [Google Drive](https://drive.google.com/drive/folders/1PyQJmkdCsAkOYwUy
 [Yandex Disk](https://disk.yandex.com/d/lEw8uRm140L_eQ), or a copy from [this Hugging Face
 Space](https://huggingface.co/spaces/abhishek/first-order-motion-model/tree/main/weights), then run
 
-`python -m gan_models.weights import {file} --out runs/{name}/weights`
+`python -m gan_models.checkpoints import {file} --out runs/{name}/weights`
 
 and open this page again: the menu lists it as a run. Nothing in the file is executed.
 """

@@ -2,7 +2,7 @@
 
 import sys
 
-from gan_models import weights
+from gan_models import names
 from gan_models.errors import UserError
 from trainers import data, distributed, run
 from trainers.fomm.config import PRESETS, check
@@ -17,7 +17,7 @@ def main(argv=None):
         check(config, processes.world_size)
         folder = run.folder_of(config, "fomm", preset)
         if config.init and not (folder / "state.pt").exists():
-            weights.find_weights(config.init)  # before minutes of reading clips
+            names.find_weights(config.init)  # before minutes of reading clips
         clips = distributed.one_by_one(lambda: open_clips(config, folder))
         vgg = distributed.one_by_one(lambda: open_vgg(config, processes.device))
         if processes.is_main:

@@ -10,7 +10,8 @@ from tqdm import tqdm
 from gan_models.errors import UserError
 from gan_models.fomm.discriminator import Discriminator
 from gan_models.fomm.networks import Generator, ImagePyramid, KeypointDetector
-from gan_models.weights import find_weights, load_weights
+from gan_models.names import find_weights
+from gan_models.weights import load_weights
 from trainers import distributed, run, state
 from trainers.fomm import config as options
 from trainers.fomm.artefacts import save, save_sheet

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from gan_models import images, weights
+from gan_models import images, names, weights
 from gan_models.errors import UserError
 from trainers.puppets import ACTION_UNITS, DOMAINS, LABELS, LANDMARKS, Style
 
@@ -114,7 +114,7 @@ def judge(pictures, weights_name="judge-puppets", device="cpu", batch_size=64):
 @functools.lru_cache(maxsize=4)
 def load_judge(weights_name="judge-puppets", device="cpu"):
     """The network of a judge's weights folder. Raises UserError."""
-    loaded = weights.load_weights(weights.find_weights(weights_name), "judge", ["judge"])
+    loaded = weights.load_weights(names.find_weights(weights_name), "judge", ["judge"])
     network = weights.build_network(Network, loaded, "judge")
     return network.to(device, memory_format=torch.channels_last)
 

@@ -1,0 +1,318 @@
+"""Checkpoints that others published: read as plain data, recognised, stored as a weights folder.
+
+    python -m gan_models.checkpoints import FILE --out FOLDER    convert a published checkpoint
+    python -m gan_models.checkpoints show NAME                   print description and sizes
+
+A pickle names functions to be called when it is read. Here the few names that checkpoints need mean
+stand-ins of this file, which keep what they are given and do nothing; every other name is refused.
+"""
+
+import json
+import math
+import pickle
+import re
+import struct
+import zipfile
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import torch
+import tyro
+
+from gan_models.errors import UserError
+from gan_models.fomm import official as fomm
+from gan_models.names import find_weights
+from gan_models.progan import official as progan
+from gan_models.weights import check_description, dicts, is_state, load_weights, save_weights
+
+LEGACY_TORCH = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # magic number of torch files to 1.5
+NUMBERS = re.compile(r"[<>=|]?[biufcSU][1-9]\d*")  # codes of numpy's types of numbers and text
+
+# What unpickling raises on damaged or hostile bytes, beside its own UnpicklingError.
+DAMAGE = (
+    pickle.UnpicklingError, EOFError, AttributeError, ImportError, LookupError, TypeError,
+    ValueError, ArithmeticError, MemoryError, RuntimeError, AssertionError, OSError, struct.error,
+    zipfile.BadZipFile,
+)  # fmt: skip
+
+
+# ---------------------------------------------------------------- stand-ins
+
+
+class Object(dict):
+    """An object of another project's class: its attributes."""
+
+    def __init__(self, *_):
+        super().__init__()
+
+    def __setstate__(self, state):
+        self.update(state if isinstance(state, dict) else {})
+
+
+class Dtype:
+    """numpy.dtype: a code such as "f4", and the byte order that BUILD adds."""
+
+    def __init__(self, code, *_):
+        if code.lstrip("<>=|").startswith("O"):
+            raise pickle.UnpicklingError("it holds an array of objects")
+        self.code, self.order = code, "="
+
+    def __setstate__(self, state):
+        self.order = state[1]
+
+    def read(self, data, shape=(), order="C"):
+        """The array that these bytes are, None for types that are no numbers and no text."""
+        if not NUMBERS.fullmatch(self.code):
+            return None
+        data = data.encode("latin1") if isinstance(data, str) else data  # Python 2's bytes
+        return np.ndarray(shape, np.dtype(self.code).newbyteorder(self.order), data, order=order)
+
+
+class Scalar:
+    """numpy's scalar(dtype, bytes): a Python number or text, None for dates and records."""
+
+    def __new__(cls, dtype, data=None):
+        number = dtype.read(data)
+        return None if number is None else number.item()
+
+
+class Array:
+    """numpy.ndarray, made empty; BUILD brings (version, shape, dtype, is column-major, bytes)."""
+
+    tensor = None
+
+    def __init__(self, *_):
+        pass
+
+    def __setstate__(self, state):
+        _, shape, dtype, column_major, data = state
+        self.tensor = tensor_of(dtype.read(data, shape, "F" if column_major else "C"))
+
+
+class Buffer:
+    """numpy's _frombuffer(bytes, dtype, shape, order), as which newer pickles store arrays."""
+
+    def __new__(cls, data, dtype, shape, order, *_):
+        return tensor_of(dtype.read(data, shape, order))
+
+
+class Encode:
+    """_codecs.encode, as which the oldest pickles store bytes."""
+
+    def __new__(cls, text, encoding):
+        return text.encode("latin1")
+
+
+class Empty:
+    """bytes(), as which older pickles store no bytes."""
+
+    def __new__(cls, *_):
+        return b""
+
+
+STAND_INS = {
+    "__builtin__.bytes": Empty,
+    "builtins.bytes": Empty,
+    "numpy.core.multiarray._reconstruct": Array,
+    "numpy.core.multiarray.scalar": Scalar,
+    "numpy.core.numeric._frombuffer": Buffer,
+    "numpy._core.multiarray._reconstruct": Array,
+    "numpy._core.multiarray.scalar": Scalar,
+    "numpy._core.numeric._frombuffer": Buffer,
+    "numpy.ndarray": Array,
+    "numpy.dtype": Dtype,
+    "_codecs.encode": Encode,
+    "tfutil.Network": Object,  # tkarras/progressive_growing_of_gans
+    "models.utils.config.BaseConfig": Object,  # facebookresearch/pytorch_GAN_zoo
+}
+
+
+def stand_ins():
+    """Classes by name, of one reading's own, as a pickle could set attributes on them."""
+    return {name: type(kind.__name__, (kind,), {}) for name, kind in STAND_INS.items()}
+
+
+class DataUnpickler(pickle.Unpickler):
+    """Knows the stand-ins only."""
+
+    def __init__(self, file):
+        super().__init__(file, encoding="latin1")
+        self.known = stand_ins()
+
+    def find_class(self, module, name):
+        if f"{module}.{name}" not in self.known:
+            raise pickle.UnpicklingError(f"it asks for {module}.{name}")
+        return self.known[f"{module}.{name}"]
+
+
+# ---------------------------------------------------------------- reading
+
+
+def load(path):
+    """The content of a checkpoint file (torch.save or pickle): dicts, lists, tuples, numbers, text
+    and tensors; state dicts without what wrappers put into their names.
+
+    Raises:
+        UserError: It is missing, damaged, neither kind of file, or asks to run code.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(f"{path} is not a file: give a checkpoint that the project published.")
+    try:
+        with open(path, "rb") as file:
+            start = file.read(len(LEGACY_TORCH))
+            file.seek(0)
+            if start.startswith((b"PK", LEGACY_TORCH)):
+                # torch's own restricted reader, to which the stand-ins are named
+                known = [(kind, name) for name, kind in stand_ins().items()]
+                with torch.serialization.safe_globals(known):
+                    content = torch.load(file, map_location="cpu", weights_only=True)
+                return plain(content, path.stat().st_size, {})
+            if start.startswith(b"\x80"):
+                return plain(DataUnpickler(file).load(), math.inf, {})
+    except DAMAGE as error:
+        reason = str(error).split("WeightsUnpickler error: ")[-1].strip() or type(error).__name__
+        name = re.search(r"GLOBAL (\S+)", reason)
+        reason = f"it asks for {name[1]}" if name else reason.split("\n")[0]
+        raise UserError(
+            f"{path} was not opened, because it is damaged or not plain data ({reason:.200}): "
+            "get the original file again."
+        ) from error
+    raise UserError(
+        f"{path} is neither a torch file nor a pickle: give the checkpoint itself, unpacked."
+    )
+
+
+def plain(content: Any, size: float, done: dict) -> Any:
+    """`content` without stand-ins. `size`: of the file; `done`: what was met, by id."""
+    if isinstance(content, Array):
+        content = content.tensor
+    if isinstance(content, torch.Tensor):
+        if content.numel() * content.element_size() > size:  # a view with stride 0 can claim any
+            raise ValueError(f"a tensor of shape {tuple(content.shape)} is larger than the file")
+    elif isinstance(content, dict | list | tuple):
+        if id(content) not in done:
+            if isinstance(content, dict):
+                new = {key: plain(value, size, done) for key, value in content.items()}
+                new = unwrapped(new) if is_state(new) else new
+            else:
+                new = [plain(part, size, done) for part in content]
+                new = tuple(new) if isinstance(content, tuple) else new
+            done[id(content)] = new
+        return done[id(content)]
+    return content
+
+
+def tensor_of(array):
+    """A float32 tensor, None for what holds no real numbers."""
+    if array is None or array.dtype.kind not in "biuf":
+        return None
+    return torch.from_numpy(array.astype(np.float32))
+
+
+def unwrapped(state):
+    """A state dict without the "module" and "_orig_mod" that multi-GPU training, torch.compile and
+    the GAN zoo's layers add to names."""
+    wrappers = {"module", "_orig_mod"}
+    names = {key: [part for part in key.split(".") if part not in wrappers] for key in state}
+    found = {".".join(parts): state[key] for key, parts in names.items()}
+    return found if len(found) == len(state) else state
+
+
+def read(path):
+    """The networks of a published checkpoint, whose layout is recognised.
+
+    A weights folder is read too, with the description in its config.json: so one of an earlier
+    version, or one whose config.json was changed by hand, is stored anew.
+
+    Returns a dict:
+        system     "progan" or "fomm"
+        networks   state dict (float32, this project's names) by network: of ProGAN the averaged
+                   "generator" where the file has one, and the "discriminator"; of FOMM "detector",
+                   "generator" and, where the file has one, "discriminator"
+        arguments  constructor arguments by network
+        config     further fields of the description: size (pixels), classes, licence, ...
+
+    Raises:
+        UserError: The file is missing, damaged, of an unknown layout, made with settings that
+            this project's networks lack, or asks to run code.
+    """
+    path = Path(path).expanduser()
+    if path.is_dir():
+        config = check_description(path / "config.json")
+        networks = load_weights(path, networks=config["networks"]).states
+        system, arguments = config.pop("system"), config.pop("networks")
+        return {"system": system, "networks": networks, "arguments": arguments, "config": config}
+    content = load(path)
+    try:
+        for part in dicts(content):
+            for system in (progan, fomm):
+                found = system.convert(part, path.name)
+                # A discriminator alone counts as the whole file only.
+                if found and (part is content or "generator" in found["networks"]):
+                    return found
+    except UserError as error:
+        raise UserError(f"{path} cannot be imported: {error}.") from error
+    raise UserError(
+        f"{path} has none of the known layouts (ProGAN: official TensorFlow pickle, akanimax .bin "
+        "or .pth, pytorch_GAN_zoo, genforce; first-order-model: .pth.tar): import the file that "
+        "its project published."
+    )
+
+
+# ---------------------------------------------------------------- command line
+
+
+def import_file(file: Annotated[Path, tyro.conf.Positional], out: Path, half: bool = False) -> None:
+    """Convert an official checkpoint; its layout is recognised. Nothing in it is executed.
+
+    Args:
+        file: The checkpoint. Or a weights folder, to take over what was changed in its config.json.
+        out: The weights folder to write.
+        half: Store float16.
+    """
+    found = read(file)
+    defaults = {
+        "value_range": [-1, 1],
+        "framing": {"kind": "centre", "margin": 0.0},
+        "data": "not recorded in the checkpoint",
+        "licence": "see the original release",
+        "imported_from": file.name,
+    }
+    config = defaults | found["config"]
+    card = (
+        f"# {out.name}\n\nImported from `{file.name}` ({found['system']}, {config['size']} px).\n\n"
+        f"Training data: {config['data']}.\n\nLicence: {config['licence']}.\n"
+    )
+    if (file / "README.md").is_file():  # of a weights folder
+        card = (file / "README.md").read_text(encoding="utf-8")
+    save_weights(out, card=card, half=half, **(found | {"config": config}))
+    show(str(out))
+
+
+def show(name: Annotated[str, tyro.conf.Positional]) -> None:
+    """Print the description and the sizes of weights.
+
+    Args:
+        name: A folder, a shipped name, a run's name, or org/repo@revision.
+    """
+    folder = find_weights(name)
+    loaded = load_weights(folder)
+    print(f"{folder}\n{json.dumps(loaded.config, indent=2)}")
+    for network, state in loaded.states.items():
+        print(f"{network}: {sum(tensor.numel() for tensor in state.values()):,} numbers")
+    size = sum(file.stat().st_size for file in folder.glob("*.safetensors"))
+    print(f"{size / 1e6:.2f} MB")
+
+
+def main(args: list[str] | None = None) -> None:
+    commands, prog = {"import": import_file, "show": show}, "python -m gan_models.checkpoints"
+    try:
+        tyro.extras.subcommand_cli_from_dict(commands, prog=prog, args=args)
+    except UserError as error:
+        raise SystemExit(f"error: {error}") from error
+
+
+if __name__ == "__main__":
+    main()
