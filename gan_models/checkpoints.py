@@ -24,7 +24,7 @@ from gan_models.errors import UserError
 from gan_models.fomm import official as fomm
 from gan_models.names import find_weights
 from gan_models.progan import official as progan
-from gan_models.weights import check_description, dicts, is_state, load_weights, save_weights
+from gan_models.weights import dicts, is_state, load_weights, parse_description, save_weights
 
 LEGACY_TORCH = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # magic number of torch files to 1.5
 NUMBERS = re.compile(r"[<>=|]?[biufcSU][1-9]\d*")  # codes of numpy's types of numbers and text
@@ -68,13 +68,16 @@ class Dtype:
         data = data.encode("latin1") if isinstance(data, str) else data  # Python 2's bytes
         return np.ndarray(shape, np.dtype(self.code).newbyteorder(self.order), data, order=order)
 
-
-class Scalar:
-    """numpy's scalar(dtype, bytes): a Python number or text, None for dates and records."""
-
-    def __new__(cls, dtype, data=None):
-        number = dtype.read(data)
+    def scalar(self, data=None):
+        """A Python number or text."""
+        number = self.read(data)
         return None if number is None else number.item()
+
+    def tensor(self, data, shape, order, *_):
+        """float32, None for what holds no real numbers."""
+        array = self.read(data, shape, order)
+        if array is not None and array.dtype.kind in "biuf":
+            return torch.from_numpy(array.astype(np.float32))
 
 
 class Array:
@@ -87,50 +90,26 @@ class Array:
 
     def __setstate__(self, state):
         _, shape, dtype, column_major, data = state
-        self.tensor = tensor_of(dtype.read(data, shape, "F" if column_major else "C"))
-
-
-class Buffer:
-    """numpy's _frombuffer(bytes, dtype, shape, order), as which newer pickles store arrays."""
-
-    def __new__(cls, data, dtype, shape, order, *_):
-        return tensor_of(dtype.read(data, shape, order))
-
-
-class Encode:
-    """_codecs.encode, as which the oldest pickles store bytes."""
-
-    def __new__(cls, text, encoding):
-        return text.encode("latin1")
-
-
-class Empty:
-    """bytes(), as which older pickles store no bytes."""
-
-    def __new__(cls, *_):
-        return b""
-
-
-STAND_INS = {
-    "__builtin__.bytes": Empty,
-    "builtins.bytes": Empty,
-    "numpy.core.multiarray._reconstruct": Array,
-    "numpy.core.multiarray.scalar": Scalar,
-    "numpy.core.numeric._frombuffer": Buffer,
-    "numpy._core.multiarray._reconstruct": Array,
-    "numpy._core.multiarray.scalar": Scalar,
-    "numpy._core.numeric._frombuffer": Buffer,
-    "numpy.ndarray": Array,
-    "numpy.dtype": Dtype,
-    "_codecs.encode": Encode,
-    "tfutil.Network": Object,  # tkarras/progressive_growing_of_gans
-    "models.utils.config.BaseConfig": Object,  # facebookresearch/pytorch_GAN_zoo
-}
+        self.tensor = dtype.tensor(data, shape, "F" if column_major else "C")
 
 
 def stand_ins():
-    """Classes by name, of one reading's own, as a pickle could set attributes on them."""
-    return {name: type(kind.__name__, (kind,), {}) for name, kind in STAND_INS.items()}
+    """By name. Made anew for each reading, as a pickle could set attributes on them."""
+    array, dtype, other = (type(kind.__name__, (kind,), {}) for kind in (Array, Dtype, Object))
+    names = {
+        "numpy.ndarray": array,
+        "numpy.dtype": dtype,
+        "_codecs.encode": lambda text, encoding: text.encode("latin1"),  # how bytes are stored
+        "builtins.bytes": lambda *_: b"",  # how no bytes are stored
+        "__builtin__.bytes": lambda *_: b"",
+        "tfutil.Network": other,  # tkarras/progressive_growing_of_gans
+        "models.utils.config.BaseConfig": other,  # facebookresearch/pytorch_GAN_zoo
+    }
+    for core in ("numpy.core", "numpy._core"):
+        names[f"{core}.multiarray._reconstruct"] = array
+        names[f"{core}.multiarray.scalar"] = lambda dtype, *data: dtype.scalar(*data)
+        names[f"{core}.numeric._frombuffer"] = lambda data, dtype, *rest: dtype.tensor(data, *rest)
+    return names
 
 
 class DataUnpickler(pickle.Unpickler):
@@ -204,13 +183,6 @@ def plain(content: Any, size: float, done: dict) -> Any:
     return content
 
 
-def tensor_of(array):
-    """A float32 tensor, None for what holds no real numbers."""
-    if array is None or array.dtype.kind not in "biuf":
-        return None
-    return torch.from_numpy(array.astype(np.float32))
-
-
 def unwrapped(state):
     """A state dict without the "module" and "_orig_mod" that multi-GPU training, torch.compile and
     the GAN zoo's layers add to names."""
@@ -239,8 +211,8 @@ def read(path):
             this project's networks lack, or asks to run code.
     """
     path = Path(path).expanduser()
-    if path.is_dir():
-        config = check_description(path / "config.json")
+    if (path / "config.json").is_file():
+        config = parse_description((path / "config.json").read_bytes(), path / "config.json")
         networks = load_weights(path, networks=config["networks"]).states
         system, arguments = config.pop("system"), config.pop("networks")
         return {"system": system, "networks": networks, "arguments": arguments, "config": config}

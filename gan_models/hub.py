@@ -1,7 +1,8 @@
 """Weights folders on the Hugging Face Hub: the cached copy first, then one online try.
 
 Only config.json, the safetensors that it describes, and README.md are ever fetched. Used through
-`gan_models.names.find_weights`.
+`gan_models.names.find_weights`, which imports this when a Hub name is asked for: the client takes a
+third of a second.
 """
 
 import logging
@@ -15,8 +16,13 @@ from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
+from huggingface_hub import constants, errors, get_hf_file_metadata, hf_hub_download, hf_hub_url
+
 from gan_models.errors import UserError
-from gan_models.weights import check_description, files_of, read_config
+from gan_models.weights import files_of, parse_description, read_config
+
+# The library would ask the Hub for a list of known callers and name its caller in each request.
+constants.HF_HUB_DISABLE_TELEMETRY = True
 
 logger = logging.getLogger(__name__)
 
@@ -24,6 +30,15 @@ COMMIT = re.compile(r"[0-9a-f]{40}")
 MAX_BYTES = {".safetensors": 4 * 2**30, ".json": 2**20, ".md": 2**20}
 CONNECT_SECONDS = 1.5  # until "no connection"; the sentence then comes within 2 s
 ANSWER_SECONDS = 4.0  # until "did not answer", for one request; the sentence within 8 s
+REFUSALS = {
+    errors.GatedRepoError: "its owner asks for consent; give it on its page and set HF_TOKEN",
+    errors.RepositoryNotFoundError: "there is no such repository, or it is private (then set "
+    "HF_TOKEN)",
+    errors.RevisionNotFoundError: "the repository has no such revision; name another one after "
+    "the @",
+    errors.RemoteEntryNotFoundError: "a file is not there, so it is not a weights folder of this "
+    "project",
+}
 
 
 def find(repo: str, subfolder: str = "", revision: str | None = None) -> Path:
@@ -41,17 +56,12 @@ def find(repo: str, subfolder: str = "", revision: str | None = None) -> Path:
         UserError: Not cached and not reachable, or not a sound weights folder. What was
             cached before stays.
     """
-    from huggingface_hub import constants, errors
-
-    # A switch that the library reads once, at import. It would ask the Hub for a list of known
-    # callers and name its caller in each request.
-    constants.HF_HUB_DISABLE_TELEMETRY = True
     name = repo + (f":{subfolder}" if subfolder else "")
     storage = Path(constants.HF_HUB_CACHE) / f"models--{repo.replace('/', '--')}"
     folder = _cached(storage, subfolder, revision)
     if folder is None:
         try:
-            folder = _download(storage, repo, subfolder, revision)
+            folder = _download(storage, repo, subfolder, revision or "main")
         except UserError:
             raise
         except (errors.HTTPError, OSError, ValueError) as error:  # all that the client raises
@@ -79,16 +89,13 @@ def _cached(storage: Path, subfolder: str, revision: str | None) -> Path | None:
     return None
 
 
-def _download(storage: Path, repo: str, subfolder: str, revision: str | None) -> Path:
+def _download(storage: Path, repo: str, subfolder: str, revision: str) -> Path:
     """Fetch one commit's weights folder into the cache, and check it.
 
     Raises:
         UserError: The files are not sound.
         HTTPError, OSError, ValueError: From the client, or no connection.
     """
-    from huggingface_hub import constants
-    from huggingface_hub.errors import RemoteEntryNotFoundError
-
     if constants.HF_HUB_OFFLINE:
         raise ConnectionError("HF_HUB_OFFLINE is set")
     try:
@@ -96,59 +103,33 @@ def _download(storage: Path, repo: str, subfolder: str, revision: str | None) ->
     except OSError as error:
         raise ConnectionError("there is no connection to it") from error
     path = f"{subfolder}/" if subfolder else ""
-    commit = revision or "main"
-    if not COMMIT.fullmatch(commit):
-        commit = _metadata(repo, f"{path}config.json", commit).commit_hash or ""
-    if not COMMIT.fullmatch(commit):
-        raise ConnectionError("it does not say which commit this is")
-    folder = storage / "snapshots" / commit / subfolder
-    again = folder.is_dir()  # and not sound, or it would have been used: fetch its files anew
-    _fetch(repo, f"{path}config.json", commit, again)  # first: others' repositories end here
-    for file in files_of(check_description(folder / "config.json")).values():
-        _fetch(repo, f"{path}{file}", commit, again)
+    config = _fetch(repo, f"{path}config.json", revision)  # first: others' repositories end here
+    folder, commit = config.parent, config.relative_to(storage / "snapshots").parts[0]
+    for file in files_of(parse_description(config.read_bytes(), config)).values():
+        # What is there is not sound, or it would have been used.
+        _fetch(repo, f"{path}{file}", commit, again=(folder / file).exists())
     try:
-        _fetch(repo, f"{path}README.md", commit, again)
-    except RemoteEntryNotFoundError:
+        _fetch(repo, f"{path}README.md", commit)
+    except errors.RemoteEntryNotFoundError:
         logger.info("%s has no model card", repo)
     read_config(folder)
-    if revision not in (None, commit):  # remember what a branch or tag meant, as the library does
-        reference = storage / "refs" / revision
-        reference.parent.mkdir(parents=True, exist_ok=True)
-        fresh = reference.with_name(f"{reference.name}.{os.getpid()}.new")
-        fresh.write_text(commit)
-        os.replace(fresh, reference)
     return folder
 
 
-def _fetch(repo: str, file: str, commit: str, again: bool) -> None:
+def _fetch(repo: str, file: str, revision: str, again: bool = True) -> Path:
     """Bring one file into the cache; the library checks its length before it keeps it.
 
     Its size is asked first, with a deadline: the download's own retries would last minutes.
     """
-    from huggingface_hub import constants, hf_hub_download
-
-    found = _metadata(repo, file, commit)
-    if found.commit_hash != commit:
-        raise ConnectionError(f"it offers another commit of {file}")
+    url = hf_hub_url(repo, file, revision=revision, endpoint=constants.ENDPOINT)
+    found = _within(ANSWER_SECONDS, get_hf_file_metadata, url, timeout=ANSWER_SECONDS)
     limit = MAX_BYTES[os.path.splitext(file)[1]]
     if found.size is not None and found.size > limit:
         raise UserError(f"{repo}: {file} is larger than {limit:,} bytes and is refused.")
-    hf_hub_download(
-        repo,
-        file,
-        revision=commit,
-        endpoint=constants.ENDPOINT,
-        cache_dir=constants.HF_HUB_CACHE,
-        force_download=again,
+    options = {"cache_dir": constants.HF_HUB_CACHE, "force_download": again}
+    return Path(
+        hf_hub_download(repo, file, revision=revision, endpoint=constants.ENDPOINT, **options)
     )
-
-
-def _metadata(repo: str, file: str, revision: str):
-    """Commit and size of one file, by a request that is not retried."""
-    from huggingface_hub import constants, get_hf_file_metadata, hf_hub_url
-
-    url = hf_hub_url(repo, file, revision=revision, endpoint=constants.ENDPOINT)
-    return _within(ANSWER_SECONDS, get_hf_file_metadata, url, timeout=ANSWER_SECONDS)
 
 
 def _connect(endpoint: str) -> None:
@@ -187,17 +168,8 @@ def _within(seconds: float, function: Callable, *args, **kwargs):
 
 def _sentence(name: str, error: Exception) -> str:
     """What went wrong, for a person."""
-    from huggingface_hub import errors
-
-    begin = f"Could not get {name} from the Hugging Face Hub: "
-    if isinstance(error, errors.GatedRepoError):
-        return begin + "its owner asks for consent; give it on its page and set HF_TOKEN."
-    if isinstance(error, errors.RepositoryNotFoundError):
-        return begin + "there is no such repository, or it is private (then set HF_TOKEN)."
-    if isinstance(error, errors.RevisionNotFoundError):
-        return begin + "the repository has no such revision; name another one after the @."
-    if isinstance(error, errors.RemoteEntryNotFoundError):
-        file = str(error.response.url).rsplit("/", 1)[-1]
-        return begin + f"{file} is not there, so it is not a weights folder of this project."
-    reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
-    return begin + f"{reason}. Try again later, or use weights that are already here."
+    words = next((words for kind, words in REFUSALS.items() if isinstance(error, kind)), None)
+    if words is None:
+        words = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
+        words += ". Try again later, or use weights that are already here"
+    return f"Could not get {name} from the Hugging Face Hub: {words}."

@@ -4,7 +4,6 @@ import os
 import re
 from pathlib import Path
 
-from gan_models import hub
 from gan_models.errors import UserError
 from gan_models.weights import FILE, read_config
 
@@ -43,6 +42,8 @@ def find_weights(name: str | Path) -> Path:
             f"There are no weights called {name!r:.200}: give a folder, one of the known names "
             f"({shipped}), or a Hugging Face name like org/repo@revision."
         )
+    from gan_models import hub  # its client takes a while to import
+
     repo, subfolder, revision = match.groups()
     return hub.find(repo, (subfolder or "").strip("/"), revision)
 

@@ -30,9 +30,28 @@ FILE = "model.safetensors"
 METADATA = "gan_atelier"  # key of the description in the file's metadata
 NETWORK_NAME = re.compile(r"[a-z][a-z0-9_]*")  # has no dot, and cannot leave its folder
 
-CONFIG_TYPES = {
-    "system": str, "name": str, "networks": dict, "size": int, "value_range": list,
-    "framing": dict, "classes": list, "data": str, "licence": str,
+FIELDS = {  # of the description: what each must be, and whether it is
+    "system": ("a word", lambda x: type(x) is str),
+    "name": ("text", lambda x: type(x) is str),
+    "networks": (
+        "constructor arguments by lower-case names",
+        lambda x: type(x) is dict and x and all(map(NETWORK_NAME.fullmatch, x))
+        and all(type(arguments) is dict for arguments in x.values()),
+    ),
+    "size": ("from 1 to 16384 pixels", lambda x: type(x) is int and 1 <= x <= 16384),
+    "value_range": (
+        "[low, high]",
+        lambda x: type(x) is list and len(x) == 2 and {*map(type, x)} <= {int, float}
+        and -1e6 < x[0] < x[1] < 1e6,
+    ),
+    "framing": (
+        '{"kind": "face" or "centre", "margin": a number}',
+        lambda x: type(x) is dict and x.get("kind") in ("face", "centre")
+        and type(x.get("margin")) in (int, float),
+    ),
+    "classes": ("names", lambda x: type(x) is list and all(type(name) is str for name in x)),
+    "data": ("text", lambda x: type(x) is str),
+    "licence": ("text", lambda x: type(x) is str),
 }  # fmt: skip
 
 
@@ -254,24 +273,18 @@ def _open(folder: Path, system: str | None) -> tuple[dict, dict]:
     """The checked description, and the open files by what goes before the names in them."""
     config, names = None, {"": FILE}
     if not (folder / FILE).is_file() and (folder / "config.json").is_file():
-        config = check_description(folder / "config.json")
+        path = folder / "config.json"
+        config = parse_description(path.read_bytes(), path)
         names = files_of(config)
     files = {prefix: _open_file(folder / name) for prefix, name in names.items()}
     if config is None:
         text = (files[""].metadata() or {}).get(METADATA, "null")
-        config = _parsed(text, folder / FILE)
+        config = parse_description(text, folder / FILE)
     if system is not None and config["system"] != system:
         raise UserError(
             f"{folder} holds weights of {config['system']}, not of {system}: choose others."
         )
     return config, files
-
-
-def files_of(config: dict) -> dict[str, str]:
-    """Names of the safetensors files, by what goes before the names in them."""
-    if config["format_version"] > 1:
-        return {"": FILE}
-    return {f"{name}.": f"{name}.safetensors" for name in config["networks"]}
 
 
 def _open_file(path: Path):
@@ -287,21 +300,15 @@ def _open_file(path: Path):
         )
     with open(path, "rb") as first:
         try:
-            file = safetensors.safe_open(path, framework="pt", device="cpu")
-            failed = None
+            file, failed = safetensors.safe_open(path, framework="pt", device="cpu"), None
         except (safetensors.SafetensorError, OSError, RuntimeError) as error:
             failed = error
         if not os.path.samestat(os.fstat(first.fileno()), os.stat(path)):
             return _open_file(path)  # replaced meanwhile: safe_open opens it twice
-        start = first.read(2)
     if failed is not None:
-        if start == b"PK" or start[:1] == b"\x80":  # zip or pickle protocol mark
-            raise UserError(
-                f"{path} is a pickle under a safetensors name and was not opened, because pickles "
-                "can run code: get the original and use python -m gan_models.checkpoints import."
-            ) from failed
         raise UserError(
-            f"{path} is truncated or not a safetensors file ({failed}): fetch or save it again."
+            f"{path} is truncated or not a safetensors file ({failed}): fetch or save it again. A "
+            "pickle is never opened here: use python -m gan_models.checkpoints import."
         ) from failed
     return file
 
@@ -309,19 +316,12 @@ def _open_file(path: Path):
 # ---------------------------------------------------------------- description
 
 
-def check_description(path: Path) -> dict:
-    """The description in a config.json.
+def parse_description(text: str | bytes, path: Path) -> dict:
+    """The description that this text, of the file `path`, is.
 
     Raises:
         UserError: It is no JSON, or not a description of weights.
     """
-    try:
-        return _parsed(path.read_bytes(), path)
-    except OSError as error:
-        raise UserError(f"{path} cannot be read ({error}).") from error
-
-
-def _parsed(text: str | bytes, path: Path) -> dict:
     try:
         config = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -332,12 +332,15 @@ def _parsed(text: str | bytes, path: Path) -> dict:
     return config
 
 
-def _check(config: Any, where: str) -> None:
-    """Check version, fields and types.
+def files_of(config: dict) -> dict[str, str]:
+    """Names of the safetensors files, by what goes before the names in them."""
+    if config["format_version"] > 1:
+        return {"": FILE}
+    return {f"{name}.": f"{name}.safetensors" for name in config["networks"]}
 
-    Raises:
-        UserError: The first thing that is wrong, beginning with `where`.
-    """
+
+def _check(config: Any, where: str) -> None:
+    """Check version and fields; UserError with the first thing that is wrong."""
     version = config.get("format_version") if isinstance(config, dict) else None
     if type(version) is not int:
         raise UserError(f"{where} does not describe weights of this project.")
@@ -346,27 +349,7 @@ def _check(config: Any, where: str) -> None:
             f"{where} has format version {version}, and this program reads up to "
             f"{FORMAT_VERSION}: update the program."
         )
-    for field, kind in CONFIG_TYPES.items():
-        if type(config.get(field)) is not kind:
+    for field, (kind, fits) in FIELDS.items():
+        if not fits(config.get(field)):
             found = f"is {config[field]!r:.60}" if field in config else "is missing"
-            raise UserError(f"{where}: {field} {found}, but must be a {kind.__name__}.")
-    framing, value_range, networks = config["framing"], config["value_range"], config["networks"]
-    numbers = all(type(number) in (int, float) for number in value_range)
-    words = all(NETWORK_NAME.fullmatch(name) for name in networks)
-    for wrong, sentence in (
-        (not networks, "networks is empty"),
-        (not words, f"networks must have lower-case words for names, not {list(networks)!r:.60}"),
-        (any(type(given) is not dict for given in networks.values()), "arguments must be a dict"),
-        (not 1 <= config["size"] <= 16384, "size must be from 1 to 16384 pixels"),
-        (
-            not (
-                numbers and len(value_range) == 2 and -1e6 < value_range[0] < value_range[1] < 1e6
-            ),
-            "value_range must be [low, high]",
-        ),
-        (framing.get("kind") not in ("face", "centre"), "framing.kind must be face or centre"),
-        (type(framing.get("margin")) not in (int, float), "framing.margin must be a number"),
-        (any(type(name) is not str for name in config["classes"]), "classes must be names"),
-    ):
-        if wrong:
-            raise UserError(f"{where}: {sentence}.")
+            raise UserError(f"{where}: {field} {found}, but must be {kind}.")

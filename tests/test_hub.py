@@ -114,7 +114,7 @@ def test_hub_revisions_and_subfolders(server, monkeypatch):
         ("org/none", "org/none@main.*no such repository, or it is private"),
         ("org/repo@v9", "org/repo@v9.*no such revision"),
         (f"org/repo@{NEW}", "no such revision"),
-        ("org/repo:elsewhere", "config.json is not there, so it is not a weights folder"),
+        ("org/repo:elsewhere", "a file is not there, so it is not a weights folder"),
         ("a--b/c", "Could not get a--b/c@main"),
     ],
 )
@@ -139,10 +139,11 @@ def test_bad_remote_files_are_refused_and_the_cached_copy_stays(server, monkeypa
     for number, (sentence, content) in enumerate(bad.items()):
         commit = f"{number:040x}"
         publish(server, commit, 0.75, model=content)
+        server.branches["org/repo", "next"] = commit
         with pytest.raises(UserError, match=rf"model\.safetensors.*{sentence}"):
             find_weights(f"org/repo@{commit}")
         with pytest.raises(UserError, match=rf"model\.safetensors.*{sentence}"):
-            find_weights("org/repo@main")
+            find_weights("org/repo@next")
     server.files["org/repo", NEW, "config.json"] = b'{"format_version": 1, "auto_map": "evil.py"}'
     with pytest.raises(UserError, match=r"config\.json: system is missing"):
         find_weights(f"org/repo@{NEW}")

@@ -185,9 +185,9 @@ def test_saving_replaces_no_other_project(tmp_path, name):
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"size": "16"}, "size is '16', but must be a int"),
-        ({"framing": {"kind": "round", "margin": 0}}, "framing.kind must be face or centre"),
-        ({"networks": {}}, "networks is empty"),
+        ({"size": "16"}, "size is '16', but must be from 1 to 16384 pixels"),
+        ({"framing": {"kind": "round", "margin": 0}}, "framing is .*round.*but must be"),
+        ({"networks": {}}, "networks is {}, but must be"),
     ],
 )
 def test_saving_refuses_a_config_that_would_not_load(tmp_path, change, sentence):
@@ -317,20 +317,20 @@ def test_bad_descriptions(folder, text, sentence):
     ("changes", "sentence"),
     [
         ({"size": True}, "size is True"),
-        ({"size": 0}, "size must be"),
-        ({"size": 10**9}, "size must be"),
-        ({"value_range": [1, -1]}, "value_range must be"),
-        ({"value_range": [float("nan"), 1]}, "value_range must be"),
-        ({"value_range": ["a", "b"]}, "value_range must be"),
-        ({"framing": {"kind": "face"}}, "framing.margin must be"),
+        ({"size": 0}, "size is 0, but must be from 1 to 16384"),
+        ({"size": 10**9}, "size is 1000000000"),
+        ({"value_range": [1, -1]}, "value_range is .*but must be .low, high."),
+        ({"value_range": [float("nan"), 1]}, "value_range is .*but must be .low, high."),
+        ({"value_range": ["a", "b"]}, "value_range is .*but must be .low, high."),
+        ({"framing": {"kind": "face"}}, "framing is .*margin"),
         ({"framing": []}, "framing is"),
-        ({"classes": [1]}, "classes must be"),
+        ({"classes": [1]}, "classes is .*names"),
         ({"licence": None}, "licence is None"),
         ({"networks": []}, "networks is"),
-        ({"networks": {"generator": []}}, "arguments must be"),
-        ({"networks": {"../../secret": {}}}, "networks must have .*'../../secret'"),
-        ({"networks": {"/etc/passwd": {}}}, "networks must have .*'/etc/passwd'"),
-        ({"networks": {"": {}}}, "networks must have .*''"),
+        ({"networks": {"generator": []}}, "networks is .*constructor arguments"),
+        ({"networks": {"../../secret": {}}}, "networks is .*'../../secret'"),
+        ({"networks": {"/etc/passwd": {}}}, "networks is .*'/etc/passwd'"),
+        ({"networks": {"": {}}}, "networks is .*''"),
     ],
 )
 def test_bad_config_fields(folder, changes, sentence):
@@ -408,7 +408,10 @@ def write_torch_file(path, marker):
 def test_a_pickle_is_refused_and_not_run(folder, write):
     marker = folder.parent / "marker"
     write(folder / "model.safetensors", marker)
-    with pytest.raises(UserError, match=r"model\.safetensors is a pickle.*checkpoints import"):
+    with pytest.raises(
+        UserError,
+        match=r"model\.safetensors is truncated or not .*pickle is never opened.*checkpoints import",
+    ):
         load_weights(folder)
     assert not marker.exists()
     with open(folder / "model.safetensors", "rb") as file:  # it would have run

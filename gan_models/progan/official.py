@@ -1,6 +1,5 @@
 """Convert ProGAN's published checkpoints to our networks: `convert(content, file_name)`.
 
-A layout is one project's names for the layers of one network, level by level (0 is 4x4).
 `from_tensorflow` and `from_dict` find the state dicts and the settings in each kind of file, and
 `import_network` turns one state dict into ours.
 """
@@ -9,7 +8,7 @@ import logging
 import math
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 
@@ -24,88 +23,6 @@ GENERATORS = ("generator_smooth", "shadow_generator", "avgG", "generator", "netG
 DISCRIMINATORS = ("discriminator", "netD")
 
 
-# ---------------------------------------------------------------- names of layers
-# A generator's level: what enlarges (level 0: the first layer), the second convolution, toRGB.
-# A discriminator's: fromRGB, two convolutions; level 0: fromRGB, convolution, dense, last.
-
-
-def our_names(network, level):
-    if network == "generator":
-        return f"conv1.{level - 1}" if level else "first", f"conv2.{level}", f"to_rgb.{level}"
-    block = (f"conv1.{level - 1}", f"conv2.{level - 1}") if level else ("conv", "dense", "last")
-    return f"from_rgb.{level}", *block
-
-
-def tensorflow_g(level, top):
-    block = f"{4 << level}x{4 << level}"
-    first, second = ("Conv0", "Conv1") if level else ("Dense", "Conv")
-    return f"{block}/{first}", f"{block}/{second}", f"ToRGB_lod{top - level}"
-
-
-def tensorflow_d(level, top):
-    block = f"{4 << level}x{4 << level}"
-    layers = ("Conv0", "Conv1") if level else ("Conv", "Dense0", "Dense1")
-    return f"FromRGB_lod{top - level}", *(f"{block}/{layer}" for layer in layers)
-
-
-def tensorflow_fused_g(level, top):  # what networks have that its code trained; converted ones not
-    first, second, rgb = tensorflow_g(level, top)
-    return f"{first}_up" if level else first, second, rgb
-
-
-def tensorflow_fused_d(level, top):
-    *layers, last = tensorflow_d(level, top)
-    return *layers, f"{last}_down" if level else last
-
-
-def sefa_g(level, top):
-    return f"layer{2 * level}", f"layer{2 * level + 1}", f"output{level}"
-
-
-def interfacegan_g(level, top):  # holds the last toRGB only
-    rgb = f"output_{4 << level}x{4 << level}" if level == top else None
-    return f"layer{2 * level + 1}", f"layer{2 * level + 2}", rgb
-
-
-def v2_g(level, top):
-    block = f"layers.{level - 1}" if level else "initial_block"
-    return f"{block}.conv_1", f"{block}.conv_2", f"rgb_converters.{level}"
-
-
-def v2_d(level, top):
-    block = f"layers.{level - 1}" if level else "final_block"
-    return f"rgb_to_features.{level}", *akanimax_block(block, level)
-
-
-def v3_g(level, top):
-    return f"layers.{level}.conv_1", f"layers.{level}.conv_2", f"rgb_converters.{level}"
-
-
-def v3_d(level, top):
-    return f"from_rgb.{top - level}.0", *akanimax_block(f"layers.{top - level}", level)
-
-
-def v3_early_d(level, top):  # before the leaky ReLU after fromRGB
-    return f"from_rgb.{top - level}", *akanimax_block(f"layers.{top - level}", level)
-
-
-def akanimax_block(block, level):
-    return [f"{block}.conv_{number}" for number in ((1, 2) if level else (1, 2, 3))]
-
-
-def zoo_g(level, top):
-    block = f"scaleLayers.{level - 1}"
-    first, second = (f"{block}.0", f"{block}.1") if level else ("formatLayer", "groupScale0.0")
-    return first, second, f"toRGBLayers.{level}"
-
-
-def zoo_d(level, top):
-    if level == 0:
-        return "fromRGBLayers.0", "groupScaleZero.0", "groupScaleZero.1", "decisionLayer"
-    block = f"scaleLayers.{level - 1}"
-    return f"fromRGBLayers.{level}", f"{block}.0", f"{block}.1"
-
-
 # ---------------------------------------------------------------- orientation of weights
 
 
@@ -113,7 +30,7 @@ def tensorflow(layer, weight):  # (in, out), (kh, kw, in, out)
     return weight.t() if weight.ndim == 2 else weight.permute(3, 2, 0, 1)
 
 
-def tensorflow_fused(layer, weight):  # conv1: (kh, kw, out, in), of a transposed convolution
+def fused(layer, weight):  # conv1: (kh, kw, out, in), of a transposed convolution
     if layer == "conv1":
         return weight.permute(2, 3, 0, 1).flip(2, 3)
     return tensorflow(layer, weight)
@@ -134,58 +51,92 @@ def akanimax(layer, weight):  # first: (in, out, 4, 4), transposed; dense and la
 
 @dataclass(frozen=True)
 class Layout:
-    """How one project stores one network."""
+    """How one project stores one network: names of its layers in the order of `OURS`.
 
-    names: Callable  # (level, topmost level): names of a level's layers, in the order of ours
-    arguments: dict = field(default_factory=dict)  # settings that differ from our defaults
+    In braces: {level} from 0 for 4x4 and {below}, less 1; {lod}, the levels above it; {pixels}, its
+    side; {even}, {odd}, {next}: 2 level, 2 level + 1 and 2 level + 2. What ends in "?" is there in
+    the topmost level only.
+    """
+
+    network: str  # "generator" or "discriminator"
+    bottom: str  # level 0
+    upper: str  # the other levels
+    arguments: dict  # settings that differ from our defaults
     orient: Callable = lambda layer, weight: weight  # (our layer, their weight): ours
     weight: str = ".weight"
     bias: str = ".bias"
     embedding: str | None = None  # of the labels, in the topmost level
     licence: str = "see the original release"
 
-    @property
-    def network(self):
-        return "generator" if self.names.__name__.endswith("_g") else "discriminator"
 
-
+G, D = "generator", "discriminator"
+OURS = {
+    G: ("first conv2.0 to_rgb.0", "conv1.{below} conv2.{level} to_rgb.{level}"),
+    D: ("from_rgb.0 conv dense last", "from_rgb.{level} conv1.{below} conv2.{below}"),
+}
 TENSORFLOW = {
     "weight": "/weight", "bias": "/bias", "licence": "CC BY-NC 4.0 if it is the authors' own",
 }  # fmt: skip
+TF_G = "4x4/Dense 4x4/Conv ToRGB_lod{lod}"
+TF_D = "FromRGB_lod{lod} 4x4/Conv 4x4/Dense0 4x4/Dense1"
 AKANIMAX = {"orient": akanimax, "licence": "MIT if it is the author's own"}
 AKANIMAX_G = {"normalize_first": False, "first_gain": SQRT2, "rgb_gain": SQRT2}
 AKANIMAX_D = {"pool_last": True, "last_gain": SQRT2}
-EMBEDDING = "layers.{}.label_embedder.weight"
+V3_BLOCK = "layers.{lod}.conv_1 layers.{lod}.conv_2"
+V3_D = f"from_rgb.{{lod}}.0 {V3_BLOCK} layers.{{lod}}.conv_3", f"from_rgb.{{lod}}.0 {V3_BLOCK}"
+EARLY_D = f"from_rgb.{{lod}} {V3_BLOCK} layers.{{lod}}.conv_3", f"from_rgb.{{lod}} {V3_BLOCK}"
 ZOO_G = {"first_gain": SQRT2, "rgb_gain": SQRT2, "scale_bias": True, "first_bias": "position"}
 ZOO_D = AKANIMAX_D | {"scale_bias": True, "stddev_consecutive": True, "stddev_unbiased": True}
 ZOO = {"licence": "BSD-3-Clause if it is the authors' own"}
-INTERFACEGAN = {"orient": genforce, "weight": ".conv.weight", "bias": ".wscale.bias"}
 
 LAYOUTS = (
-    Layout(tensorflow_g, {}, tensorflow, **TENSORFLOW),
-    Layout(tensorflow_d, {"pool_last": True}, tensorflow, **TENSORFLOW),
-    Layout(tensorflow_fused_g, {}, tensorflow_fused, **TENSORFLOW),
-    Layout(tensorflow_fused_d, {}, tensorflow, **TENSORFLOW),
-    Layout(sefa_g, {"labels_first": False}, genforce),
-    Layout(interfacegan_g, **INTERFACEGAN),
-    Layout(v2_g, AKANIMAX_G | {"normalize_latents": False}, **AKANIMAX),
-    Layout(v2_d, AKANIMAX_D | {"activate_rgb": False, "stddev_group": None}, **AKANIMAX),
-    Layout(v3_g, AKANIMAX_G, **AKANIMAX),
-    Layout(v3_d, AKANIMAX_D, **AKANIMAX),
-    Layout(v3_d, AKANIMAX_D | {"projection": True}, embedding=EMBEDDING, **AKANIMAX),
-    Layout(v3_early_d, AKANIMAX_D | {"activate_rgb": False}, **AKANIMAX),
-    Layout(zoo_g, ZOO_G, **ZOO),
-    Layout(zoo_d, ZOO_D, **ZOO),
-)
+    # tkarras: networks converted from Theano's, and those that the TensorFlow code trained
+    Layout(G, TF_G, "{pixels}/Conv0 {pixels}/Conv1 ToRGB_lod{lod}", {}, tensorflow, **TENSORFLOW),
+    Layout(G, TF_G, "{pixels}/Conv0_up {pixels}/Conv1 ToRGB_lod{lod}", {}, fused, **TENSORFLOW),
+    Layout(D, TF_D, "FromRGB_lod{lod} {pixels}/Conv0 {pixels}/Conv1", {"pool_last": True},
+           tensorflow, **TENSORFLOW),
+    Layout(D, TF_D, "FromRGB_lod{lod} {pixels}/Conv0 {pixels}/Conv1_down", {},
+           tensorflow, **TENSORFLOW),
+    # genforce: sefa, interfacegan
+    Layout(G, "layer0 layer1 output0", "layer{even} layer{odd} output{level}",
+           {"labels_first": False}, genforce),
+    Layout(G, "layer1 layer2 output_4x4?", "layer{odd} layer{next} output_{pixels}?", {}, genforce,
+           ".conv.weight", ".wscale.bias"),
+    # akanimax: version 2, version 3, its conditional discriminator, the one before the leaky ReLU
+    # after fromRGB
+    Layout(G, "initial_block.conv_1 initial_block.conv_2 rgb_converters.0",
+           "layers.{below}.conv_1 layers.{below}.conv_2 rgb_converters.{level}",
+           AKANIMAX_G | {"normalize_latents": False}, **AKANIMAX),
+    Layout(D, "rgb_to_features.0 final_block.conv_1 final_block.conv_2 final_block.conv_3",
+           "rgb_to_features.{level} layers.{below}.conv_1 layers.{below}.conv_2",
+           AKANIMAX_D | {"activate_rgb": False, "stddev_group": None}, **AKANIMAX),
+    Layout(G, *["layers.{level}.conv_1 layers.{level}.conv_2 rgb_converters.{level}"] * 2,
+           AKANIMAX_G, **AKANIMAX),
+    Layout(D, *V3_D, AKANIMAX_D, **AKANIMAX),
+    Layout(D, *V3_D, AKANIMAX_D | {"projection": True},
+           embedding="layers.{}.label_embedder.weight", **AKANIMAX),
+    Layout(D, *EARLY_D, AKANIMAX_D | {"activate_rgb": False}, **AKANIMAX),
+    # facebookresearch
+    Layout(G, "formatLayer groupScale0.0 toRGBLayers.0",
+           "scaleLayers.{below}.0 scaleLayers.{below}.1 toRGBLayers.{level}", ZOO_G, **ZOO),
+    Layout(D, "fromRGBLayers.0 groupScaleZero.0 groupScaleZero.1 decisionLayer",
+           "fromRGBLayers.{level} scaleLayers.{below}.0 scaleLayers.{below}.1", ZOO_D, **ZOO),
+)  # fmt: skip
 
 
 def layers(layout, levels):
     """Yield (our layer, their layer, level) of a network of so many levels."""
     for level in range(levels):
-        theirs = layout.names(level, levels - 1)
-        for our_name, their_name in zip(our_names(layout.network, level), theirs, strict=True):
-            if their_name is not None:
-                yield our_name, their_name, level
+        places = {
+            "level": level, "below": level - 1, "lod": levels - 1 - level,
+            "pixels": f"{4 << level}x{4 << level}",
+            "even": 2 * level, "odd": 2 * level + 1, "next": 2 * level + 2,
+        }  # fmt: skip
+        ours = OURS[layout.network][level > 0].format(**places).split()
+        theirs = (layout.upper if level else layout.bottom).format(**places).split()
+        for our_name, their_name in zip(ours, theirs, strict=True):
+            if level == levels - 1 or not their_name.endswith("?"):
+                yield our_name, their_name.rstrip("?"), level
 
 
 def recognise(state):
