@@ -7,11 +7,11 @@ third of a second.
 
 import logging
 import os
-import queue
 import re
 import socket
 import threading
 from collections.abc import Callable
+from concurrent import futures
 from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
@@ -148,22 +148,19 @@ def _within(seconds: float, function: Callable, *args, **kwargs):
 
     In a thread, because a name look-up has no timeout and a socket's starts anew at each byte.
     """
-    answers: queue.Queue = queue.Queue()
+    answer: futures.Future = futures.Future()
 
     def work():
         try:
-            answers.put((function(*args, **kwargs), None))
-        except Exception as error:  # noqa: BLE001 - handed to the caller, which raises it
-            answers.put((None, error))
+            answer.set_result(function(*args, **kwargs))
+        except Exception as error:  # noqa: BLE001 - the caller raises it
+            answer.set_exception(error)
 
     threading.Thread(target=work, daemon=True).start()
     try:
-        result, error = answers.get(timeout=seconds)
-    except queue.Empty:
+        return answer.result(timeout=seconds)
+    except futures.TimeoutError:
         raise TimeoutError(f"it did not answer within {seconds:g} s") from None
-    if error is not None:
-        raise error
-    return result
 
 
 def _sentence(name: str, error: Exception) -> str:

@@ -98,7 +98,7 @@ def save_weights(
     name = folder.parent.name if folder.name == "weights" else folder.name
     document = fixed | {"name": name, "networks": arguments, "classes": []} | config | fixed
     text = json.dumps(document, indent=2, allow_nan=False)
-    _check(json.loads(text), f"The description of {folder}")
+    parse_description(text, f"The description of {folder}")
     if sorted(networks) != sorted(document["networks"]):
         raise UserError(
             f"Cannot save {folder}: networks {sorted(networks)} do not match "
@@ -298,13 +298,16 @@ def _open_file(path: Path):
             f"{path} is missing: {path.parent} is not a whole weights folder. Fetch or save it "
             "again; convert a published checkpoint with: python -m gan_models.checkpoints import"
         )
-    with open(path, "rb") as first:
-        try:
-            file, failed = safetensors.safe_open(path, framework="pt", device="cpu"), None
-        except (safetensors.SafetensorError, OSError, RuntimeError) as error:
-            failed = error
-        if not os.path.samestat(os.fstat(first.fileno()), os.stat(path)):
-            return _open_file(path)  # replaced meanwhile: safe_open opens it twice
+    try:
+        with open(path, "rb") as first:
+            try:
+                file, failed = safetensors.safe_open(path, framework="pt", device="cpu"), None
+            except (safetensors.SafetensorError, RuntimeError) as error:
+                failed = error
+            if not os.path.samestat(os.fstat(first.fileno()), os.stat(path)):
+                return _open_file(path)  # replaced meanwhile: safe_open opens it twice
+    except OSError as error:
+        failed = error
     if failed is not None:
         raise UserError(
             f"{path} is truncated or not a safetensors file ({failed}): fetch or save it again. A "
@@ -316,22 +319,6 @@ def _open_file(path: Path):
 # ---------------------------------------------------------------- description
 
 
-def parse_description(text: str | bytes, path: Path) -> dict:
-    """The description that this text, of the file `path`, is.
-
-    Raises:
-        UserError: It is no JSON, or not a description of weights.
-    """
-    try:
-        config = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise UserError(
-            f"{path} cannot be read as JSON ({error}): fetch or save it again."
-        ) from error
-    _check(config, str(path))
-    return config
-
-
 def files_of(config: dict) -> dict[str, str]:
     """Names of the safetensors files, by what goes before the names in them."""
     if config["format_version"] > 1:
@@ -339,8 +326,16 @@ def files_of(config: dict) -> dict[str, str]:
     return {f"{name}.": f"{name}.safetensors" for name in config["networks"]}
 
 
-def _check(config: Any, where: str) -> None:
-    """Check version and fields; UserError with the first thing that is wrong."""
+def parse_description(text: str | bytes, where: str | Path) -> dict:
+    """The checked description that this text is; `where` it stood begins the errors.
+
+    Raises:
+        UserError: It is no JSON, of a newer format, or the first field that is missing or wrong.
+    """
+    try:
+        config = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{where} is not sound JSON ({error}): fetch or save it again.") from error
     version = config.get("format_version") if isinstance(config, dict) else None
     if type(version) is not int:
         raise UserError(f"{where} does not describe weights of this project.")
@@ -353,3 +348,4 @@ def _check(config: Any, where: str) -> None:
         if not fits(config.get(field)):
             found = f"is {config[field]!r:.60}" if field in config else "is missing"
             raise UserError(f"{where}: {field} {found}, but must be {kind}.")
+    return config

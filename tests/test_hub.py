@@ -134,7 +134,7 @@ def test_bad_remote_files_are_refused_and_the_cached_copy_stays(server, monkeypa
     marker = Path("marker")
     bad = {
         "truncated": server.files["org/repo", OLD, "model.safetensors"][:-3],
-        "is a pickle": pickle.dumps(Hostile(marker)),
+        "pickle is never opened": pickle.dumps(Hostile(marker)),
     }
     for number, (sentence, content) in enumerate(bad.items()):
         commit = f"{number:040x}"
