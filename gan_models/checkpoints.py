@@ -174,7 +174,10 @@ def plain(content: Any, size: float, done: dict) -> Any:
         if id(content) not in done:
             if isinstance(content, dict):
                 new = {key: plain(value, size, done) for key, value in content.items()}
-                new = unwrapped(new) if is_state(new) else new
+                tensors = {key: x for key, x in new.items() if isinstance(x, torch.Tensor)}
+                nested = any(isinstance(value, dict | list | tuple) for value in new.values())
+                if is_state(tensors) and not nested:  # without numbers beside it, as the epoch
+                    new = unwrapped(tensors)
             else:
                 new = [plain(part, size, done) for part in content]
                 new = tuple(new) if isinstance(content, tuple) else new

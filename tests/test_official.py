@@ -339,7 +339,8 @@ def test_names_of_wrapped_networks(prefixes, tmp_path):
         assert all(torch.equal(wrapped["networks"][name][key], state[key]) for key in state)
     state = sefa_state()
     lod = {f"_orig_mod.module.{name}": state.pop(name) for name in ["lod"]}
-    torch.save(wrap(state, *prefixes) | lod, tmp_path / "bare.pth")
+    beside = {"epoch": np.int64(3), "loss": 0.5, "name": "x"}
+    torch.save(wrap(state, *prefixes) | lod | beside, tmp_path / "bare.pth")
     assert read(tmp_path / "bare.pth")["config"]["size"] == 16
 
 
