@@ -109,6 +109,7 @@ def save_weights(
         state = network.state_dict() if isinstance(network, nn.Module) else network
         tensors |= {f"{name}.{key}": _storable(tensor, key, half) for key, tensor in state.items()}
     _refuse_to_replace_other_files(folder)
+    earlier = (folder / "config.json").exists() and not (folder / FILE).exists()  # version
     files = {
         FILE: safetensors.torch.save(tensors, {METADATA: text}),
         "config.json": text.encode() + b"\n",
@@ -123,6 +124,8 @@ def save_weights(
                 os.fsync(file.fileno())  # the rename must not overtake the content
         for name in files:
             os.replace(folder / f".{name}.new", folder / name)
+        for network in networks if earlier else ():
+            (folder / f"{network}.safetensors").unlink(missing_ok=True)
     except OSError as error:
         raise UserError(
             f"Could not write {folder} ({error}): free some space or choose another folder; "

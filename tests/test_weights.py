@@ -155,6 +155,7 @@ def test_folders_of_earlier_versions_are_read_and_replaced(tmp_path):
         read_config(folder)
     save(folder, 0.25)
     assert load_weights(folder).states["generator"]["first.bias"][0] == 0.25
+    assert sorted(contents(folder)) == ["README.md", "config.json", "model.safetensors"]
 
 
 def test_loaded_tensors_survive_a_change_of_the_file(folder):
