@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gan_models.errors import Unreadable
+from gan_models.errors import Unreadable, UserError
 from gan_models.video import ClipInfo, clip_info, write_clip
 from tests.commands import disk_full_after
 
@@ -88,7 +88,7 @@ def test_options_are_checked_before_any_frame_is_made(tmp_path):
         yield
 
     def refused(match, name="a.mp4", fps=30, settings=None, **options):
-        with pytest.raises(Unreadable, match=match):
+        with pytest.raises(UserError, match=match):
             write_clip(
                 tmp_path / name, made(), fps, weights="w", settings=settings or {}, **options
             )
@@ -118,7 +118,7 @@ def test_wrong_frames_leave_no_file(tmp_path, ending):
         ([*good, None], "frame 3"),
         ([good[0][:0]], "frame 0"),
     ):
-        with pytest.raises(Unreadable, match=match):
+        with pytest.raises(UserError, match=match):
             write_clip(path, frames, 30, **LABEL)
         assert os.listdir(tmp_path) == []
 
@@ -132,7 +132,7 @@ def test_stopping_keeps_the_old_clip_and_no_part_of_the_new(tmp_path, stop):
         yield from fading(40)
         raise stop("stopped here")
 
-    with pytest.raises(Unreadable if stop is BrokenPipeError else stop, match="stopped here"):
+    with pytest.raises(UserError if stop is BrokenPipeError else stop, match="stopped here"):
         write_clip(path, stopped(), 30, **LABEL)
     assert os.listdir(tmp_path) == ["a.mp4"] and clip_info(path).label["weights"] == "old"
 
@@ -141,7 +141,7 @@ def test_stopping_keeps_the_old_clip_and_no_part_of_the_new(tmp_path, stop):
 def test_a_full_disk_is_a_sentence(tmp_path, ending):
     rng = np.random.default_rng(0)
     frames = (rng.integers(0, 256, (64, 64, 3), dtype=np.uint8) for _ in range(60))
-    with disk_full_after(50_000), pytest.raises(Unreadable, match="could not be written"):
+    with disk_full_after(50_000), pytest.raises(UserError, match="could not be written"):
         write_clip(tmp_path / f"a{ending}", frames, 30, **LABEL)
     assert os.listdir(tmp_path) == []
 
@@ -166,7 +166,7 @@ def test_clip_info_knows_clips_by_their_content(tmp_path):
     write_clip(tmp_path / "a.mp4", fading(7), 30, **LABEL)
     os.rename(tmp_path / "a.mp4", tmp_path / "named.gif")
     info = clip_info(tmp_path / "named.gif")
-    assert (info.frames, info.fps, info.label) == (7, 30, None)
+    assert (info.frames, info.fps, info.label["weights"]) == (7, 30, LABEL["weights"])
     write_clip(tmp_path / "uneven.gif", fading(7), 30, **LABEL)  # 3, 4, 3, ... hundredths
     info = clip_info(tmp_path / "uneven.gif")
     assert (info.frames, info.seconds) == (7, 0.23) and info.fps == pytest.approx(30, rel=0.02)

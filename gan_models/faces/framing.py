@@ -116,8 +116,8 @@ def crop(picture: np.ndarray, box: Box, size: int | tuple[int, int]) -> np.ndarr
         raise UserError(f"a crop has at least 1 pixel, not {across} x {down}.")
     height, width = picture.shape[:2]
     check_box(box, width, height)
-    columns = _Span.of(box.left, box.right, width, across)
-    rows = _Span.of(box.top, box.bottom, height, down)
+    columns = Span.of(box.left, box.right, width, across)
+    rows = Span.of(box.top, box.bottom, height, down)
     piece = picture[rows.pixels, columns.pixels]
     piece = np.pad(piece, (rows.edges, columns.edges, (0, 0)), mode="edge")
     area = (columns.area[0], rows.area[0], columns.area[1], rows.area[1])
@@ -139,7 +139,7 @@ def check_box(box: Box, width: int, height: int) -> None:
 
 
 @dataclass(frozen=True)
-class _Span:
+class Span:
     """One direction of a crop. Only what the picture shows is resampled, and its edge repeated
     afterwards, so that a large box around a small picture costs nothing."""
 
@@ -150,7 +150,7 @@ class _Span:
     area: tuple[float, float]  # what they see, from the beginning of those pixels and edges
 
     @classmethod
-    def of(cls, low: float, high: float, limit: int, size: int) -> _Span:
+    def of(cls, low: float, high: float, limit: int, size: int) -> Span:
         step = (high - low) / size  # pixels of the picture per pixel of the crop
         first = max(0, math.floor(-low / step))
         end = min(size, math.ceil((limit - low) / step))

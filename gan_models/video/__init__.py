@@ -9,7 +9,7 @@ A clip of ten minutes takes no more memory than one of ten seconds.
 """
 
 from gan_models.video.reading import Clip, Sound, open_clip
-from gan_models.video.writing import FASTEST, ClipInfo, clip_info, write_clip
+from gan_models.video.writing import FASTEST, ClipInfo, clip_info, clip_writer, write_clip
 
 __all__ = [
     "FASTEST",
@@ -17,6 +17,7 @@ __all__ = [
     "ClipInfo",
     "Sound",
     "clip_info",
+    "clip_writer",
     "open_clip",
     "write_clip",
 ]

@@ -13,6 +13,7 @@ import tempfile
 import threading
 import time
 from contextlib import suppress
+from functools import cache
 
 import imageio_ffmpeg
 import numpy as np
@@ -37,92 +38,77 @@ def source(path: str | os.PathLike) -> list[str]:
     return ["-protocol_whitelist", "file", "-format_whitelist", FORMATS, "-i", f"file:{path}"]
 
 
-def ask(*arguments: str, timeout: float | None = None) -> subprocess.CompletedProcess:
-    """Run ffmpeg to its end; its words are text. Raises subprocess.TimeoutExpired."""
-    command = [executable(), "-hide_banner", "-nostdin", *arguments]
-    return subprocess.run(
-        command,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        encoding="utf-8",
-        errors="replace",
-        timeout=timeout,
-    )
+@cache
+def listed(what: str) -> frozenset[str]:
+    """The names that this ffmpeg lists under -decoders or -filters."""
+    done = subprocess.run([executable(), "-hide_banner", what], capture_output=True, text=True)
+    return frozenset(re.findall(r"^ \S+ +(\S+)", done.stdout, re.MULTILINE))
 
 
-def last_words(text: str) -> str:
-    """The last line ffmpeg said, without the name of its part and the full stop."""
-    lines = text.strip().splitlines() or ["ffmpeg was ended"]
-    return re.sub(r"^(\[.*?\] )+", "", lines[-1]).rstrip(".")
+class Process:
+    """A running ffmpeg whose output or input is a pipe; leaving the `with` block ends it.
 
-
-class Output:
-    """A running ffmpeg whose standard output is read here; leaving the `with` block ends it.
-
-    `limit`: seconds after which it is ended whatever it does (`late` is then true); it is also
-    ended when it is waited for and says nothing for PATIENCE seconds.
+    It is also ended when its output is waited for and does not come for PATIENCE seconds.
     """
 
-    def __init__(self, arguments: list[str], limit: float | None = None):
+    def __init__(self, arguments: list[str], **pipe):
+        """pipe: stdout or stdin = subprocess.PIPE."""
         self._words = tempfile.TemporaryFile()  # a pipe that nobody reads could block ffmpeg
-        self._ended = threading.Event()
-        self._waiting_since = [None]
-        self.late = [False]
-        command = [executable(), "-hide_banner", "-nostdin", "-nostats", *arguments]
+        command = [executable(), "-hide_banner", "-nostats", "-v", "error", *arguments]
+        quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL}
         try:
-            self.process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self._words
-            )
+            self._process = subprocess.Popen(command, **{**quiet, **pipe}, stderr=self._words)
         except BaseException:
             self._words.close()
             raise
-        end = None if limit is None else time.monotonic() + limit
-        watched = (self.process, self._ended, self._waiting_since, self.late, end)
-        threading.Thread(target=_watch, args=watched, daemon=True).start()
+        self._waiting_since = None
+        self._ended = threading.Event()
 
-    def __enter__(self) -> Output:
+    def __enter__(self) -> Process:
+        threading.Thread(target=self._watch, daemon=True).start()
         return self
 
     def __exit__(self, *_) -> None:
         self._ended.set()
-        self.process.kill()
-        self.process.wait()
-        self.process.stdout.close()
+        self._process.kill()
+        self._process.wait()
+        for pipe in (self._process.stdin, self._process.stdout):
+            with suppress(OSError):  # what was not taken any more
+                if pipe:
+                    pipe.close()
         self._words.close()
 
-    def lines(self):
-        """Each line of the output, bytes."""
-        self._waiting_since[0] = time.monotonic()
-        for line in self.process.stdout:
-            self._waiting_since[0] = time.monotonic()
-            yield line
+    def _watch(self) -> None:
+        while not self._ended.wait(0.5):
+            since = self._waiting_since
+            if since is not None and time.monotonic() - since > PATIENCE:
+                self._process.kill()
 
     def fill(self, picture: np.ndarray) -> bool:
         """Read one contiguous array of uint8; False where the output ends before it is full."""
         rest = memoryview(picture).cast("B")
-        self._waiting_since[0] = time.monotonic()
-        count = self.process.stdout.readinto(rest)  # buffered: as much as there is room for
-        self._waiting_since[0] = None
+        self._waiting_since = time.monotonic()
+        count = self._process.stdout.readinto(rest)  # buffered: as much as there is room for
+        self._waiting_since = None
         return count == len(rest)
 
+    def send(self, picture: np.ndarray) -> None:
+        """Write one contiguous array. Raises BrokenPipeError where ffmpeg has ended."""
+        self._process.stdin.write(picture.data)
+
     def finish(self) -> int:
-        """The exit status, once the output has ended."""
+        """The exit status, once there is nothing left to read or to send."""
+        if self._process.stdin:
+            with suppress(OSError):
+                self._process.stdin.close()
+            return self._process.wait()  # it may have much to do yet
         with suppress(subprocess.TimeoutExpired):
-            return self.process.wait(timeout=PATIENCE)
-        self.process.kill()
-        return self.process.wait()
+            return self._process.wait(timeout=PATIENCE)
+        self._process.kill()
+        return self._process.wait()
 
-    def words(self, most: int | None = None) -> str:
-        """What ffmpeg has said so far (the last `most` bytes)."""
+    def words(self) -> str:
+        """What ffmpeg has said (the last 10,000 bytes)."""
         size = self._words.seek(0, os.SEEK_END)
-        self._words.seek(0 if most is None else max(0, size - most))
+        self._words.seek(max(0, size - 10_000))
         return self._words.read().decode(errors="replace")
-
-
-def _watch(process, ended: threading.Event, waiting_since: list, late: list, end: float | None):
-    while not ended.wait(0.5):
-        now, since = time.monotonic(), waiting_since[0]
-        if (since is not None and now - since > PATIENCE) or (end is not None and now > end):
-            late[0] = True
-            process.kill()
-            return

@@ -1,4 +1,4 @@
-"""Pictures in place of clips: which files Pillow opens, and animated WebP, PNG and AVIF as frames.
+"""Pictures in place of clips: what Pillow opens, still or animated, as frames.
 
 Animated GIF is left to ffmpeg, which is faster; whether it knows the others depends on its version.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from PIL import Image
 from gan_models import images
 from gan_models.errors import Unreadable
 
+RATE = Fraction(25)  # of a picture, which is one frame
 HASTY = 10  # ms; browsers show a frame that asks for this or less for 100
 
 
@@ -29,25 +31,19 @@ class Animation:
     whole: bool  # False: later frames are damaged
 
 
-def kind(path: Path) -> str | None:
-    """ "picture", "animation", or None for what is left to ffmpeg. Unreadable above MAX_PIXELS."""
+def scan(path: Path) -> Animation | None:
+    """When each frame is shown, from decoding all once; None for what is left to ffmpeg."""
     try:
         with Image.open(path, formats=images.READABLE) as image:
-            if not getattr(image, "is_animated", False) or image.format in ("TIFF", "ICO"):
-                return "picture"
-            return None if image.format == "GIF" else "animation"
+            if image.format == "GIF" and is_animated(image):
+                return None
     except Image.DecompressionBombError:
         images.read_picture(path)  # raises with its own sentence
-        raise
     except Exception:  # noqa: BLE001 - damaged files make Pillow raise nearly anything
         return None
-
-
-def scan(path: Path) -> Animation:
-    """When each frame of an animation is shown, from decoding it once."""
     times, end, shape, whole = [], 0, None, False
     try:
-        for picture, length in _frames(path):
+        for picture, length in frames(path):
             shape = shape or picture.shape
             times.append(end)
             end += length
@@ -58,25 +54,18 @@ def scan(path: Path) -> Animation:
     return Animation(np.array(times, np.int64), end, shape[1], shape[0], whole)
 
 
-def play(path: Path, slots: np.ndarray, count: int, size: tuple[int, int]) -> Iterator[np.ndarray]:
-    """`count` frames, (height, width, 3) uint8. slots: (frames,) at which of them each begins."""
-    held, sent = None, 0
-    for slot, (picture, _) in zip(slots.tolist(), _frames(path), strict=False):
-        while held is not None and sent < min(slot, count):
-            yield held.copy()
-            sent += 1
-        if sent >= count:
-            return
-        held = images.resize(picture, size)
-    for _ in range(sent, count):
-        yield held.copy()
-
-
-def _frames(path: Path) -> Iterator[tuple[np.ndarray, int]]:
+def frames(path: Path) -> Iterator[tuple[np.ndarray, int]]:
     """(picture, milliseconds) of each frame."""
     with Image.open(path, formats=images.READABLE) as image:
+        if not is_animated(image):
+            yield images.read_picture(image), round(1000 / RATE)
+            return
         for index in range(image.n_frames):
             image.seek(index)
             picture = images.read_picture(image)  # decodes it; WebP knows its length only then
             length = round(image.info.get("duration") or 0)
             yield picture, length if length > HASTY else 100
+
+
+def is_animated(image: Image.Image) -> bool:
+    return getattr(image, "is_animated", False) and image.format not in ("TIFF", "ICO")

@@ -1,35 +1,34 @@
-"""What a clip holds: when each of its frames is shown, how large it is, and in which colours.
+"""What a film holds: when each of its frames is shown, how large it is, and in which colours.
 
 Containers state a rate and a length, and both are often wrong (variable rates, edit lists, live
-recordings). So one run of ffmpeg decodes the first frame and lists every packet of the film without
-decoding it, which takes about as long as reading the file. Only where packets do not say when they
-are shown (old .avi, .mpg) or hold frames that are never shown (VP8) is the whole clip decoded.
+recordings). So one pass decodes the first frame and lists every packet without decoding it, which
+takes about as long as reading the file. Only where packets do not say when they are shown (old
+.avi, .mpg) or hold frames that are never shown (VP8) is the whole clip decoded.
 """
 
 from __future__ import annotations
 
-import re
-from array import array
+import time
+from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
+from av.stream import Disposition
 
 from gan_models.errors import Unreadable
 from gan_models.images import MAX_PIXELS
 from gan_models.video import ffmpeg
+from gan_models.video.rates import constant_rate, snapped
 
 LISTING_LIMIT = 60.0  # seconds for listing a clip's packets or frames
 LONGEST = 24 * 3600  # seconds; timestamps that span more are damaged
-UNKNOWN = -(2**63)  # ffmpeg's "no timestamp"
-DISCARDED = 4  # a packet's flag: decoded, but cut away by an edit list
-
-USUAL_RATES = [
-    *(Fraction(rate) for rate in (1, 2, 5, 6, 8, 10, 12, 15, 16, 18, 20, 24, 25, 30, 48, 50, 60)),
-    *(Fraction(rate) for rate in (72, 90, 100, 120, 144, 240)),
-    *(Fraction(rate, 1001) for rate in (15000, 24000, 30000, 48000, 60000, 120000, 240000)),
-]
+LEFT_OUT = 1  # seconds that a container states and does not hold where it was cut off
+TRANSFERS = {16: "smpte2084", 18: "arib-std-b67"}  # of high dynamic range, as ffmpeg calls them
+ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}  # others do not look for transparency
+MICROSECOND = Fraction(1, 1_000_000)
 
 
 @dataclass(frozen=True)
@@ -44,276 +43,142 @@ class Found:
     varying: bool  # the frames' own times are not constant
     width: int  # as shown: upright, with square pixels
     height: int
-    pixels: str  # ffmpeg's name of the pixel format
-    transfer: str  # ffmpeg's name of the transfer function: "smpte2084" and "arib-std-b67" are HDR
+    alpha: bool
+    hdr: str | None  # the transfer function of high dynamic range
     interlaced: bool
     decoder: str | None  # a decoder to use in place of ffmpeg's choice
-    has_sound: bool
-    unknown_sound: bool  # there is some, in a code that nobody can read
+    sounds: tuple[bool, ...]  # of each sound track: whether its code is known
     cut_off: bool  # the file ends before the film does
-    still: bool  # one picture in a film's wrapping (HEIC)
+    comment: str | None
 
 
-def probe(path: Path) -> Found:
-    """Look through the film track of `path`. Raises Unreadable for anything that is no film."""
-    head = _head(path)
-    stored = re.search(r"Video: .*?, (\d+)x(\d+)[, ]", (_film_stream(head) or "") + " ")
-    if stored and int(stored[1]) * int(stored[2]) > MAX_PIXELS:
-        raise _too_large(path)
-    decoder = _alpha_decoder(head)
-    chosen = ["-c:v", decoder] if decoder else []
-    with ffmpeg.Output(
-        # one frame through the decoder, and all packets as a list
-        ["-copyts", "-max_pixels", str(MAX_PIXELS), *chosen, *ffmpeg.source(path)]
-        + ["-map", "0:V:0", "-frames:v", "1", "-vf", "showinfo=checksum=0", "-f", "null", "-"]
-        + ["-map", "0:V:0", "-c", "copy", "-copyinkf", "-f", "framecrc", "pipe:1"],
-        limit=LISTING_LIMIT,
-    ) as output:
-        tick, times, lengths, complete = _packets(output)
-        output.finish()
-        words, late = output.words(), output.late[0]
-    shown = re.search(r"Parsed_showinfo\S* @ \S+\] n: *0 pts: *(\S+) .*", words)
-    if shown is None or tick is None:
-        raise _refusal(path, head, words)
-    colours = re.search(r"color_range:.*color_trc:(\S+)", words[shown.start() :])
-    if not complete or "Video: vp8" in head:
-        decoded = _decoded(path, tick)
-        times, lengths = decoded if decoded[0] else (times, lengths)
-    if not times:
-        raise _refusal(path, head, words)
-    timing = _timing(path, tick, times, lengths, shown[1], head, late)
-    width, height = _shown_size(path, shown[0])
-    return Found(
-        **timing,
-        width=width,
-        height=height,
-        pixels=re.search(r" fmt:(\S+)", shown[0])[1],
-        transfer=colours[1] if colours else "unknown",
-        interlaced=re.search(r" i:([PTB])", shown[0])[1] != "P",
-        decoder=decoder,
-        has_sound=_sound_stream(head) is not None,
-        unknown_sound=_sound_stream(head) is None and "Audio: none" in head,
-        cut_off=_is_cut_off(head, words),
-        still=len(times) == 1 and bool(re.search(r"major_brand *: (hei|hev|mif|msf|avi)", head)),
-    )
-
-
-def sound_start(path: Path) -> Fraction | None:
-    """When a file without a film begins to sound, in seconds; None for one with a film."""
-    head = _head(path)
-    if _film_stream(head) is not None:
-        return None
-    if _sound_stream(head) is None:
-        raise Unreadable(f"{path} holds no sound.")
-    found = re.search(r"Duration: .*, start: (-?[\d.]+)", head)
-    return Fraction(found[1]) if found else Fraction(0)
-
-
-# --- asking ffmpeg ----------------------------------------------------------------------------
-
-
-def _head(path: Path) -> str:
-    """What ffmpeg says about the file alone, or Unreadable where it can make nothing of it."""
+def opened(path: Path) -> av.container.InputContainer:
+    """The file, for a `with` block; Unreadable where nothing can be made of it."""
     if not path.exists():
         raise Unreadable(f"{path} does not exist.")
     if not path.is_file():  # a pipe or device would be waited for, for ever
         raise Unreadable(f"{path} is not a file.")
+    if path.stat().st_size == 0:
+        raise Unreadable(f"{path} is empty: use another copy of it.")
+    safe = {"protocol_whitelist": "file", "format_whitelist": ffmpeg.FORMATS}
     try:
-        if path.stat().st_size == 0:
-            raise Unreadable(f"{path} is empty: use another copy of it.")
-        with open(path, "rb"):
-            pass
-        words = ffmpeg.ask(*ffmpeg.source(path), timeout=LISTING_LIMIT).stderr
-    except OSError as error:
-        raise Unreadable(f"{path} cannot be read: {error.strerror or error}.") from error
-    except ffmpeg.subprocess.TimeoutExpired as error:
-        raise Unreadable(f"{path} takes too long to read: it may be damaged.") from error
-    if "\nInput #0" not in "\n" + words:
-        if "moov atom not found" in words:
-            raise Unreadable(f"{path} is cut off or damaged (its index is missing): copy it again.")
-        raise Unreadable(f"{path} is not a clip that can be read: use .mp4, .mov, .webm or .gif.")
-    return words
+        return av.open(
+            f"file:{path}", options=safe, metadata_errors="replace", timeout=LISTING_LIMIT
+        )
+    except (OSError, av.FFmpegError) as error:
+        raise Unreadable(
+            f"{path} is not a clip that can be read ({error.strerror}): it is damaged or cut off, "
+            "or no .mp4, .mov, .webm or .gif."
+        ) from error
 
 
-def _film_stream(head: str) -> str | None:
-    """The line of the first film track; the cover of a song is none."""
-    lines = re.findall(r"^  Stream #0:.*: Video: .*$", head, re.MULTILINE)
-    return next((line for line in lines if "(attached pic)" not in line), None)
+def film_of(container: av.container.InputContainer) -> av.VideoStream | None:
+    """The first film track; the cover of a song is none."""
+    films = (s for s in container.streams.video if not s.disposition & Disposition.attached_pic)
+    return next(films, None)
 
 
-def _sound_stream(head: str) -> str | None:
-    found = re.search(r"^  Stream #0:.*: Audio: (?!none).*$", head, re.MULTILINE)
-    return found[0] if found else None
+def probe(path: Path) -> Found:
+    """Look through the film track of `path`. Raises Unreadable for anything that is no film."""
+    with opened(path) as container:
+        film, sounds = film_of(container), container.streams.audio
+        if film is None:
+            kind = "only sound and no film" if sounds else "no film"
+            raise Unreadable(f"{path} holds {kind}: choose a clip with pictures.")
+        coded = film.codec_context
+        if coded is None:
+            raise Unreadable(f"{path} is coded in a way that cannot be read: convert it to H.264.")
+        _check_size(path, coded.width, coded.height)
+        picture, shown, cut_off = _listed(container, film)
+        name = coded.codec.canonical_name
+        if picture and (name == "vp8" or any(at is None for at, _ in shown)):
+            with opened(path) as again:
+                shown = _listed(again, film_of(again), decode=True)[1]
+        if picture is None or not shown:
+            raise Unreadable(f"{path} holds no frame that can be shown: it may be damaged.")
+        alpha = film.metadata.get("alpha_mode") == "1" and name in ALPHA_DECODERS
+        width, height = _shown_size(path, picture, film)
+        return Found(
+            *_timing(path, picture.pts, shown, film),
+            width=width,
+            height=height,
+            alpha=alpha
+            or picture.format.has_palette
+            or any(part.is_alpha for part in picture.format.components),
+            hdr=TRANSFERS.get(picture.color_trc),
+            interlaced=picture.interlaced_frame,
+            decoder=ALPHA_DECODERS[name] if alpha else None,
+            sounds=tuple(sound.codec_context is not None for sound in sounds),
+            cut_off=cut_off,
+            comment=container.metadata.get("comment"),
+        )
 
 
-def _alpha_decoder(head: str) -> str | None:
-    """WebM keeps transparency beside the film, where only libvpx looks."""
-    if not re.search(r"^ +alpha_mode +: 1", head, re.MULTILINE):
-        return None
-    film = _film_stream(head) or ""
-    wanted = next((lib for name, lib in _ALPHA if f"Video: {name}" in film), None)
-    return wanted if wanted and wanted in listed("-decoders") else None
+def _listed(container, film, decode=False) -> tuple[av.VideoFrame | None, list, bool]:
+    """(first frame, (time, length) in ticks of each packet, or frame, whether the end is missing).
 
-
-_ALPHA = (("vp8", "libvpx"), ("vp9", "libvpx-vp9"))
-
-
-def listed(what: str) -> set[str]:
-    """The names that this ffmpeg lists under -decoders or -filters."""
-    return set(re.findall(r"^ \S+ +(\S+)", ffmpeg.ask(what).stdout, re.MULTILINE))
-
-
-def _packets(output: ffmpeg.Output) -> tuple[Fraction | None, array, array, bool]:
-    """(length of a tick in seconds, times and lengths of the packets in ticks, all times known)."""
-    tick, times, lengths, complete = None, array("q"), array("q"), True
-    for line in output.lines():
-        if line.startswith(b"#tb 0:"):
-            tick = Fraction(line.split()[2].decode())
-        if line.startswith(b"#"):
-            continue
-        parts = line.decode("ascii", "replace").split(",")
-        if len(parts) < 6:
-            continue
-        flags = next((int(part.strip()[2:], 16) for part in parts if part.startswith(" F=")), 0)
-        if flags & DISCARDED:
-            continue
-        time = int(parts[2])
-        if time == UNKNOWN:
-            complete, time = False, int(parts[1])
-        times.append(time)
-        lengths.append(int(parts[3]))
-    return tick, times, lengths, complete
-
-
-def _decoded(path: Path, tick: Fraction) -> tuple[array, array]:
-    """Times and lengths, in ticks, of the frames that decoding the whole clip gives."""
-    times, lengths = array("q"), array("q")
-    listing = ["-vf", f"settb={tick},scale=16:16:flags=neighbor", "-fps_mode", "passthrough"]
-    with ffmpeg.Output(
-        ["-v", "error", "-copyts", "-max_pixels", str(MAX_PIXELS), *ffmpeg.source(path)]
-        + ["-map", "0:V:0", *listing, "-enc_time_base", str(tick), "-f", "framecrc", "pipe:1"],
-        limit=LISTING_LIMIT,
-    ) as output:
-        _, times, lengths, _ = _packets(output)
-        if output.late[0] or output.finish() != 0:
-            return array("q"), array("q")
-    return times, lengths
-
-
-def _refusal(path: Path, head: str, words: str) -> Unreadable:
-    if _film_stream(head) is None:
-        kind = "only sound and no film" if _sound_stream(head) else "no film"
-        return Unreadable(f"{path} holds {kind}: choose a clip with pictures.")
-    if "max pixel count" in words or "too large" in words:
-        return _too_large(path)
-    unknown = re.search(r"Video: (none|unknown)|no decoder|Decoder not found", words)
-    if unknown:
-        return Unreadable(f"{path} is coded in a way that cannot be read: convert it to H.264.")
-    return Unreadable(f"{path} holds no frame that can be shown: it may be damaged or cut off.")
-
-
-def _too_large(path: Path) -> Unreadable:
-    return Unreadable(
-        f"{path} has more than {MAX_PIXELS // 1_000_000} million pixels per frame: "
-        "make it smaller first."
-    )
+    A listing that takes too long ends with one frame at the time that the container states.
+    """
+    picture, shown, cut_off, reached = None, [], False, Fraction(0)
+    start, stated = ((n or 0) * MICROSECOND for n in (container.start_time, container.duration))
+    limit = time.monotonic() + LISTING_LIMIT
+    try:
+        for packet in container.demux():
+            if time.monotonic() > limit:
+                return picture, [*shown, (round((start + stated) / film.time_base), 0)], False
+            frames = []
+            if packet.stream is film and (decode or picture is None):
+                with suppress(av.FFmpegError):  # a damaged frame; a later one may be whole
+                    frames = packet.decode()
+                picture = next(iter([picture] if picture else frames), None)
+            if decode:
+                shown += [(frame.pts, frame.duration) for frame in frames]
+            elif packet.stream is film and packet.size and not packet.is_discard:
+                shown.append((packet.pts, packet.duration))
+            if packet.size:
+                cut_off = packet.is_corrupt
+                at = packet.pts if packet.dts is None else packet.dts
+                reached = max(reached, (at or 0) * packet.time_base - start)
+    except av.FFmpegError:
+        cut_off = True
+    return picture, shown, cut_off or stated - reached > LEFT_OUT
 
 
 # --- what it means ----------------------------------------------------------------------------
 
 
-def _shown_size(path: Path, shown: str) -> tuple[int, int]:
+def _shown_size(path: Path, picture: av.VideoFrame, film) -> tuple[int, int]:
     """(width, height) with square pixels; the longer side of a pixel is drawn out, none is lost."""
-    width, height = (int(side) for side in re.search(r" s:(\d+)x(\d+)", shown).groups())
-    across, down = (int(part) for part in re.search(r" sar:(\d+)/(\d+)", shown).groups())
-    if across and down and 1 / 16 <= across / down <= 16:  # others are damaged
-        width, height = (
-            (round(width * across / down), height)
-            if across > down
-            else (width, round(height * down / across))
-        )
+    width, height, across = picture.width, picture.height, film.sample_aspect_ratio or 1
+    if 1 / 16 <= across <= 16:  # others are damaged
+        width, height = round(width * max(1, across)), round(height * max(1, 1 / across))
+    _check_size(path, width, height)
+    return (height, width) if 89 <= abs(picture.rotation) <= 91 else (width, height)
+
+
+def _check_size(path: Path, width: int, height: int) -> None:
     if width * height > MAX_PIXELS:
-        raise _too_large(path)
-    return width, height
+        most = f"{MAX_PIXELS // 1_000_000} million pixels"
+        raise Unreadable(f"{path} has more than {most} per frame: make it smaller first.")
 
 
-def _timing(
-    path: Path, tick: Fraction, times, lengths, first: str, head: str, late: bool
-) -> dict[str, object]:
-    """first, seconds, last, frames, rate and varying of `Found`."""
-    order = np.argsort(np.asarray(times), kind="stable")
-    times, lengths = np.asarray(times)[order], np.asarray(lengths)[order]
-    if re.fullmatch(r"-?\d+", first):  # the first that can be decoded and is not cut away
-        kept = times >= int(first)
-        if kept.any():
-            times, lengths = times[kept], lengths[kept]
-    stated = _stated_rate(head)
+def _timing(path: Path, first: int | None, shown: list[tuple], film) -> tuple:
+    """(first, seconds, last, frames, rate, varying) of `Found`."""
+    own, tick = film.average_rate and snapped(film.average_rate, 0.001), film.time_base
+    step = 1 / ((own or 25) * tick)
+    if any(at is None for at, _ in shown):  # no container at all
+        shown = [(round(number * step), round(step)) for number in range(len(shown))]
+    times, lengths = np.array(shown, dtype=object).T
+    order = np.argsort(times.astype(np.int64), kind="stable")
+    times = times[order].astype(np.int64)
+    if first is not None and (times >= first).any():  # what is decoded and not cut away
+        times = times[times >= first]
     span = int(times[-1] - times[0])
-    usual = span / (len(times) - 1) if span else float(1 / (stated or 25) / tick)
+    usual = span / (len(times) - 1) if span else float(step)
     # A packet's length reaches to the packet that is decoded next, not to the one shown next
-    trusted = order[-1] == len(order) - 1 and lengths[-1] > 0
-    last = int(lengths[-1]) if trusted else max(1, round(usual))
-    ticks = span + last
-    if ticks * tick > LONGEST:
+    last = lengths[-1] if order[-1] == len(order) - 1 else None
+    last = int(last or max(1, round(usual)))
+    if (span + last) * tick > LONGEST:
         raise Unreadable(f"{path} is damaged: its times span more than a day.")
-    rate, varying = constant_rate(times, tick, stated or 1 / (last * tick))
-    end = _stated_seconds(head) if late else None  # the listing was too long to be finished
-    seconds = max(ticks * tick, end or 0)
-    return {
-        "first": int(times[0]) * tick,
-        "seconds": seconds,
-        "last": last * tick,
-        "frames": len(times),
-        "rate": rate,
-        "varying": varying,
-    }
-
-
-def _stated_rate(head: str) -> Fraction | None:
-    found = re.search(r", ([\d.]+)(k?) fps", _film_stream(head) or "")
-    rate = Fraction(found[1]) * (1000 if found[2] else 1) if found else Fraction(0)
-    return _snapped(rate, 0.001) if rate > 0 else None
-
-
-def _is_cut_off(head: str, words: str) -> bool:
-    """Whether ffmpeg missed the end; a browser's recording, which states no length, has none."""
-    missed = "partial file|truncat"
-    if _stated_seconds(head) is not None:
-        missed += "|File ended prematurely"
-    return bool(re.search(missed, words, re.I))
-
-
-def _stated_seconds(head: str) -> Fraction | None:
-    found = re.search(r"Duration: (\d+):(\d+):([\d.]+)", head)
-    if not found:
-        return None
-    return int(found[1]) * 3600 + int(found[2]) * 60 + Fraction(found[3])
-
-
-def _snapped(rate: Fraction, within: float) -> Fraction:
-    """The usual rate next to `rate` if it differs by less than the part `within`, else `rate`."""
-    nearest = min(USUAL_RATES, key=lambda usual: abs(usual / rate - 1))
-    near = abs(float(nearest / rate) - 1) <= within
-    return nearest if near else rate.limit_denominator(1001)
-
-
-def constant_rate(times: np.ndarray, tick: Fraction, otherwise: Fraction) -> tuple[Fraction, bool]:
-    """(the rate nearest to frames shown at `times`, whether those times stray from it).
-
-    times: ascending int64, in ticks. otherwise: the rate of a single frame. A time strays when it
-    is half a frame or more off the constant rate's; then the rate is that of the closest frames (of
-    their lowest tenth, so that one slip does not count), so that no motion is lost.
-    """
-    times = times[np.concatenate([[True], np.diff(times) > 0])]
-    if len(times) < 2:
-        return max(otherwise, Fraction(1)).limit_denominator(1001), False
-    span = int(times[-1] - times[0])
-    mean = Fraction(len(times) - 1) / (span * tick)
-    for rate in (_snapped(mean, 2 / span + 1e-5), mean.limit_denominator(1001)):
-        even = np.arange(len(times)) / float(rate * tick)
-        if abs(times - times[0] - even).max() * float(rate * tick) < 0.5:
-            return rate, False
-    closest = Fraction(max(1, round(float(np.percentile(np.diff(times), 10)))))
-    rate = 1 / (closest * tick)
-    near = _snapped(rate, 0.06)
-    return near if near in USUAL_RATES else Fraction(-(-rate // 1)), True
+    rate, varying = constant_rate(times, tick, own or 1 / (last * tick))
+    return int(times[0]) * tick, (span + last) * tick, last * tick, len(times), rate, varying

@@ -9,20 +9,20 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from functools import cache
 from pathlib import Path
 
 import numpy as np
 
-from gan_models import images
+from gan_models import faces, images
 from gan_models.errors import Unreadable
+from gan_models.faces.framing import Box, Span, check_box
 from gan_models.video import ffmpeg, pictures, probing
+from gan_models.video.rates import constant_rate
 
-PICTURE_RATE = Fraction(25)
-HDR = ("smpte2084", "arib-std-b67")
 SEEK_FROM = 15.0  # seconds; a later start is looked up in the file instead of decoded up to
 SEEK_BEFORE = 10.0  # seconds decoded ahead of the start: some files' indices are coarse or wrong
 
@@ -43,7 +43,7 @@ class Clip:
 
     fps: constant; `frame_count` frames of it last `seconds`. width, height: pixels of each frame,
     upright and square. notices: short sentences about what was changed or is damaged; reading the
-    frames may add to them. sound: what `write_clip(audio=clip)` takes.
+    frames may add to them. sound: what `write_clip(audio=clip)` takes. crop: what is cut out.
     """
 
     path: Path
@@ -53,7 +53,9 @@ class Clip:
     frame_count: int
     sound: Sound | None
     notices: list[str]
-    _play: Callable[[Clip], Iterator[np.ndarray]] = field(repr=False)
+    found: probing.Found | pictures.Animation = field(repr=False)
+    start: Fraction = field(repr=False)  # seconds from the first frame of all
+    crop: Box | None = None
 
     @property
     def seconds(self) -> float:
@@ -63,13 +65,19 @@ class Clip:
     def has_sound(self) -> bool:
         return self.sound is not None
 
+    def cropped(self, box: Box, size: int | tuple[int, int]) -> Clip:
+        """The same clip, of which `box` is shown; see `open_clip`. Raises UserError as `crop`."""
+        check_box(box, self.found.width, self.found.height)
+        height, width = (size, size) if isinstance(size, int) else size
+        return replace(self, width=width, height=height, crop=box)
+
     def frames(self) -> Iterator[np.ndarray]:
         """(height, width, 3) uint8 RGB, one after the other, `frame_count` of them.
 
         A damaged clip ends at its last good frame, which `notices` then says. May be called again.
         Closing the iterator, or dropping it, ends ffmpeg.
         """
-        return self._play(self)
+        return _decode(self) if isinstance(self.found, probing.Found) else _play(self)
 
     def _note(self, sentence: str) -> None:
         if sentence not in self.notices:
@@ -83,33 +91,18 @@ def open_clip(
     max_side: int | None = None,
     start: float = 0.0,
     seconds: float | None = None,
+    crop: Box | None = None,
+    size: int | tuple[int, int] | None = None,
 ) -> Clip:
     """A film, an animated picture or a picture (one frame) as a stream of frames.
 
     max_fps: a faster clip is thinned out evenly to at most this. max_side: a larger clip is scaled
     down until neither side is longer, in pixels. start, seconds: the part to read; start moves to
-    the nearest frame. Transparency is shown over white, high dynamic range as far as a screen goes.
+    the nearest frame. crop: the box of the upright frame that is shown, `size` pixels large (or
+    (height, width)); it is cut at whole pixels, and beyond the frame its edge is repeated.
+    Transparency is shown over white, high dynamic range as far as a screen goes.
     Raises Unreadable (a sentence) for anything that is no clip, before a frame is read.
     """
-    path = Path(path)
-    part = _checked(max_fps, max_side, start, seconds)
-    kind = pictures.kind(path) if path.is_file() else None
-    if kind == "picture":
-        return _still(path, part.max_fps, max_side)
-    return _animation(path, part) if kind == "animation" else _film(path, part)
-
-
-@dataclass(frozen=True)
-class Part:
-    """The options of `open_clip`."""
-
-    max_fps: Fraction
-    max_side: int | None
-    start: Fraction
-    seconds: Fraction | None
-
-
-def _checked(max_fps, max_side, start, seconds) -> Part:
     if not 1 <= max_fps <= 1000:  # NaN fails too
         raise Unreadable(f"max_fps is 1 or more frames per second, not {max_fps}.")
     if max_side is not None and not max_side >= 1:
@@ -118,8 +111,24 @@ def _checked(max_fps, max_side, start, seconds) -> Part:
         raise Unreadable(f"start is 0 or more seconds, not {start}.")
     if seconds is not None and not 0 < seconds < math.inf:
         raise Unreadable(f"seconds is more than 0, not {seconds}.")
-    length = None if seconds is None else Fraction(seconds)
-    return Part(Fraction(max_fps), max_side, Fraction(start), length)
+    path = Path(path)
+    found = pictures.scan(path) if path.is_file() else None
+    if found:
+        times, first, whole = found.times, Fraction(0), Fraction(found.end, 1000)
+        rate, varying = constant_rate(times, Fraction(1, 1000), pictures.RATE)
+        notices = [] if found.whole else [_ends_early(path, whole)]
+    else:
+        found = probing.probe(path)
+        rate, varying, first, whole = found.rate, found.varying, found.first, found.seconds
+        notices = _noticed(path, found)
+    fps, told = _thinned(rate, varying, Fraction(max_fps))
+    begin, count = _stretch(path, whole, fps, Fraction(start), seconds)
+    sound = None
+    if isinstance(found, probing.Found) and any(found.sounds):
+        sound = Sound(path, first + begin, count / fps, _seek(found, begin))
+    width, height = _fitted(found.width, found.height, max_side)
+    clip = Clip(path, fps, width, height, count, sound, told + notices, found, begin)
+    return clip if crop is None else clip.cropped(crop, size)
 
 
 def sound_of(path: str | os.PathLike) -> Sound:
@@ -130,64 +139,34 @@ def sound_of(path: str | os.PathLike) -> Sound:
     path = Path(path)
     if not path.is_file():
         raise Unreadable(f"the sound file {path} does not exist.")
+    sound = None
     try:
-        start = probing.sound_start(path)
-        sound = Sound(path, start) if start is not None else open_clip(path).sound
+        with probing.opened(path) as container:
+            film, start = probing.film_of(container), container.start_time or 0
+            if not film and any(track.codec_context for track in container.streams.audio):
+                sound = Sound(path, start * probing.MICROSECOND)
+        sound = open_clip(path).sound if film else sound
     except Unreadable as error:
-        raise Unreadable(f"{path} holds no sound that can be read.") from error
+        raise Unreadable(f"{path} holds no sound that can be read: {error}") from error
     if sound is None:
         raise Unreadable(f"{path} holds no sound that can be read.")
     return sound
 
 
-# --- films ------------------------------------------------------------------------------------
+# --- what is shown when -----------------------------------------------------------------------
 
 
-def _film(path: Path, part: Part) -> Clip:
-    found = probing.probe(path)
-    if found.still:
-        return _show(path, found, part, PICTURE_RATE, Fraction(0), 1, [])
-    fps, notices = _rate(found.rate, found.varying, part.max_fps)
-    start, count = _stretch(path, found.seconds, fps, part)
-    if found.cut_off:
-        notices.append(f"{path} is cut off: its end is missing.")
-    if found.unknown_sound:
-        notices.append(f"The sound of {path} is in a code that cannot be read: it is left out.")
-    if found.transfer in HDR and not _tone_mapping():
-        notices.append("The clip's high dynamic range could not be converted: colours look pale.")
-    return _show(path, found, part, fps, start, count, notices)
-
-
-def _show(
-    path: Path,
-    found: probing.Found,
-    part: Part,
-    fps: Fraction,
-    start: Fraction,
-    count: int,
-    notices: list[str],
-) -> Clip:
-    zero = found.first + start
-    seek = float(zero) - SEEK_BEFORE if start > SEEK_FROM else None
-    sound = Sound(path, zero, count / fps, seek) if found.has_sound else None
-    width, height = _fitted(found.width, found.height, part.max_side)
-
-    def play(clip: Clip) -> Iterator[np.ndarray]:
-        return _decode(clip, found, zero, seek)
-
-    return Clip(path, fps, width, height, count, sound, notices, play)
-
-
-def _stretch(path: Path, whole: Fraction, fps: Fraction, part: Part) -> tuple[Fraction, int]:
+def _stretch(
+    path: Path, whole: Fraction, fps: Fraction, start: Fraction, seconds: float | None
+) -> tuple[Fraction, int]:
     """(start in seconds, on a frame so that picture and sound agree; number of frames)."""
-    if part.start >= whole:
+    if start >= whole:
         raise Unreadable(
-            f"{path} is {float(whole):.2f} seconds long: it has nothing at {float(part.start)}."
+            f"{path} is {float(whole):.2f} seconds long: it has nothing at {float(start)}."
         )
     last = max(0, _rounded(whole * fps) - 1)
-    start = min(last, _rounded(part.start * fps)) / fps
-    length = whole - start
-    length = length if part.seconds is None else min(length, part.seconds)
+    start = min(last, _rounded(start * fps)) / fps
+    length = whole - start if seconds is None else min(whole - start, Fraction(seconds))
     return start, max(1, _rounded(length * fps))
 
 
@@ -195,7 +174,7 @@ def _rounded(number: Fraction) -> int:
     return math.floor(number + Fraction(1, 2))
 
 
-def _rate(own: Fraction, varying: bool, max_fps: Fraction) -> tuple[Fraction, list[str]]:
+def _thinned(own: Fraction, varying: bool, max_fps: Fraction) -> tuple[Fraction, list[str]]:
     """(the clip's constant rate, notices): every second or third frame of one that is too fast."""
     rate = own = own if own >= 1 else Fraction(10)  # a slide show; the writer needs 1 or more
     if rate > max_fps:
@@ -211,8 +190,8 @@ def _said(rate: Fraction) -> str:
     return f"{float(rate):.4g}"
 
 
-def _ends_early(path: Path, good: float) -> str:
-    return f"{path} is damaged: it ends at its last good frame, after {good:.2f} seconds."
+def _ends_early(path: Path, good: Fraction) -> str:
+    return f"{path} is damaged: it ends at its last good frame, after {float(good):.2f} seconds."
 
 
 def _fitted(width: int, height: int, max_side: int | None) -> tuple[int, int]:
@@ -222,59 +201,73 @@ def _fitted(width: int, height: int, max_side: int | None) -> tuple[int, int]:
     return max(1, round(width * scale)), max(1, round(height * scale))
 
 
-@cache
+def _noticed(path: Path, found: probing.Found) -> list[str]:
+    notices = {
+        f"{path} is cut off: its end is missing.": found.cut_off,
+        f"The sound of {path} is in a code that cannot be read: it is left out.": found.sounds
+        and not any(found.sounds),
+        "The clip's high dynamic range could not be converted: colours look pale.": found.hdr
+        and not _tone_mapping(),
+    }
+    return [notice for notice, applies in notices.items() if applies]
+
+
+# --- frames -----------------------------------------------------------------------------------
+
+
+def _play(clip: Clip) -> Iterator[np.ndarray]:
+    """The frames of a picture."""
+    begins = (clip.found.times / 1000 - float(clip.start)) * float(clip.fps)
+    slots = np.floor(begins + 0.5).astype(int).tolist()  # at which frame each picture begins
+    size, held, sent = (clip.height, clip.width), None, 0
+    for slot, (picture, _) in zip(slots, pictures.frames(clip.path), strict=False):
+        while held is not None and sent < min(slot, clip.frame_count):
+            yield held.copy()
+            sent += 1
+        if sent >= clip.frame_count:
+            return
+        held = faces.crop(picture, clip.crop, size) if clip.crop else images.resize(picture, size)
+    for _ in range(sent, clip.frame_count):
+        yield held.copy()
+
+
+def _seek(found: probing.Found, start: Fraction) -> float | None:
+    return float(found.first + start) - SEEK_BEFORE if start > SEEK_FROM else None
+
+
 def _tone_mapping() -> bool:
-    return {"zscale", "tonemap"} <= probing.listed("-filters")
+    return {"zscale", "tonemap"} <= ffmpeg.listed("-filters")
 
 
-def _filters(clip: Clip, found: probing.Found, zero: Fraction) -> str:
-    size = f"{clip.width}:{clip.height}"
-    steps = ["bwdif=deint=interlaced"] if found.interlaced else []
-    steps += [
-        f"setpts=round(PTS-({zero.numerator}/{zero.denominator})/TB)",
-        f"fps=fps={clip.fps}:start_time=0:round=near",
-    ]
-    if found.transfer in HDR and _tone_mapping():
-        steps += [  # scaled first: what follows computes in floating point
-            f"zscale={size}:tin={found.transfer}:min=2020_ncl:pin=2020:t=linear:npl=100",
-            "format=gbrpf32le,zscale=p=709,tonemap=mobius:desat=0,zscale=t=709:m=gbr:r=full",
-            "format=gbrp",
-        ]
-    else:
-        steps.append(f"scale={size}:flags=bicubic+accurate_rnd+full_chroma_int")
-    if _has_alpha(found.pixels):  # over white: 1 - alpha (1 - colour)
-        steps.append("format=gbrap,negate,premultiply=inplace=1,negate")
-    return ",".join([*steps, "format=rgb24"])
-
-
-def _has_alpha(pixels: str) -> bool:
-    return pixels.startswith(("yuva", "gbrap", "ya", "rgba", "bgra", "argb", "abgr", "pal8"))
-
-
-def _decode(
-    clip: Clip, found: probing.Found, zero: Fraction, seek: float | None
-) -> Iterator[np.ndarray]:
-    chosen = ["-c:v", found.decoder] if found.decoder else []
+def _decode(clip: Clip) -> Iterator[np.ndarray]:
+    """The frames of a film."""
+    found, seek = clip.found, _seek(clip.found, clip.start)
+    filters, shape, beside = _filters(clip)
+    chosen = []
+    if found.decoder in ffmpeg.listed("-decoders") if found.decoder else False:
+        chosen += ["-c:v", found.decoder]
     if found.width * found.height > 8_000_000:  # each thread holds frames of its own
         chosen += ["-threads", "2"]
     if seek is not None:
         chosen += ["-noaccurate_seek", "-seek_timestamp", "1", "-ss", f"{seek:.6f}"]
     arguments = [
-        *("-v", "error", "-copyts", "-max_pixels", str(images.MAX_PIXELS), "-reinit_filter", "0"),
-        *(*chosen, *ffmpeg.source(clip.path), "-map", "0:V:0"),
-        *("-vf", _filters(clip, found, zero), "-fps_mode", "passthrough"),
-        *("-frames:v", str(clip.frame_count), "-f", "rawvideo", "pipe:1"),
+        *("-copyts", "-max_pixels", str(images.MAX_PIXELS), "-reinit_filter", "0"),
+        *(*chosen, *ffmpeg.source(clip.path), "-map", "0:V:0", "-vf", filters),
+        *("-fps_mode", "passthrough", "-frames:v", str(clip.frame_count)),
+        *("-f", "rawvideo", "pipe:1"),
     ]
     sent, last = 0, None
-    with ffmpeg.Output(arguments) as output:
+    with ffmpeg.Process(arguments, stdout=subprocess.PIPE) as output:
         while sent < clip.frame_count:
-            picture = np.empty((clip.height, clip.width, 3), np.uint8)
+            picture = np.empty((*shape, 3), np.uint8)
             if not output.fill(picture):
                 break
+            picture = np.pad(picture, (*beside, (0, 0)), mode="edge") if clip.crop else picture
             last = picture.copy() if sent + 1 < clip.frame_count else None
             yield picture
             sent += 1
-        words = output.words(most=10_000) if output.finish() or sent else ""
+        words = output.words() if output.finish() or sent else ""
+    words = words.replace(str(clip.path), "")  # its name says nothing about it
     if "rror" in words or "nvalid" in words or "orrupt" in words:
         clip._note(f"{clip.path} is damaged in places: some of its frames may look wrong.")
     missing = clip.frame_count - sent
@@ -284,34 +277,36 @@ def _decode(
         for _ in range(missing):
             yield last.copy()
     else:
-        clip._note(_ends_early(clip.path, float(sent / clip.fps)))
+        clip._note(_ends_early(clip.path, sent / clip.fps))
 
 
-# --- pictures ---------------------------------------------------------------------------------
-
-
-def _still(path: Path, max_fps: Fraction, max_side: int | None) -> Clip:
-    picture = images.read_picture(path)
-    width, height = _fitted(picture.shape[1], picture.shape[0], max_side)
-    picture = images.resize(picture, (height, width))
-
-    def play(clip: Clip) -> Iterator[np.ndarray]:
-        yield picture.copy()
-
-    return Clip(path, min(PICTURE_RATE, max_fps), width, height, 1, None, [], play)
-
-
-def _animation(path: Path, part: Part) -> Clip:
-    found = pictures.scan(path)
-    rate, varying = probing.constant_rate(found.times, Fraction(1, 1000), PICTURE_RATE)
-    fps, notices = _rate(rate, varying, part.max_fps)
-    start, count = _stretch(path, Fraction(found.end, 1000), fps, part)
-    width, height = _fitted(found.width, found.height, part.max_side)
-    if not found.whole:
-        notices.append(_ends_early(path, found.end / 1000))
-    slots = np.floor((found.times / 1000 - float(start)) * float(fps) + 0.5).astype(np.int64)
-
-    def play(clip: Clip) -> Iterator[np.ndarray]:
-        return pictures.play(path, slots, count, (height, width))
-
-    return Clip(path, fps, width, height, count, None, notices, play)
+def _filters(clip: Clip) -> tuple[str, tuple[int, int], tuple]:
+    """(ffmpeg's filters, (height, width) of what they give, rows and columns to add around it)."""
+    found, zero = clip.found, clip.found.first + clip.start
+    steps = ["bwdif=deint=interlaced"] if found.interlaced else []
+    steps += [
+        f"setpts=round(PTS-({zero.numerator}/{zero.denominator})/TB)",
+        f"fps=fps={clip.fps}:start_time=0:round=near",
+    ]
+    shape, beside = (clip.height, clip.width), ()
+    if clip.crop:
+        across = Span.of(clip.crop.left, clip.crop.right, found.width, clip.width)
+        down = Span.of(clip.crop.top, clip.crop.bottom, found.height, clip.height)
+        shape, beside = (down.count, across.count), (down.beside, across.beside)
+        (left, wide), (top, high) = (
+            (span.pixels.start, span.pixels.stop - span.pixels.start) for span in (across, down)
+        )
+        whole = f"scale={found.width}:{found.height}"  # of oblong pixels, and of frames that change
+        steps += [whole, f"crop={wide}:{high}:{left}:{top}:exact=1"]
+    size = f"{shape[1]}:{shape[0]}"
+    if found.hdr and _tone_mapping():
+        steps += [  # scaled first: what follows computes in floating point
+            f"zscale={size}:tin={found.hdr}:min=2020_ncl:pin=2020:t=linear:npl=100",
+            "format=gbrpf32le,zscale=p=709,tonemap=mobius:desat=0,zscale=t=709:m=gbr:r=full",
+            "format=gbrp",
+        ]
+    else:
+        steps.append(f"scale={size}:flags=bicubic+accurate_rnd+full_chroma_int")
+    if found.alpha:  # over white: 1 - alpha (1 - colour)
+        steps.append("format=gbrap,negate,premultiply=inplace=1,negate")
+    return ",".join([*steps, "format=rgb24"]), shape, beside

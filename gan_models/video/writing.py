@@ -1,37 +1,38 @@
-"""Clips: writing frames one at a time to .mp4 or .gif with a label, and asking what a clip holds.
+"""Writing frames to .mp4 or .gif with a label, one at a time, and asking what a clip holds.
 
-Frames are streamed to ffmpeg (the binary that imageio-ffmpeg brings), so memory does not grow with
-the length of a clip. ffmpeg is started here and not through `imageio_ffmpeg.write_frames`, because
-that function drops ffmpeg's exit status: a clip cut off by a full disk would pass for a good one.
+Memory does not grow with the length of a clip: frames are streamed to ffmpeg.
 """
 
 from __future__ import annotations
 
-import itertools
 import os
-import re
 import shutil
 import subprocess
-import tempfile
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import IO
 
+import av
 import numpy as np
 from PIL import Image
 
-from gan_models.errors import Unreadable
+from gan_models.errors import UserError
 from gan_models.images import label_text, parse_label, written_whole
 from gan_models.video import ffmpeg, probing
 from gan_models.video.reading import Clip, Sound, sound_of
 
 # GIF counts in hundredths of a second, and browsers slow down anything shorter than two of them.
 FASTEST = {".mp4": 120, ".gif": 50}
-SOUND_LIMIT = 30.0  # seconds for finding out whether a sound can be played
 LARGE = 8_000_000  # pixels of a frame above which x264 has to be sparing of memory
+# A palette per frame: one for the whole clip would make ffmpeg hold every frame in memory.
+PALETTES = "split[a][b];[a]palettegen=stats_mode=single[p];[b][p]paletteuse=new=1"
+# The colours are converted and marked as BT.709: players guess differently at unmarked ones.
+COLOURS = (
+    "scale=out_color_matrix=bt709:out_range=tv:flags=accurate_rnd+full_chroma_int,"
+    "format=yuv420p,setparams=color_primaries=bt709:color_trc=bt709"
+)
 
 
 @dataclass(frozen=True)
@@ -48,18 +49,31 @@ class ClipInfo:
     notices: tuple[str, ...] = field(default=(), compare=False)  # sentences, from write_clip
 
 
-# --- writing ----------------------------------------------------------------------------------
-
-
 def write_clip(
     path: str | os.PathLike,
     frames: Iterable[np.ndarray],
     fps: float | Fraction,
     *,
-    weights: str,
+    weights: str | None,
     settings: dict,
     audio: str | os.PathLike | Clip | None = None,
 ) -> ClipInfo:
+    """Write frames as `clip_writer` does. What `frames` raises removes what was written so far."""
+    with clip_writer(path, fps, weights=weights, settings=settings, audio=audio) as writer:
+        for frame in frames:
+            writer.write(frame)
+    return writer.info
+
+
+@contextmanager
+def clip_writer(
+    path: str | os.PathLike,
+    fps: float | Fraction,
+    *,
+    weights: str | None,
+    settings: dict,
+    audio: str | os.PathLike | Clip | None = None,
+) -> Iterator[ClipWriter]:
     """Write frames, (H, W, 3) uint8 of one size, to .mp4 (H.264, any browser) or looping .gif.
 
     H.264 stores even sizes only: an odd edge is repeated once, which ClipInfo.padded says.
@@ -67,198 +81,153 @@ def write_clip(
     which begins with the first frame. It is cut or followed by silence to the clip's length; the
     first track is taken. A clip without sound, sound that cannot be decoded, and a clip's sound for
     a .gif are left out, the latter two with one of ClipInfo.notices.
-    The label (`images.label_text`) is the file's comment; `clip_info` gives it back.
-    The file appears whole or not at all: whatever is raised here or by `frames` (GeneratorExit too)
-    removes what was written so far.
-    Raises Unreadable for anything wrong with the options, the frames or the disk.
+    weights, settings: the label (`images.label_text`), which is the file's comment; `clip_info`
+    gives it back. None for weights: no label, for what was filmed.
+    The file appears whole or not at all: whatever is raised in the block removes it.
+    Raises UserError for anything wrong with the options, at once, the frames or the disk.
     """
     path = Path(path)
-    kind = path.suffix.lower()
-    rate = _checked_rate(path, kind, fps)
-    sound, notices = _checked_sound(path, kind, audio)
+    ending = path.suffix.lower()
+    if ending not in FASTEST:
+        raise UserError(f"{path} must end in .mp4 or .gif.")
+    if not 1 <= fps <= FASTEST[ending]:  # NaN fails too
+        raise UserError(f"a {ending} clip has 1 to {FASTEST[ending]} frames per second, not {fps}.")
+    sound, notices = _checked_sound(path, ending, audio)
     try:
-        label = label_text(weights, settings)
-    except ValueError as error:
-        raise Unreadable(f"{path} cannot be written: {error}") from error
-    pictures = _checked_frames(path, frames)
-    first = next(pictures)
-    height, width = first.shape[:2]
-    padded = (width % 2, height % 2) if kind == ".mp4" else (0, 0)
-    width, height = width + padded[0], height + padded[1]
-    options = _mp4_options(label, width * height) if kind == ".mp4" else _gif_options()
-    count = 0
+        label = "" if weights is None else label_text(weights, settings)
+    except UserError as error:
+        raise UserError(f"{path} cannot be written: {error}") from error
+    rate = Fraction(fps).limit_denominator(1001)
     try:
-        with written_whole(path) as part:
-            with _encoder(path, part, width, height, rate, options) as send:
-                for picture in itertools.chain([first], pictures):
-                    send(_padded(picture, padded))
-                    count += 1
-            if kind == ".gif":
-                _comment_gif(part, label)
-            elif sound:
-                _add_sound(path, part, sound, float(count / rate), label)
+        with written_whole(path) as part, ExitStack() as running:
+            writer = ClipWriter(path, part, rate, label, sound, running)
+            yield writer
+            writer.finish(notices)
     except OSError as error:
-        raise Unreadable(f"{path} could not be written: {error.strerror or error}.") from error
-    seconds = float(count / rate)
-    return ClipInfo(count, seconds, width, height, float(rate), padded, parse_label(label), notices)
+        raise UserError(f"{path} could not be written: {error.strerror or error}.") from error
 
 
-def _checked_rate(path: Path, kind: str, fps: float | Fraction) -> Fraction:
-    if kind not in FASTEST:
-        raise Unreadable(f"{path} must end in .mp4 or .gif.")
-    if not 1 <= fps <= FASTEST[kind]:  # NaN fails too
-        raise Unreadable(f"a {kind} clip has 1 to {FASTEST[kind]} frames per second, not {fps}.")
-    return Fraction(fps).limit_denominator(1001)
+class ClipWriter:
+    """Takes the frames of one clip. `info` is there when the block of `clip_writer` has ended."""
+
+    info: ClipInfo
+
+    def __init__(self, path, part, rate, label, sound, running: ExitStack):
+        self.path, self.part, self.rate, self.label, self.sound = path, part, rate, label, sound
+        self.count = 0
+        self._running, self._ffmpeg, self._shape = running, None, None
+
+    def write(self, frame: np.ndarray) -> None:
+        self._check(frame)
+        if self._ffmpeg is None:
+            self._begin(frame)
+        right, bottom = self._padded
+        if right or bottom:
+            frame = np.pad(frame, ((0, bottom), (0, right), (0, 0)), mode="edge")
+        try:
+            self._ffmpeg.send(np.ascontiguousarray(frame))
+        except OSError as error:  # ffmpeg has ended, and its last words say why
+            self._ffmpeg.finish()
+            raise self._refusal() from error
+        self.count += 1
+
+    def _check(self, frame) -> None:
+        is_array = isinstance(frame, np.ndarray) and frame.dtype == np.uint8
+        if not is_array or frame.ndim != 3 or frame.shape[2] != 3 or frame.size == 0:
+            raise UserError(
+                f"frame {self.count} of {self.path} is no (height, width, 3) array of uint8."
+            )
+        self._shape = self._shape or frame.shape
+        if frame.shape != self._shape:
+            raise UserError(
+                f"frame {self.count} of {self.path} is {frame.shape[1]} x {frame.shape[0]} pixels, "
+                f"the first {self._shape[1]} x {self._shape[0]}: bring all frames to one size."
+            )
+
+    def _begin(self, frame: np.ndarray) -> None:
+        height, width = frame.shape[:2]
+        even = self.path.suffix.lower() == ".mp4"
+        self._padded = (width % 2, height % 2) if even else (0, 0)
+        self._size = (width + self._padded[0], height + self._padded[1])
+        size = "x".join(map(str, self._size))
+        options = ["-y", "-f", "rawvideo", "-pix_fmt", "rgb24", "-s", size, "-r", str(self.rate)]
+        options += ["-i", "-"]
+        if even:
+            options += _mp4_options(self.sound, self.label, height * width)
+        else:
+            options += ["-filter_complex", PALETTES, "-loop", "0"]
+        process = ffmpeg.Process([*options, f"file:{self.part}"], stdin=subprocess.PIPE)
+        self._ffmpeg = self._running.enter_context(process)
+
+    def finish(self, notices: tuple[str, ...]) -> None:
+        if not self._ffmpeg:
+            raise UserError(f"{self.path} was not written: there is not a single frame.")
+        if self._ffmpeg.finish() != 0:
+            raise self._refusal()
+        if self.label and self.path.suffix.lower() == ".gif":
+            _comment_gif(self.part, self.label)
+        seconds, label = float(self.count / self.rate), parse_label(self.label)
+        about = (self.count, seconds, *self._size, float(self.rate), self._padded, label, notices)
+        self.info = ClipInfo(*about)
+
+    def _refusal(self) -> UserError:
+        lines = self._ffmpeg.words().strip().splitlines() or ["ffmpeg was ended"]
+        return UserError(f"{self.path} could not be written: {lines[-1].rstrip('.')}.")
 
 
 def _checked_sound(
-    path: Path, kind: str, audio: str | os.PathLike | Clip | None
+    path: Path, ending: str, audio: str | os.PathLike | Clip | None
 ) -> tuple[Sound | None, tuple[str, ...]]:
     """(what to put beside the frames, notices)."""
-    if isinstance(audio, Clip):
-        if not audio.has_sound:
-            return None, ()
-        if kind == ".gif":
-            return None, ("A .gif holds no sound: it was left out.",)
-        sound = audio.sound
-    elif audio is None:
+    of_clip = isinstance(audio, Clip)
+    if audio is None or (of_clip and not audio.has_sound):
         return None, ()
-    elif kind == ".gif":
-        raise Unreadable(f"{path} cannot hold sound: write an .mp4, or leave the sound out.")
-    else:
-        sound = sound_of(audio)
-    if not _has_samples(sound):
+    if ending == ".gif" and not of_clip:
+        raise UserError(f"{path} cannot hold sound: write an .mp4, or leave the sound out.")
+    if ending == ".gif":
+        return None, ("A .gif holds no sound: it was left out.",)
+    sound = audio.sound if of_clip else sound_of(audio)
+    if not _is_heard(sound):  # ffmpeg would find out when the frames are drawn
         return None, (f"No sound of {sound.path} can be played: it was left out.",)
     return sound, ()
 
 
-def _has_samples(sound: Sound) -> bool:
-    """Whether any sample comes out; ffmpeg would otherwise find out when the frames are drawn."""
-    arguments = ["-v", "quiet", *_sound_input(sound), "-map", "0:a:0", "-af", _in_step(sound)]
-    with ffmpeg.Output([*arguments, "-f", "u8", "pipe:1"], limit=SOUND_LIMIT) as output:
-        return output.fill(np.empty(1, np.uint8)) or output.late[0]
+def _is_heard(sound: Sound) -> bool:
+    """Whether any of it can be decoded."""
+    with probing.opened(sound.path) as container, suppress(av.FFmpegError):
+        track = container.streams.audio[0]
+        if sound.seek is not None:
+            container.seek(int(sound.seek / track.time_base), stream=track)
+        for packet in container.demux(track):
+            with suppress(av.FFmpegError):  # what is broken in the middle becomes silence
+                for frame in packet.decode():
+                    end = (frame.pts or 0) * frame.time_base + frame.samples / frame.sample_rate
+                    if end > sound.start:
+                        return True
+    return False
 
 
-def _sound_input(sound: Sound) -> list[str]:
-    options = ["-copyts", "-max_error_rate", "1"]  # what is broken in the middle becomes silence
-    if sound.seek is not None:
-        options += ["-noaccurate_seek", "-seek_timestamp", "1", "-ss", f"{sound.seek:.6f}"]
-    return [*options, *ffmpeg.source(sound.path)]
-
-
-def _in_step(sound: Sound) -> str:
-    """Filters that put a sound's `start` at 0 and fill what is missing, before it or within it."""
-    zero = f"({sound.start.numerator}/{sound.start.denominator})"
-    end = "" if sound.seconds is None else f":end={float(sound.seconds):.6f}"
-    filled = "aresample=async=1:min_hard_comp=0.01:first_pts=0"
-    return f"asetpts=PTS-{zero}/TB,atrim=start=0{end},{filled}"
-
-
-def _checked_frames(path: Path, frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-    """The same frames; Unreadable at one that is no picture or of another size, or if none is."""
-    shape = None
-    for index, frame in enumerate(frames):
-        is_array = isinstance(frame, np.ndarray) and frame.dtype == np.uint8
-        if not is_array or frame.ndim != 3 or frame.shape[2] != 3 or frame.size == 0:
-            raise Unreadable(f"frame {index} of {path} is no (height, width, 3) array of uint8.")
-        shape = shape or frame.shape
-        if frame.shape != shape:
-            raise Unreadable(
-                f"frame {index} of {path} is {frame.shape[1]} x {frame.shape[0]} pixels, the first "
-                f"{shape[1]} x {shape[0]}: bring all frames to one size."
-            )
-        yield frame
-    if shape is None:
-        raise Unreadable(f"{path} was not written: there is not a single frame.")
-
-
-def _padded(picture: np.ndarray, padded: tuple[int, int]) -> np.ndarray:
-    right, bottom = padded
-    if right or bottom:
-        picture = np.pad(picture, ((0, bottom), (0, right), (0, 0)), mode="edge")
-    return np.ascontiguousarray(picture)
-
-
-def _mp4_options(label: str, pixels: int) -> list[str]:
-    # The colours are converted and marked as BT.709: players guess differently at unmarked ones.
-    colours = (
-        "scale=out_color_matrix=bt709:out_range=tv:flags=accurate_rnd+full_chroma_int,"
-        "format=yuv420p,setparams=color_primaries=bt709:color_trc=bt709"
-    )
+def _mp4_options(sound: Sound | None, label: str, pixels: int) -> list[str]:
+    """What comes after the frames: the sound beside them, and how both are stored."""
     # Each thread, and each frame that is looked ahead to, holds whole frames: at 24 megapixels,
     # 4.5 GB as x264 is set by itself, and less than half of that so.
     sparing = ["-threads", "2", "-rc-lookahead", "5", "-bf", "0", "-refs", "1"]
-    coder = ["-c:v", "libx264", "-crf", "18", *(sparing if pixels > LARGE else [])]
-    return [*coder, "-vf", colours, *_mp4_end(label)]
-
-
-def _mp4_end(label: str) -> list[str]:
-    return ["-map_metadata", "-1", "-metadata", f"comment={label}", "-movflags", "+faststart"]
-
-
-def _add_sound(path: Path, part: Path, sound: Sound, seconds: float, label: str) -> None:
-    """Put a sound into a finished .mp4, as long as its frames are shown.
-
-    Only now is it known how long that is; ffmpeg's own way of ending both together (-shortest)
-    leaves up to a second of sound over.
-    """
-    filters = f"{_in_step(sound)},apad=packet_size=256,atrim=end={seconds:.6f}"
-    with written_whole(part) as both:
-        done = ffmpeg.ask(
-            *("-v", "error", "-y", "-i", f"file:{part}", *_sound_input(sound)),
-            *("-map", "0:v:0", "-map", "1:a:0", "-c:v", "copy", "-c:a", "aac", "-af", filters),
-            *(*_mp4_end(label), f"file:{both}"),
-        )
-        if done.returncode != 0:
-            raise _refusal(path, done.stderr)
-
-
-def _gif_options() -> list[str]:
-    # A palette per frame: one for the whole clip would make ffmpeg hold every frame in memory.
-    palettes = "split[a][b];[a]palettegen=stats_mode=single[p];[b][p]paletteuse=new=1"
-    return ["-filter_complex", palettes, "-loop", "0"]
-
-
-@contextmanager
-def _encoder(
-    path: Path, part: Path, width: int, height: int, rate: Fraction, options: list[str]
-) -> Iterator[Callable[[np.ndarray], None]]:
-    """A function that sends one frame to ffmpeg, which writes `part`; any error ends ffmpeg."""
-    source = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{width}x{height}", "-r", str(rate)]
-    sending = ["-v", "error", "-y", *source, "-i", "-"]
-    command = [ffmpeg.executable(), *sending, *options, f"file:{part}"]
-    with tempfile.TemporaryFile() as words:  # a pipe that nobody reads could block ffmpeg
-        process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=words
-        )
-
-        def send(picture: np.ndarray) -> None:
-            try:
-                process.stdin.write(picture.data)
-            except OSError as error:  # ffmpeg has ended, and its last words say why
-                process.wait()
-                raise _refusal(path, _all_of(words)) from error
-
-        try:
-            yield send
-            with suppress(OSError):
-                process.stdin.close()
-            if process.wait() != 0:
-                raise _refusal(path, _all_of(words))
-        finally:
-            process.kill()
-            process.wait()
-            with suppress(OSError):
-                process.stdin.close()
-
-
-def _refusal(path: Path, words: str) -> Unreadable:
-    return Unreadable(f"{path} could not be written: {ffmpeg.last_words(words)}.")
-
-
-def _all_of(words: IO[bytes]) -> str:
-    words.seek(0)
-    return words.read().decode(errors="replace")
+    coder = ["-c:v", "libx264", "-crf", "18", *(sparing if pixels > LARGE else []), "-vf", COLOURS]
+    coder += ["-map_metadata", "-1", "-metadata", f"comment={label}", "-movflags", "+faststart"]
+    if sound is None:
+        return coder
+    heard = ["-copyts", "-max_error_rate", "1"]  # what is broken in the middle becomes silence
+    if sound.seek is not None:
+        heard += ["-noaccurate_seek", "-seek_timestamp", "1", "-ss", f"{sound.seek:.6f}"]
+    # From the sound's `start` on, with silence for what is missing before it, within it and at its
+    # end; as long as the frames that are expected, and ended with them where fewer come.
+    zero = f"({sound.start.numerator}/{sound.start.denominator})"
+    steps = f"asetpts=PTS-{zero}/TB,atrim=start=0,aresample=async=1:min_hard_comp=0.01:first_pts=0"
+    steps += ",apad=packet_size=256"
+    if sound.seconds is not None:
+        steps += f",atrim=end={float(sound.seconds):.6f}"
+    heard += [*ffmpeg.source(sound.path), "-map", "0:v:0", "-map", "1:a:0", "-shortest"]
+    return [*heard, "-c:a", "aac", "-af", steps, *coder]
 
 
 def _comment_gif(part: Path, label: str) -> None:
@@ -275,9 +244,6 @@ def _comment_gif(part: Path, label: str) -> None:
             shutil.copyfileobj(plain, target)
 
 
-# --- asking -----------------------------------------------------------------------------------
-
-
 def clip_info(path: str | os.PathLike) -> ClipInfo:
     """What the clip at `path` holds, with the label that `write_clip` stored (None if it has none).
 
@@ -286,18 +252,10 @@ def clip_info(path: str | os.PathLike) -> ClipInfo:
     """
     path = Path(path)
     found = probing.probe(path)
-    label = parse_label(_comment(path))
-    size = (found.width, found.height)
-    return ClipInfo(found.frames, float(found.seconds), *size, float(found.rate), label=label)
-
-
-def _comment(path: Path) -> str | None:
+    comment = found.comment
     if path.suffix.lower() == ".gif":
-        try:
-            with Image.open(path, formats=["GIF"]) as image:
-                return image.info.get("comment", b"").decode("ascii", "replace")
-        except Exception:  # noqa: BLE001 - Pillow raises nearly anything; a film may be named so
-            return None
-    text = ffmpeg.ask(*ffmpeg.source(path), "-f", "ffmetadata", "-").stdout
-    found = re.search(r"^comment=(.*)$", text, re.MULTILINE)
-    return re.sub(r"\\(.)", r"\1", found[1]) if found else None  # ffmetadata escapes = ; # and \
+        with suppress(Exception), Image.open(path, formats=["GIF"]) as image:  # may be misnamed
+            comment = image.info.get("comment", b"").decode("ascii", "replace")
+    size = (found.width, found.height)
+    about = (found.frames, float(found.seconds), *size, float(found.rate))
+    return ClipInfo(*about, label=parse_label(comment))
