@@ -47,7 +47,7 @@ class Found:
     hdr: str | None  # the transfer function of high dynamic range
     interlaced: bool
     decoder: str | None  # a decoder to use in place of ffmpeg's choice
-    sounds: tuple[bool, ...]  # of each sound track: whether its code is known
+    sound: bool | None  # whether the code of the first sound track is known, None: there is none
     cut_off: bool  # the file ends before the film does
     comment: str | None
 
@@ -108,7 +108,7 @@ def probe(path: Path) -> Found:
             hdr=TRANSFERS.get(picture.color_trc),
             interlaced=picture.interlaced_frame,
             decoder=ALPHA_DECODERS[name] if alpha else None,
-            sounds=tuple(sound.codec_context is not None for sound in sounds),
+            sound=sounds[0].codec_context is not None if sounds else None,
             cut_off=cut_off,
             comment=container.metadata.get("comment"),
         )

@@ -124,7 +124,7 @@ def open_clip(
     fps, told = _thinned(rate, varying, Fraction(max_fps))
     begin, count = _stretch(path, whole, fps, Fraction(start), seconds)
     sound = None
-    if isinstance(found, probing.Found) and any(found.sounds):
+    if isinstance(found, probing.Found) and found.sound:
         sound = Sound(path, first + begin, count / fps, _seek(found, begin))
     width, height = _fitted(found.width, found.height, max_side)
     clip = Clip(path, fps, width, height, count, sound, told + notices, found, begin)
@@ -143,7 +143,7 @@ def sound_of(path: str | os.PathLike) -> Sound:
     try:
         with probing.opened(path) as container:
             film, start = probing.film_of(container), container.start_time or 0
-            if not film and any(track.codec_context for track in container.streams.audio):
+            if not film and container.streams.audio and container.streams.audio[0].codec_context:
                 sound = Sound(path, start * probing.MICROSECOND)
         sound = open_clip(path).sound if film else sound
     except Unreadable as error:
@@ -204,8 +204,8 @@ def _fitted(width: int, height: int, max_side: int | None) -> tuple[int, int]:
 def _noticed(path: Path, found: probing.Found) -> list[str]:
     notices = {
         f"{path} is cut off: its end is missing.": found.cut_off,
-        f"The sound of {path} is in a code that cannot be read: it is left out.": found.sounds
-        and not any(found.sounds),
+        f"The sound of {path} is in a code that cannot be read: it is left out.": found.sound
+        is False,
         "The clip's high dynamic range could not be converted: colours look pale.": found.hdr
         and not _tone_mapping(),
     }

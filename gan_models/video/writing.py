@@ -193,17 +193,23 @@ def _checked_sound(
 
 
 def _is_heard(sound: Sound) -> bool:
-    """Whether any of it can be decoded."""
+    """Whether there is any of it that can be decoded and coded again.
+
+    PyAV must not decode it nor ask for its channels: of those without names it breaks the memory.
+    """
     with probing.opened(sound.path) as container, suppress(av.FFmpegError):
         track = container.streams.audio[0]
+        track.codec_context.open()
         if sound.seek is not None:
             container.seek(int(sound.seek / track.time_base), stream=track)
-        for packet in container.demux(track):
-            with suppress(av.FFmpegError):  # what is broken in the middle becomes silence
-                for frame in packet.decode():
-                    end = (frame.pts or 0) * frame.time_base + frame.samples / frame.sample_rate
-                    if end > sound.start:
-                        return True
+        at = (packet.pts for packet in container.demux(track) if packet.pts is not None)
+        if not any(pts * track.time_base > sound.start - 1 for pts in at):
+            return False
+        if track.codec_context.name in ("aac", "mp3"):
+            return True
+        arguments = [*_heard(sound), "-map", "0:a:0", "-frames:a", "1", "-c:a", "aac"]
+        with ffmpeg.Process([*arguments, "-f", "null", "-"]) as trial:
+            return trial.finish() == 0
     return False
 
 
@@ -216,18 +222,25 @@ def _mp4_options(sound: Sound | None, label: str, pixels: int) -> list[str]:
     coder += ["-map_metadata", "-1", "-metadata", f"comment={label}", "-movflags", "+faststart"]
     if sound is None:
         return coder
-    heard = ["-copyts", "-max_error_rate", "1"]  # what is broken in the middle becomes silence
+    together = ["-map", "0:v:0", "-map", "1:a:0", "-shortest", "-c:a", "aac"]
+    return [*_heard(sound), *together, "-af", _in_step(sound), *coder]
+
+
+def _heard(sound: Sound) -> list[str]:
+    """The sound as an input."""
+    options = ["-copyts", "-max_error_rate", "1"]  # what is broken in the middle becomes silence
     if sound.seek is not None:
-        heard += ["-noaccurate_seek", "-seek_timestamp", "1", "-ss", f"{sound.seek:.6f}"]
-    # From the sound's `start` on, with silence for what is missing before it, within it and at its
-    # end; as long as the frames that are expected, and ended with them where fewer come.
+        options += ["-noaccurate_seek", "-seek_timestamp", "1", "-ss", f"{sound.seek:.6f}"]
+    return [*options, *ffmpeg.source(sound.path)]
+
+
+def _in_step(sound: Sound) -> str:
+    """Filters: from the sound's `start` on, with silence for what is missing before it, within it
+    and at its end, as long as the frames that are expected; ended with them where fewer come."""
     zero = f"({sound.start.numerator}/{sound.start.denominator})"
     steps = f"asetpts=PTS-{zero}/TB,atrim=start=0,aresample=async=1:min_hard_comp=0.01:first_pts=0"
-    steps += ",apad=packet_size=256"
-    if sound.seconds is not None:
-        steps += f",atrim=end={float(sound.seconds):.6f}"
-    heard += [*ffmpeg.source(sound.path), "-map", "0:v:0", "-map", "1:a:0", "-shortest"]
-    return [*heard, "-c:a", "aac", "-af", steps, *coder]
+    end = "" if sound.seconds is None else f",atrim=end={float(sound.seconds):.6f}"
+    return f"{steps},apad=packet_size=256{end}"
 
 
 def _comment_gif(part: Path, label: str) -> None:
