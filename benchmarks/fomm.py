@@ -137,7 +137,7 @@ def live_way(networks, source, frames, precision):
     """As the live view calls the pipeline, picture by picture."""
     size = source.shape[0]
     pipeline = FOMMPipeline(*networks, {"size": size}, device="cpu", precision=precision)
-    prepared = pipeline.prepare(source)
+    prepared = pipeline.encode(source)
     return lambda: np.concatenate(
         [pipeline.render(prepared, pipeline.detect(frame), relative=False) for frame in frames]
     )

@@ -182,6 +182,16 @@ def test_the_best_frame_is_one_however_it_is_asked_for(inputs, tmp_path, monkeyp
         assert np.array_equal(shown(tmp_path / name), expected), name
 
 
+def test_names_that_the_terminal_cannot_show(inputs, weights, tmp_path):
+    (tmp_path / "表情.mp4").write_bytes((inputs / "clip.mp4").read_bytes())
+    command = [sys.executable, "-m", "gan_models.fomm", "--source", str(inputs / "source.png"),
+               "--driving", str(tmp_path / "表情.mp4"), "--out", str(tmp_path / "r.mp4"),
+               "--weights", str(weights), "--cpu"]  # fmt: skip
+    environment = {**ENVIRONMENT, "PYTHONIOENCODING": "cp1252"}
+    done = subprocess.run(command, env=environment, capture_output=True)
+    assert done.returncode == 0 and (tmp_path / "r.mp4").is_file(), done.stderr
+
+
 def test_files_of_one_name_keep_their_endings():
     paths = [Path("a.png"), Path("a.jpg"), Path("b.png")]
     assert list(names(paths).values()) == ["a.png", "a.jpg", "b"]

@@ -3,7 +3,6 @@
 import copy
 import itertools
 from concurrent.futures import ThreadPoolExecutor
-from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -209,25 +208,33 @@ def test_smoothing_smooths_the_keypoints(pipeline, frames):
     assert differ(result, animated(pipeline, picture(), frames)) > 0
 
 
-def test_closing_ends_the_reading_of_the_clip(pipeline, frames):
+@pytest.fixture
+def reader(frames, tmp_path, monkeypatch):
+    """(A clip of those frames, a list that grows when its reading ends)."""
     ended = []
+    video.write_clip(tmp_path / "a.mp4", frames, 25, weights="none", settings={})
+    reading = video.Clip.frames
 
-    class Reader:
-        path, fps, frame_count, width, height = "clip.mp4", Fraction(25), 9, SIZE, SIZE
+    def noted(clip):
+        try:
+            yield from reading(clip)
+        finally:
+            ended.append(clip.crop)
 
-        def frames(self):
-            try:
-                yield from frames
-            finally:
-                ended.append(1)
+    monkeypatch.setattr(video.Clip, "frames", noted)
+    return video.open_clip(tmp_path / "a.mp4"), ended
 
-    result = pipeline.animate(picture(), Reader(), batch_size=2)
+
+def test_closing_ends_the_reading_of_the_clip(pipeline, reader):
+    clip, ended = reader
+    result = pipeline.animate(picture(), clip, batch_size=2)
     next(result)
     assert ended == []
     result.close()
-    assert ended == [1]
-    assert len(list(pipeline.animate(picture(), Reader()))) == 9
-    assert ended == [1, 1]
+    whole = faces.Box(0, 0, SIZE, SIZE)
+    assert ended == [whole]  # read once, cropped
+    assert len(list(pipeline.animate(picture(), clip))) == 9
+    assert ended == [whole, whole]
 
 
 # ---------------------------------------------------------------- what drives
@@ -267,7 +274,7 @@ def test_reconstruction_draws_each_frame_from_the_first(nets, pipeline, frames):
 
 
 def test_single_steps_are_the_animation(pipeline, frames):
-    source = pipeline.prepare(picture())
+    source = pipeline.encode(picture())
     neutral = pipeline.detect(frames[0])
     live = [pipeline.render(source, pipeline.detect(frame), neutral)[0] for frame in frames]
     assert differ(live, animated(pipeline, picture(), frames)) <= 1
@@ -304,7 +311,7 @@ def test_the_result_is_pasted_back_into_the_full_picture(pipeline, frames):
     assert differ(result[:, middle[0], middle[1]], full[middle]) > 3
 
 
-def test_face_weights_look_on_until_a_frame_has_a_face(nets, frames, monkeypatch):
+def test_face_weights_look_on_until_a_frame_has_a_face(nets, reader, monkeypatch):
     pipeline = FOMMPipeline(*nets, CONFIG | {"framing": {"kind": "face"}}, device="cpu")
     looked = []
     face = faces.Box(4, 4, 28, 28)
@@ -314,19 +321,27 @@ def test_face_weights_look_on_until_a_frame_has_a_face(nets, frames, monkeypatch
         found = [face] if len(looked) == 2 else []
         return faces.Framing(face if found else faces.Box(0, 0, 32, 32), found, "no face")
 
-    class Reader:
-        path, fps, frame_count, width, height = "clip.mp4", Fraction(25), 9, SIZE, SIZE
-
-        def frames(self):
-            return iter(frames)
-
+    clip, ended = reader
     monkeypatch.setattr(faces, "frame", frame)
-    assert pipeline.frame_driving(Reader()).box == face
+    assert pipeline.frame_driving(clip).box == face
     assert looked == ["face", "face"]
     looked.extend(["more"] * 5)
-    never = pipeline.frame_driving(Reader())
+    never = pipeline.frame_driving(clip)
     assert never.box == faces.Box(0, 0, 32, 32) and never.notice == "no face"
-    assert len(animated(pipeline, picture(), Reader())) == 9
+    assert len(animated(pipeline, picture(), clip)) == 9
+
+
+def test_a_finished_crop_is_never_searched_for_a_face(nets, frames, monkeypatch):
+    pipeline = FOMMPipeline(*nets, CONFIG | {"framing": {"kind": "face"}}, device="cpu")
+    monkeypatch.setattr(faces, "frame", None)
+    whole = (0, 0, SIZE, SIZE)
+    source = pipeline.encode(picture())
+    pipeline.render(source, pipeline.detect(frames[0], whole))
+    assert pipeline.encode(images.resize(picture(), 2 * SIZE)).crop.shape == (SIZE, SIZE, 3)
+    list(pipeline.animate(picture(), iter(frames), box=whole, driving_box=whole))
+    pipeline.explain(picture(), frames[1], box=whole, driving_box=whole)
+    with pytest.raises(UserError, match="20 x 32 pixels is no square"):
+        pipeline.encode(picture()[:, :20])
 
 
 # ---------------------------------------------------------------- cache and threads
@@ -335,14 +350,14 @@ def test_face_weights_look_on_until_a_frame_has_a_face(nets, frames, monkeypatch
 def test_a_remembered_source_gives_the_same_frames(nets, frames):
     pipeline = FOMMPipeline(*nets, CONFIG, device="cpu")
     first = animated(pipeline, picture(), frames)
-    encoded = pipeline.prepare(picture()).encoded
-    assert pipeline.prepare(picture().copy()).encoded is encoded
+    encoded = pipeline.encode(picture()).encoded
+    assert pipeline.encode(picture().copy()).encoded is encoded
     assert differ(animated(pipeline, picture(), frames), first) == 0
     other = picture()
     other[0, 0, 0] ^= 1
-    assert pipeline.prepare(other).encoded is not encoded
+    assert pipeline.encode(other).encoded is not encoded
     for seed in range(20):
-        pipeline.prepare(picture(seed))
+        pipeline.encode(picture(seed))
     assert len(pipeline.sources.values) == pipeline.sources.most
     assert differ(animated(pipeline, picture(), frames), first) == 0
 
@@ -455,7 +470,7 @@ def test_bad_pictures_frames_and_motions_are_refused(pipeline, frames, tmp_path)
     with pytest.raises(UserError, match="has 5 keypoints, and these weights have 3"):
         pipeline.animate(picture(), Motion(np.zeros((1, 5, 2)), np.zeros((1, 5, 2, 2))))
     with pytest.raises(UserError, match="no jacobians"):
-        pipeline.render(picture(), Motion(np.zeros((1, 3, 2))))
+        pipeline.render(pipeline.encode(picture()), Motion(np.zeros((1, 3, 2))))
     with pytest.raises(ValueError, match="has no frames"):
         next(pipeline.animate(picture(), iter([])))
     with pytest.raises(ValueError, match="Frame 1 of the driving is 32 x 31 pixels, the first"):
@@ -486,7 +501,7 @@ def test_wrong_weights_are_refused(nets, tmp_path):
 
 def test_transfer_within_the_pipeline_is_that_of_motion(pipeline, frames):
     motion = pipeline.motion(frames)
-    source = pipeline.prepare(picture())
+    source = pipeline.encode(picture())
     moved = transfer(source.motion, motion, motion[0], strength=1.3)
     expected = pipeline.render(source, moved, relative=False)
     assert differ(animated(pipeline, picture(), frames, strength=1.3), expected) <= 1

@@ -358,7 +358,9 @@ def animate_pairs(pipeline, clips, pairs, count, folder):
         moving, still = (Path(opened.names[index]).stem for index in (driving, source))
         try:
             frames = opened.clip(driving, clips.frames)
-            moved = pipeline.animate(opened.clip(source, 1)[0], frames)
+            whole = (0, 0, pipeline.size, pipeline.size)  # their squares are crops already
+            still_picture = opened.clip(source, 1)[0]
+            moved = pipeline.animate(still_picture, frames, box=whole, driving_box=whole)
             about = {"driving": moving, "source": still}
             path = folder / f"{moving}-{still}.mp4"
             write_clip(path, moved, 25, weights=pipeline.name, settings=about)

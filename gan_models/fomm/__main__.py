@@ -23,7 +23,7 @@ from tqdm import tqdm
 from gan_models import images, video
 from gan_models.errors import UserError
 from gan_models.fomm import cropping
-from gan_models.fomm.motion import ENDING, Motion
+from gan_models.fomm.motion import ENDING
 from gan_models.fomm.pipeline import FOMMPipeline
 from gan_models.fomm.sources import Driving
 from gan_models.names import find_weights, known_weights
@@ -34,6 +34,7 @@ CLIPS = {
     ".flv", ".ogv", ".3gp",
 }  # fmt: skip
 MOST_FPS = 60.0
+HOW = ("relative", "adapt_scale", "strength", "smoothing", "paste_back")  # `animate` takes them so
 Numbers4 = tuple[float, float, float, float]
 
 
@@ -83,80 +84,107 @@ class Options:
     """Frames made at once; else as many as are fast."""
 
 
-@dataclass(frozen=True)
-class Job:
-    """One result to make."""
-
-    source: Path
-    driving: Path
-    out: Path
-    motion_out: Path | None  # where the driving's motion is saved
-    unended: bool = True  # .mp4 or .png is added to `out`, as the driving turns out to be
-
-
 def animate(options: Options) -> int:
-    """Make all results; returns how many failed, which is said. A single one raises UserError."""
-    jobs = planned(options)
+    """Every source by every driving; returns how many failed, which is said. A single one raises
+    UserError.
+    """
+    if options.find_best_frame and options.best_frame is not None:
+        raise UserError("--find-best-frame and --best-frame exclude each other: give one.")
+    if not 1 <= options.max_fps <= MOST_FPS:  # NaN fails too
+        raise UserError(f"--max-fps is from 1 to {MOST_FPS:.0f}, not {options.max_fps:g}.")
+    sources = listed("--source", options.source, PICTURES)
+    drivings = listed("--driving", options.driving, CLIPS | PICTURES | {ENDING})
+    several = options.source.is_dir() or options.driving.is_dir()
+    folder = options.out or Path("results")
+    if several and (folder.is_file() or (folder.suffix and not folder.is_dir())):
+        raise UserError(f"--out {folder} must be a folder, for there are several results.")
+    saved = options.save_motion
+    if saved and not options.driving.is_dir() and saved.suffix.lower() != ENDING:
+        raise UserError(f"--save-motion {saved} must end in {ENDING}.")
     name = options.weights or first_shipped()
     device = "cpu" if options.cpu else options.device
     pipeline = FOMMPipeline.from_weights(find_weights(name), device, options.precision)
-    failed, remembered = 0, {}
-    for job in jobs:
-        try:
-            run(options, pipeline, job, remembered)
-        except UserError as error:
-            if len(jobs) == 1:
-                raise
-            failed += 1
-            print(f"error: {job.source.name} with {job.driving.name}: {error}", file=sys.stderr)
+    failed = 0
+    for driving, driving_name in names(drivings).items():
+        motion = saved / f"{driving_name}{ENDING}" if saved and options.driving.is_dir() else saved
+        for source, source_name in names(sources).items():
+            out = folder / f"{source_name}-{driving_name}" if several else options.out
+            try:
+                run(options, pipeline, source, driving, out, motion, ended=not several)
+                motion = None  # it is saved
+            except UserError as error:
+                if not several:
+                    raise
+                failed += 1
+                print(f"error: {source.name} with {driving.name}: {error}", file=sys.stderr)
     return failed
 
 
-def run(options, pipeline, job, remembered) -> None:
-    """Make one result. remembered: the motion of the last driving, for the next source."""
-    driving, out = opened(options, job), job.out
-    if job.unended:
+def run(options, pipeline, source, path, out, motion_out, ended) -> None:
+    """Make one result. ended: `out` has its ending; else .mp4 or .png is added to it."""
+    ended = ended and out is not None
+    gif = ended and out.suffix.lower() == ".gif"
+    driving = Driving(path, min(options.max_fps, video.FASTEST[".gif"] if gif else MOST_FPS))
+    if not ended:
+        out = out or Path("result")
         out = out.with_name(out.name + (".png" if driving.single else ".mp4"))
-    check_ending(out, driving)
-    picture = images.read_picture(job.source)
+    check_files(options, driving, source, path, out, motion_out)
+    picture, clip, box, sound = images.read_picture(source), driving.clip, None, None
     framing = pipeline.frame(picture, box=options.box)
-    said = [framing.notice and f"{job.source}: {framing.notice}"]
-    clip, sound, box = driving.clip, None, None
-    if clip is not None and job.driving not in remembered:
-        looked = pipeline.frame_driving(driving, box=options.driving_box)
-        said.append(looked.notice and f"{job.driving}: {looked.notice}")
-        box = looked.box
-    if clip is not None and (job.motion_out or options.source.is_dir()):
-        driving = taken(options, pipeline, job, driving, box, remembered)
-    if driving.motion is not None and driving.motion.weights not in ("", pipeline.name):
+    said = [framing.notice and f"{source}: {framing.notice}"]
+    if clip is None and driving.motion.weights not in ("", pipeline.name):
         said.append(
-            f"{job.driving} was taken with {driving.motion.weights}; {pipeline.name} may mean "
+            f"{path} was taken with {driving.motion.weights}; {pipeline.name} may mean "
             "other points by its keypoints."
         )
+    if clip is not None:
+        looked = pipeline.frame_driving(driving, box=options.driving_box)
+        said.append(looked.notice and f"{path}: {looked.notice}")
+        box = looked.box
     if driving.single and options.relative:
-        said.append(f"{job.driving} is one picture: its pose is taken as it is, not relative.")
-    if clip is not None and options.audio and not driving.single:
+        said.append(f"{path} is one picture: its pose is taken as it is, not relative.")
+    elif clip is not None and options.audio and not driving.single:
         sound = clip if clip.has_sound else None
-        said.append(None if clip.has_sound else f"{job.driving} has no sound: nor has the result.")
+        said.append(None if clip.has_sound else f"{path} has no sound: nor has the result.")
     known = list(clip.notices) if clip else []
     tell([*said, *known])
+    if motion_out:
+        with tqdm(total=driving.count, unit="frame", desc=f"motion of {path.name}") as bar:
+            taken = pipeline.motion(driving, box, progress=bar.update)
+        taken.save(motion_out)
+        tell([f"{motion_out}: {len(taken)} frames, {taken.num_keypoints} keypoints"])
+    how = {name: getattr(options, name) for name in HOW}
+    how["reference"] = "first" if options.best_frame is None else options.best_frame
+    if options.find_best_frame:
+        how["reference"] = "best"
     frames = pipeline.animate(
-        picture,
-        driving,
-        box=framing.box,
-        driving_box=box,
-        relative=options.relative,
-        adapt_scale=options.adapt_scale,
-        reference=reference(options),
-        smoothing=options.smoothing,
-        strength=options.strength,
-        paste_back=options.paste_back,
-        batch_size=options.batch_size,
+        picture, driving, box=framing.box, driving_box=box, batch_size=options.batch_size, **how
     )
-    total = clip.frame_count if clip else len(driving.motion)
-    with closing(frames), tqdm(frames, total=total, unit="frame", desc=out.name) as shown:
-        write(out, shown, driving.fps, pipeline.name, settings(options, job), sound)
+    about = {"source": source.name, "driving": path.name, "box": options.box}
+    about |= {"precision": options.precision, **how}
+    with closing(frames), tqdm(frames, total=driving.count, unit="frame", desc=out.name) as shown:
+        write(out, shown, driving.fps, pipeline.name, about, sound)
     tell(notice for notice in (clip.notices if clip else []) if notice not in known)
+
+
+def check_files(options, driving, source, path, out, motion_out) -> None:
+    """UserError for what cannot be done with these, before anything is."""
+    ending = out.suffix.lower()
+    if ending in images.WRITABLE and not driving.single:
+        raise UserError(f"--out {out} holds one picture: end it in .mp4 or .gif for a clip.")
+    if ending not in images.WRITABLE and ending not in video.FASTEST:
+        known = ", ".join([*video.FASTEST, *images.WRITABLE])
+        raise UserError(f"--out {out} must end in one of {known}.")
+    for option, written in (("--out", out), ("--save-motion", motion_out)):
+        if written and written.resolve() in (source.resolve(), path.resolve()):
+            raise UserError(f"{option} {written} would replace what the result is made from.")
+    if driving.motion and motion_out:
+        raise UserError(f"--save-motion: {path} is a saved motion already: leave it out.")
+    if driving.motion and options.driving_box:
+        raise UserError(
+            f"--driving-box: {path} is a saved motion and holds no pictures: choose the box when "
+            "it is saved."
+        )
 
 
 def write(out, frames, fps, weights, settings, sound) -> None:
@@ -173,78 +201,6 @@ def write(out, frames, fps, weights, settings, sound) -> None:
         whole = f"{info.width - columns} x {info.height - rows}"
         size += f" ({whole} and a repeated edge, for .mp4 stores even sizes only)"
     tell([*info.notices, f"{out}: {info.frames} frames, {info.seconds:.2f} s, {size}"])
-
-
-def taken(options, pipeline, job, driving, box, remembered) -> Driving:
-    """The driving's motion in place of its frames: found once, saved if asked for, and reused.
-
-    With its faces' landmarks where a best frame is to be found, as if its frames were still there.
-    """
-    if job.driving not in remembered:
-        remembered.clear()
-        frames = driving.clip.frame_count
-        with tqdm(total=frames, unit="frame", desc=f"motion of {job.driving.name}") as bar:
-            landmarks = [] if options.find_best_frame else None
-            motion = pipeline.motion(driving, box, progress=bar.update, landmarks=landmarks)
-        remembered[job.driving] = motion, landmarks
-        if job.motion_out:
-            motion.save(job.motion_out)
-            tell([f"{job.motion_out}: {len(motion)} frames, {motion.num_keypoints} keypoints"])
-    return Driving(*remembered[job.driving])
-
-
-def opened(options, job) -> Driving:
-    if job.driving.suffix.lower() == ENDING:
-        return Driving(Motion.load(job.driving))
-    most = options.max_fps
-    if not job.unended and job.out.suffix.lower() == ".gif":
-        most = min(most, video.FASTEST[".gif"])
-    return Driving(video.open_clip(job.driving, max_fps=most))
-
-
-# ---------------------------------------------------------------- what to do
-
-
-def planned(options: Options) -> list[Job]:
-    """The jobs of a command; UserError for what cannot be done, before anything is."""
-    if options.find_best_frame and options.best_frame is not None:
-        raise UserError("--find-best-frame and --best-frame exclude each other: give one.")
-    if not 1 <= options.max_fps <= MOST_FPS:  # NaN fails too
-        raise UserError(f"--max-fps is from 1 to {MOST_FPS:.0f}, not {options.max_fps:g}.")
-    sources = listed("--source", options.source, PICTURES)
-    drivings = listed("--driving", options.driving, CLIPS | PICTURES | {ENDING})
-    check_motion_files(options, drivings)
-    saved = options.save_motion
-    if saved and not options.driving.is_dir() and saved.suffix.lower() != ENDING:
-        raise UserError(f"--save-motion {saved} must end in {ENDING}.")
-    if not options.source.is_dir() and not options.driving.is_dir():
-        inputs = {path.resolve() for path in (options.source, options.driving)}
-        for option, path in (("--out", options.out), ("--save-motion", saved)):
-            if path is not None and path.resolve() in inputs:
-                raise UserError(f"{option} {path} would replace what the result is made from.")
-        out, unended = options.out or Path("result"), options.out is None
-        return [Job(options.source, options.driving, out, saved, unended)]
-    folder = options.out or Path("results")
-    if folder.is_file() or (folder.suffix and not folder.is_dir()):
-        raise UserError(f"--out {folder} must be a folder, for there are several results.")
-    jobs, sources = [], names(sources)
-    for driving, name in names(drivings).items():  # so that a driving's motion is found once
-        motion = saved / f"{name}{ENDING}" if saved and options.driving.is_dir() else saved
-        for source, source_name in sources.items():
-            jobs.append(Job(source, driving, folder / f"{source_name}-{name}", motion))
-    return jobs
-
-
-def check_motion_files(options: Options, drivings: list[Path]) -> None:
-    """UserError for what is asked of a saved motion and needs a clip's frames."""
-    motion = next((path for path in drivings if path.suffix.lower() == ENDING), None)
-    if motion and options.save_motion:
-        raise UserError(f"--save-motion: {motion} is a saved motion already: leave it out.")
-    if motion and options.driving_box:
-        raise UserError(
-            f"--driving-box: {motion} is a saved motion and holds no pictures: choose the box when "
-            "it is saved."
-        )
 
 
 def listed(option: str, path: Path, endings: set[str]) -> list[Path]:
@@ -267,29 +223,6 @@ def names(paths: list[Path]) -> dict[Path, str]:
     """A name for each: without its ending, unless two are then called the same."""
     stems = [path.stem for path in paths]
     return {path: path.stem if stems.count(path.stem) == 1 else path.name for path in paths}
-
-
-def check_ending(out: Path, driving: Driving) -> None:
-    ending = out.suffix.lower()
-    if ending in images.WRITABLE and not driving.single:
-        raise UserError(f"--out {out} holds one picture: end it in .mp4 or .gif for a clip.")
-    if ending not in images.WRITABLE and ending not in video.FASTEST:
-        known = ", ".join([*video.FASTEST, *images.WRITABLE])
-        raise UserError(f"--out {out} must end in one of {known}.")
-
-
-def reference(options: Options) -> str | int:
-    if options.find_best_frame:
-        return "best"
-    return "first" if options.best_frame is None else options.best_frame
-
-
-def settings(options: Options, job: Job) -> dict:
-    """What is stored in the result: names of files without their folders."""
-    fields = ("relative", "adapt_scale", "strength", "smoothing", "paste_back", "box", "precision")
-    kept = {name: getattr(options, name) for name in fields}
-    about = {"source": job.source.name, "driving": job.driving.name}
-    return {**about, "reference": reference(options), **kept}
 
 
 def first_shipped() -> str:
@@ -373,6 +306,8 @@ def crop(
 
 def main(args: list[str] | None = None) -> None:
     args = sys.argv[1:] if args is None else args
+    for stream in (sys.stdout, sys.stderr):  # names of files may have letters that it has not
+        stream.reconfigure(errors="replace")
     prog = "python -m gan_models.fomm"
     try:
         if args[:1] == ["crop"]:

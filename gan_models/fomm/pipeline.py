@@ -35,7 +35,6 @@ from gan_models.fomm.reference import (
     Best,
     beyond,
     check_reference,
-    landmarks_of,
     split_reference,
 )
 from gan_models.fomm.sources import Cache, Driving, Source, checked_frame
@@ -120,18 +119,28 @@ class FOMMPipeline:
         "face" weights look for a face in a few of its first frames (of frames given one by one
         only in the first), "centre" weights take the centre square. `box` overrides both.
         """
-        return self._frame_driving(opened(driving), box)
+        driving = opened(driving)
+        if box is not None or self.framing["kind"] == "centre":
+            blank = np.broadcast_to(np.uint8(0), (*driving.sides(), 3))  # only its shape counts
+            return self.frame(blank, box=box)
+        first = None
+        with closing(driving.looks()) as looks:
+            for picture in looks:
+                framing = self.frame(picture)
+                if framing.faces:
+                    return framing
+                first = first or framing
+        return first
 
-    def prepare(self, picture, *, box=None, click=None) -> Source:
-        """The source as `render` takes it: cropped, its keypoints found, encoded. See `frame`.
-
-        The last few are remembered by the content of their crop.
+    def encode(self, crop) -> Source:
+        """The finished crop of a source, (S, S, 3) uint8, as `render` takes it: nothing in it is
+        looked for. The last few are remembered by their content.
         """
-        picture = images.read_picture(picture)
-        framing = self.frame(picture, box=box, click=click)
-        crop = faces.crop(picture, framing.box, self.size)
-        encoded, keypoints, motion = self.sources.get(crop, self._encode)
-        return Source(picture, framing, crop, encoded, keypoints, motion)
+        crop = images.read_picture(crop)
+        if crop.shape[0] != crop.shape[1]:
+            raise UserError(f"A crop of {crop.shape[1]} x {crop.shape[0]} pixels is no square.")
+        crop = images.resize(crop, self.size)
+        return Source(crop, *self.sources.get(crop, self._encode))
 
     # ------------------------------------------------------------ animation
 
@@ -157,8 +166,7 @@ class FOMMPipeline:
         (but for keypoints with "best"). Closing the iterator ends what reads the clip.
 
         Args:
-            source: A picture of any size: (H, W, 3) uint8, or what `images.read_picture` reads; or
-                what `prepare` made of one.
+            source: A picture of any size: (H, W, 3) uint8, or what `images.read_picture` reads.
             driving: A path, a video.Clip, a picture, frames (any iterable), or a Motion.
             box, click: The source's crop, see `frame`.
             driving_box: The driving's crop for all frames. None: as by `frame_driving`.
@@ -187,24 +195,20 @@ class FOMMPipeline:
                 raise beyond(reference, len(driving.motion))
         if driving_box is not None:
             driving_box = checked_box(driving_box)
-        if not isinstance(source, Source):
-            source = images.read_picture(source)
-            box = self.frame(source, box=box, click=click).box
+        picture = images.read_picture(source)
+        box = self.frame(picture, box=box, click=click).box
         relative = relative and not driving.single
         how = {"relative": relative, "adapt_scale": adapt_scale, "strength": strength}
         return self._animate(
-            source, box, driving, driving_box, reference, smoothing, how, paste_back, batch_size
+            picture, box, driving, driving_box, reference, smoothing, how, paste_back, batch_size
         )
 
     def _animate(
-        self, source, box, driving, driving_box, reference, smoothing, how, paste_back, batch_size
+        self, picture, box, driving, driving_box, reference, smoothing, how, paste_back, batch_size
     ):
-        if not isinstance(source, Source):
-            source = self.prepare(source, box=box)
-        best = None
-        if reference == "best":
-            best = Best(source, self.framing["kind"], driving.landmarks)
-        paster = faces.Paster(source.picture, source.framing.box) if paste_back else None
+        source = self.encode(faces.crop(picture, box, self.size))
+        best = Best(source, self.framing["kind"]) if reference == "best" else None
+        paster = faces.Paster(picture, box) if paste_back else None
         look = best.look if best else None
         with closing(self._rows(driving, driving_box, batch_size, look)) as rows:
             smooth = smoothed(rows, smoothing)
@@ -227,11 +231,10 @@ class FOMMPipeline:
         with closing(driving.frames()) as frames:
             first = next(frames)
             box = faces.frame(first, "centre").box
-            source = self.prepare(first, box=box)
-            crops = (
-                faces.crop(frame, box, self.size) for frame in itertools.chain([first], frames)
-            )
+            whole = itertools.chain([first], frames)
+            crops, source = (faces.crop(frame, box, self.size) for frame in whole), None
             while chunk := list(itertools.islice(crops, batch_size)):
+                source = source or self.encode(chunk[0])
                 yield from self._draw(source, self._detect(np.stack(chunk)))
 
     # ------------------------------------------------------------ single steps, for live use
@@ -267,13 +270,12 @@ class FOMMPipeline:
         """The source moved by each frame of a motion, (T, size, size, 3) uint8, all at once.
 
         Args:
-            source: What `prepare` gave, or a picture.
+            source: What `encode` gave.
             motion: As from `detect`.
             reference: The neutral pose: a motion of one frame. None: the motion's first.
             relative, adapt_scale, strength: As for `animate`.
         """
         self._check_motion(motion)
-        source = source if isinstance(source, Source) else self.prepare(source)
         initial = motion[0] if reference is None else reference
         how = {"relative": relative, "adapt_scale": adapt_scale, "strength": strength}
         moved = transfer(source.motion, motion, initial, **how)
@@ -281,25 +283,19 @@ class FOMMPipeline:
         parts = [self._draw(source, moved[start : start + self.batch_size]) for start in starts]
         return np.concatenate(parts)
 
-    def motion(
-        self, driving, driving_box=None, smoothing=0.0, progress=None, landmarks=None
-    ) -> Motion:
+    def motion(self, driving, driving_box=None, smoothing=0.0, progress=None) -> Motion:
         """The keypoints of a whole clip (see `animate`), to be saved and replayed.
 
-        progress: Called with no arguments after each frame. landmarks: A list that each frame's
-        face landmarks are put into, for `Driving` and a later search for the best reference.
+        progress: Called with no arguments after each frame.
         """
         driving = opened(driving)
         check_smoothing(smoothing)
-        box = None if driving_box is None else checked_box(driving_box)
-
-        def look(crops):
-            landmarks.extend(landmarks_of(crops, self.framing["kind"]))
-
-        looking = None if landmarks is None else look
-        with closing(self._rows(driving, box, self.batch_size, looking)) as rows:
-            seen = rows if progress is None else reported(rows, progress)
-            found = list(smoothed(seen, smoothing))
+        found = []
+        with closing(self._rows(driving, driving_box, self.batch_size)) as rows:
+            for row in smoothed(rows, smoothing):
+                found.append(row)
+                if progress:
+                    progress()
         return Motion.from_rows(found, driving.fps, self.name)
 
     def explain(
@@ -327,9 +323,9 @@ class FOMMPipeline:
                 own pose, not relative to one.
             size: Pixels of the pictures. None: at least 256.
         """
-        source = source if isinstance(source, Source) else self.prepare(source, box=box)
-        frame = images.read_picture(frame)
-        crop_box = self._frame_driving(Driving(frame), driving_box).box
+        picture, frame = images.read_picture(source), images.read_picture(frame)
+        source = self.encode(faces.crop(picture, self.frame(picture, box=box).box, self.size))
+        crop_box = self.frame(frame, box=driving_box).box
         crop = faces.crop(frame, crop_box, self.size)
         driving = self._detect(crop[None])
         if reference is not None and not isinstance(reference, Motion):
@@ -380,28 +376,12 @@ class FOMMPipeline:
         if driving.motion is not None:
             yield from driving.motion.rows
             return
-        box = self._frame_driving(driving, box).box
-        with closing(driving.frames()) as frames:
-            crops = (faces.crop(frame, box, self.size) for frame in frames)
+        box = self.frame_driving(driving, box=box).box
+        with closing(driving.crops(box, self.size)) as crops:
             while chunk := list(itertools.islice(crops, batch_size)):
                 if look:
                     look(chunk)
                 yield from self._detect(np.stack(chunk)).rows
-
-    def _frame_driving(self, driving, box):
-        kind, margin = self.framing["kind"], self.framing["margin"]
-        if box is not None or kind == "centre":
-            height, width = driving.sides()
-            blank = np.broadcast_to(np.uint8(0), (height, width, 3))  # only its shape counts
-            return faces.frame(blank, kind) if box is None else given_framing(blank, box)
-        first = None
-        with closing(driving.looks()) as looks:
-            for picture in looks:
-                framing = faces.frame(picture, kind, margin=margin)
-                if framing.faces:
-                    return framing
-                first = first or framing
-        return first
 
     # ------------------------------------------------------------ checks
 
@@ -455,12 +435,6 @@ def given_framing(picture, box) -> faces.Framing:
     height, width = picture.shape[:2]
     check_box(box, width, height)
     return faces.Framing(box if box.width == box.height else faces.fit_inside(box, width, height))
-
-
-def reported(rows, progress):
-    for row in rows:
-        progress()
-        yield row
 
 
 def opened(driving) -> Driving:

@@ -15,23 +15,16 @@ class Best:
     As in the official code by 68 face landmarks, where a landmark finder is there and finds them
     in the source (a frame without a face is passed over); else by the keypoints of these weights,
     which know more than faces.
-
-    seen: The landmarks of each frame, where they were found before (`landmarks_of`).
     """
 
-    def __init__(self, source, kind, seen=None):
+    def __init__(self, source, kind):
         self.keypoints = source.motion
-        self.landmarks = landmarks_of([source.crop], kind)[0]
+        self.landmarks = faces.find_landmarks(source.crop) if kind == "face" else None
         self.distances = []  # by landmarks, of each frame looked at
-        if self.landmarks is not None:
-            self.measure(seen or [])
 
     def look(self, crops):
-        if self.landmarks is not None:
-            self.measure(landmarks_of(crops, "face"))
-
-    def measure(self, frames):
-        for found in frames:
+        for crop in crops if self.landmarks is not None else []:
+            found = faces.find_landmarks(crop)
             distance = np.inf if found is None else pose_distance(self.landmarks, found)
             self.distances.append(distance)
 
@@ -39,11 +32,6 @@ class Best:
         if np.isfinite(self.distances).any():
             return int(np.argmin(self.distances))
         return best_reference(self.keypoints, motion)
-
-
-def landmarks_of(crops, kind):
-    """The landmarks (68, 2) of each crop; None for one without, and for weights of other things."""
-    return [faces.find_landmarks(crop) if kind == "face" else None for crop in crops]
 
 
 def split_reference(rows, reference, best):

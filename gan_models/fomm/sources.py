@@ -4,9 +4,9 @@ import hashlib
 import itertools
 import os
 import threading
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from gan_models import images, video
+from gan_models import faces, images, video
 from gan_models.errors import UserError
 from gan_models.fomm.motion import ENDING, Motion
 
@@ -27,8 +27,6 @@ PLAIN_RATE = Fraction(25)  # frames per second of what has no rate: arrays and p
 class Source:
     """A source ready to be moved; nothing of it depends on the driving."""
 
-    picture: np.ndarray  # (H, W, 3) uint8, whole
-    framing: Any  # faces.Framing: the crop that was taken
     crop: np.ndarray  # (size, size, 3) uint8
     encoded: Any  # networks.Encoded of the crop, on the pipeline's device
     keypoints: Any  # networks.Keypoints of the crop, on the pipeline's device
@@ -66,48 +64,47 @@ class Cache:
 class Driving:
     """What moves the source, opened: a clip, a picture, frames, or a motion.
 
-    fps: Fraction. motion: the Motion if it is one, else None. single: True for one picture, whose
-    motion cannot be relative to anything. landmarks: see below. name: for messages.
+    name: for messages. fps: Fraction. count: frames that are expected, None where nobody knows.
+    single: True for one picture, whose motion cannot be relative to anything. motion, clip: the
+    Motion or video.Clip if it is one, else None.
     """
 
-    def __init__(self, given, landmarks=None):
+    def __init__(self, given, max_fps: float = 60):
         """
         Args:
-            given: A path (clip, picture, or motion file), a video.Clip, a Motion, a picture
-                (H, W, 3) uint8, or frames: (T, H, W, 3) uint8 or any iterable of pictures.
-            landmarks: Of a Motion's frames, where they are known: what `FOMMPipeline.motion` put
-                into its list.
+            given: A path of a clip, a picture or a saved motion; a video.Clip, a Motion, a picture
+                (H, W, 3), or an iterable of frames.
+            max_fps: Faster files are thinned out to at most this.
 
         Raises:
             UserError: A file that is missing or none of these, or another kind of thing.
         """
-        self.name, self.motion, self.clip, self.frames_once = "the driving", None, None, None
-        self.landmarks = landmarks
+        self.name, self.motion, self.clip, self._once = "the driving", None, None, None
+        self.fps, self.count = PLAIN_RATE, None
         if isinstance(given, str | os.PathLike):
-            self.name = str(given)
             motion_file = Path(given).suffix.lower() == ENDING
-            given = Motion.load(given) if motion_file else video.open_clip(given)
+            self.name = str(given)
+            given = Motion.load(given) if motion_file else video.open_clip(given, max_fps=max_fps)
         if isinstance(given, Motion):
-            self.motion, self.fps, self.single = given, given.fps, len(given) == 1
+            self.motion, self.fps, self.count = given, given.fps, len(given)
+        elif isinstance(given, video.Clip):
+            self.name, self.clip = str(given.path), given
+            self.fps, self.count = given.fps, given.frame_count
         elif isinstance(given, np.ndarray) and given.ndim < 4:
-            picture = images.read_picture(given)
-            self.frames_once, self.fps, self.single = iter([picture]), PLAIN_RATE, True
-        elif callable(getattr(given, "frames", None)):
-            self.name = str(given.path)
-            self.clip, self.fps, self.single = given, given.fps, given.frame_count == 1
+            self._once, self.count = iter([images.read_picture(given)]), 1
         elif isinstance(given, Iterable) and not isinstance(given, bytes | dict):
-            self.frames_once, self.fps, self.single = iter(given), PLAIN_RATE, False
+            self._once = iter(given)
         else:
             raise UserError(
                 f"A {type(given).__name__} drives nothing: give a clip, a picture, frames, or a "
                 "motion."
             )
+        self.single = self.count == 1
 
     def frames(self) -> Iterator[np.ndarray]:
-        """The frames from the first, checked; closing the iterator ends what reads them."""
-        frames = self.clip.frames() if self.clip else self.frames_once
+        """The whole frames from the first; closing the iterator ends what reads them."""
         shape = None
-        try:
+        with closing(self.clip.frames()) if self.clip else nullcontext(self._once) as frames:
             for number, frame in enumerate(frames):
                 frame = checked_frame(frame, number, self.name)
                 shape = shape or frame.shape
@@ -117,33 +114,37 @@ class Driving:
                         f"pixels, the first {shape[1]} x {shape[0]}: bring all to one size."
                     )
                 yield frame
-        finally:
-            if self.clip and hasattr(frames, "close"):
-                frames.close()
         if shape is None:
             raise UserError(f"{self.name} has no frames: give another clip.")
 
+    def crops(self, box: faces.Box, size: int) -> Iterator[np.ndarray]:
+        """`box` of each frame, (size, size, 3); of a clip, ffmpeg crops and scales it."""
+        if self.clip:
+            return self.clip.cropped(box, size).frames()
+        return (faces.crop(frame, box, size) for frame in self.frames())
+
+    def frame(self, number: int) -> np.ndarray:
+        """Frame `number`, or the last one where the clip turns out to be shorter."""
+        with closing(self.frames()) as frames:
+            return deque(itertools.islice(frames, number + 1), maxlen=1)[0]
+
     def looks(self) -> Iterator[np.ndarray]:
         """A few of the first frames to find a face in; the frames still come from the first."""
-        if self.clip:
-            with closing(self.frames()) as frames:
-                yield from itertools.islice(frames, 0, LOOKS * LOOK_STEP, LOOK_STEP)
-        else:
+        if not self.clip:
             yield self._first()
+            return
+        with closing(self.frames()) as frames:
+            yield from itertools.islice(frames, 0, LOOKS * LOOK_STEP, LOOK_STEP)
 
     def sides(self) -> tuple[int, int]:
         """(height, width) of the frames, which still come from the first."""
-        if self.clip:
-            return self.clip.height, self.clip.width
-        return self._first().shape[:2]
+        return (self.clip.height, self.clip.width) if self.clip else self._first().shape[:2]
 
-    def _first(self):
-        frames = iter(self.frames_once or ())
-        first = next(frames, None)
-        if first is None:
-            raise UserError(f"{self.name} has no frames: give another clip.")
-        self.frames_once = itertools.chain([first], frames)
-        return checked_frame(first, 0, self.name)
+    def _first(self) -> np.ndarray:
+        frames = self.frames()
+        first = next(frames)
+        self._once = itertools.chain([first], self._once)
+        return first
 
 
 def checked_frame(frame, number, name):

@@ -99,6 +99,8 @@ def clip_writer(
         raise UserError(f"{path} cannot be written: {error}") from error
     rate = Fraction(fps).limit_denominator(1001)
     try:
+        with suppress(FileNotFoundError):
+            path.lstat()  # a name that is too long is found out before the frames are made
         with written_whole(path) as part, ExitStack() as running:
             writer = ClipWriter(path, part, rate, label, sound, running)
             yield writer
