@@ -5,7 +5,7 @@ import base64
 import numpy as np
 import pytest
 
-from gan_models import images, video
+from gan_models import faces, images, video
 from gan_models.fomm.pipeline import FOMMPipeline
 from tabs import jobs, results
 from tabs.motion import live, texts
@@ -57,7 +57,8 @@ def test_the_camera_moves_the_portrait_from_the_neutral_pose(settings, given, ca
     assert value["ghost"].startswith("data:image/jpeg") and value["side"] == 64
     assert value["find"] is False and texts.LIVE_PUPPETS in notice
     first = live.move(settings, ask(value, camera[0]))
-    source = pipeline.prepare(images.read_picture(given.portrait))
+    portrait = images.read_picture(given.portrait)
+    source = pipeline.encode(faces.crop(portrait, pipeline.frame(portrait).box, pipeline.size))
     still = pipeline.render(source, source.motion, source.motion)[0].astype(int)
     shown = images.read_picture(base64.b64decode(first["picture"]))
     assert np.abs(shown - still).mean() < 3, "the neutral pose is the portrait's own"
@@ -81,6 +82,22 @@ def test_live_looks_for_a_face_where_the_weights_do(settings, given, camera):
     assert value["find"] is True and notice == ""
     answer = live.move(settings, ask(value, camera[0], find=True))
     assert answer == {"box": [0, 0, 64, 64], "found": False}
+
+
+def test_no_face_is_looked_for_in_a_camera_frame(settings, given, camera, monkeypatch):
+    """The visitor's crop of the portrait stands, and each frame is used as it comes."""
+    shown = {"box": [10, 5, 50, 45]}
+    value, _ = prepared(settings, given, name="filmed", shown=shown)
+    taken = images.read_picture(live.checked(value["ticket"])["source"])
+    portrait = images.read_picture(given.portrait)
+    assert np.array_equal(taken, faces.crop(portrait, faces.Box(10, 5, 50, 45), len(taken)))
+    encoded, crops = FOMMPipeline.encode, []
+    monkeypatch.setattr(
+        FOMMPipeline, "encode", lambda self, crop: crops.append(crop) or encoded(self, crop)
+    )
+    monkeypatch.setattr("gan_models.faces.framing.find_faces", None)
+    assert "picture" in live.move(settings, ask(value, camera[0]))
+    assert len(crops) == 1 and np.array_equal(crops[0], taken)
 
 
 def test_live_says_what_is_missing(settings, given, monkeypatch):

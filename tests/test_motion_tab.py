@@ -1,6 +1,7 @@
 """The tab "Motion transfer": its handlers, called as the page calls them, on tiny weights."""
 
 import base64
+import subprocess
 import threading
 from pathlib import Path
 from types import SimpleNamespace
@@ -209,6 +210,31 @@ def test_a_clip_has_the_length_and_the_sound_of_the_driving(settings, given, tmp
     assert animate["interactive"] and not stop["interactive"] and download["interactive"]
 
 
+@pytest.fixture
+def started(monkeypatch):
+    """The commands of all processes that were started since."""
+    commands, popen = [], subprocess.Popen
+
+    def start(command, *arguments, **options):
+        commands.append([str(part) for part in command])
+        return popen(command, *arguments, **options)
+
+    monkeypatch.setattr(subprocess, "Popen", start)
+    return commands
+
+
+@pytest.mark.parametrize("name", ["drawn", "filmed"])
+def test_a_clip_is_decoded_once_and_starts_ffmpeg_three_times(settings, given, started, name):
+    box = handlers.show_driving(settings, name, given.clip)[0]["value"]
+    started.clear()
+    answers = list(clip_of(settings, given, name=name, driving_shown=box))
+    assert "with sound" in answers[-1][5]
+    assert len(started) == 3
+    reads = [command for command in started if f"file:{given.clip}" in command]
+    assert sum("rawvideo" in command and "pipe:1" in command for command in reads) == 1
+    assert len(reads) == 2  # its frames, and its sound beside the result's
+
+
 def test_the_settings_reach_the_network(settings, given, pipeline, tmp_path, monkeypatch):
     asked = {}
     original = FOMMPipeline.animate
@@ -218,7 +244,7 @@ def test_the_settings_reach_the_network(settings, given, pipeline, tmp_path, mon
         return original(self, source, driving, **how)
 
     monkeypatch.setattr(FOMMPipeline, "animate", noted)
-    finished(
+    answer, *_ = finished(
         clip_of(
             settings, given, shown={"box": [0, 0, 40, 40]}, driving_shown={"box": [4, 4, 40, 40]},
             strength=1.5, mode="absolute", adapt=False, reference="chosen", frame=3, smoothing=1,
@@ -226,7 +252,8 @@ def test_the_settings_reach_the_network(settings, given, pipeline, tmp_path, mon
         tmp_path,
     )  # fmt: skip
     assert asked.pop("box") == faces.Box(0, 0, 40, 40)
-    assert asked.pop("driving_box") == faces.Box(4, 4, 40, 40)
+    assert "driving_crop: 4, 4, 40, 40" in answer[6]
+    assert asked.pop("driving_box") == faces.Box(0, 0, clips.BESIDE, clips.BESIDE)  # cut by then
     assert asked == {
         "relative": False, "adapt_scale": False, "reference": 3, "smoothing": 1.0,
         "strength": 1.5, "paste_back": False,

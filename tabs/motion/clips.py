@@ -3,23 +3,26 @@ and the motion alone, as a file.
 """
 
 import itertools
+from collections import deque
 from collections.abc import Iterable, Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 
 import gradio as gr
 import numpy as np
 
-from gan_models import faces, video
+from gan_models import faces, images, video
 from gan_models.errors import UserError
 from gan_models.fomm.motion import Motion
+from gan_models.fomm.pipeline import FOMMPipeline
+from gan_models.fomm.sources import Driving
 from tabs import jobs, look, results
 from tabs import texts as words
 from tabs.motion import crop, texts
 from tabs.motion.handlers import (
-    Drive,
     checked_strength,
+    chosen_driving,
     folder_of,
     open_drive,
     open_pipeline,
@@ -42,7 +45,7 @@ class Order:
     name: str
     portrait: np.ndarray
     box: faces.Box | None
-    drive: Drive
+    drive: Driving
     drive_box: faces.Box | None
     how: dict  # the rest of `animate`'s arguments
     size: int
@@ -77,14 +80,13 @@ def make_clip(
         "smoothing": float(smoothing or 0), "strength": checked_strength(strength),
         "paste_back": bool(paste),
     }  # fmt: skip
-    first = None if replay or not drive.clip else drive.first_frame()
-    drive_box = None if first is None else crop.chosen(driving_shown, first)
+    drive_box = None if replay or drive.single else chosen_driving(driving_shown, drive)
     order = Order(
         name, picture, crop.chosen(shown, picture), drive, drive_box, how, int(size),
         jobs.visitor_folder(request),
     )  # fmt: skip
     job = jobs.Job(order.folder, JOB, drive.count)
-    stem = f"{file_stem(name.rpartition('/')[2])}-{file_stem(drive.path.stem)}"
+    stem = f"{file_stem(name.rpartition('/')[2])}-{file_stem(Path(drive.name).stem)}"
     with (
         jobs.handed_over(request, f"{stem}.mp4") as clip,
         jobs.handed_over(request, f"{stem}-driving.mp4") as beside,
@@ -113,40 +115,60 @@ def write(settings, order: Order, job: jobs.Job, clip: Path, beside: Path):
     pipeline = open_pipeline(settings, order.name)
     box = order.box or pipeline.frame(order.portrait).box
     drive_box = order.drive_box
-    if drive.clip and drive_box is None:
-        drive_box = pipeline.frame_driving(drive.clip).box
+    film = None if drive.single else drive.clip
+    if film and drive_box is None:
+        drive_box = pipeline.frame_driving(drive).box
     record = settings_of(order, box, drive_box)
-    pictures = job.watch(frames(settings, order, box, drive_box))
-    large = (enlarge(picture, order.size) for picture in pictures)
-    first = next(large, None)
+    shown = deque()  # the driving of each picture
+
+    def moved():
+        with closing(frames(settings, order, box, drive_box)) as pairs:
+            for picture, driving in pairs:
+                shown.append(driving)
+                yield picture
+
+    pictures = job.watch(moved())
+    first = next(pictures, None)
     if first is None:
         return None
-    every = itertools.chain([first], large)
-    sound = drive.clip if drive.clip and drive.clip.has_sound else None
     labels = {"weights": order.name, "settings": record}
-    info = video.write_clip(clip, every, drive.fps, audio=sound, **labels)
-    if drive.clip:
-        with closing(drive.clip.frames()) as driving:
-            shown = (
-                faces.crop(picture, drive_box, BESIDE)
-                for picture in job.attended(itertools.islice(driving, info.frames))
-            )
-            video.write_clip(beside, shown, drive.fps, **labels)
-    return info, pipeline.size, record
+    with ExitStack() as files:
+        result = files.enter_context(video.clip_writer(clip, drive.fps, audio=film, **labels))
+        if film:
+            companion = files.enter_context(video.clip_writer(beside, drive.fps, **labels))
+        for picture in itertools.chain([first], pictures):
+            result.write(enlarge(picture, order.size))
+            if film:
+                companion.write(shown.popleft())
+    return result.info, pipeline.size, record
 
 
 @jobs.lease
 def frames(settings, order: Order, box: faces.Box, drive_box: faces.Box | None) -> Iterator:
-    """The moved frames, (H, W, 3) uint8; the device is held for one batch."""
-    pipeline = open_pipeline(settings, order.name)
-    drive = order.drive
-    given = drive.motion if drive.motion else drive.picture
-    if drive.clip:
-        given = taking_turns(drive.clip.frames(), order.folder)
-    made = pipeline.animate(
-        order.portrait, given, box=box, driving_box=drive_box, **order.how
-    )  # fmt: skip
-    yield from jobs.batches(made)
+    """(moved frame (H, W, 3) uint8, the driving beside it or None); the device is held for one
+    batch. A clip is decoded once; twice with the best reference, for which all of it is looked at
+    before the first frame is made.
+    """
+    pipeline, drive = open_pipeline(settings, order.name), order.drive
+    if drive_box is None:
+        made = pipeline.animate(order.portrait, drive, box=box, **order.how)
+        yield from ((picture, None) for picture in jobs.batches(made))
+        return
+    crops, whole = squares(pipeline, drive, drive_box)
+    with closing(taking_turns(crops, order.folder)) as read:
+        if order.how["reference"] == "best":
+            given, beside = read, squares(pipeline, drive, drive_box)[0]
+        else:
+            given, beside = itertools.tee(read)
+        made = pipeline.animate(order.portrait, given, box=box, driving_box=whole, **order.how)
+        for picture, shown in zip(jobs.batches(made), beside, strict=False):
+            yield picture, images.resize(shown, BESIDE)
+
+
+def squares(pipeline: FOMMPipeline, drive: Driving, box: faces.Box) -> tuple[Iterator, faces.Box]:
+    """(the driving's crop in each frame, for the network and to be shown; all of it as a box)."""
+    side = max(BESIDE, pipeline.size)
+    return drive.crops(box, side), faces.Box(0, 0, side, side)
 
 
 def taking_turns(pictures: Iterable[np.ndarray], folder: Path) -> Iterator[np.ndarray]:
@@ -164,7 +186,7 @@ def taking_turns(pictures: Iterable[np.ndarray], folder: Path) -> Iterator[np.nd
             yield picture
 
 
-def checked_reference(reference: str, frame: float | None, drive: Drive) -> str | int:
+def checked_reference(reference: str, frame: float | None, drive: Driving) -> str | int:
     """ "first", "best", or a frame's number. Raises UserError for a number beyond the clip."""
     if reference != "chosen":
         return "best" if reference == "best" else "first"
@@ -178,7 +200,7 @@ def settings_of(order: Order, box: faces.Box, drive_box: faces.Box | None) -> di
     """The settings of a result, as they go into its label and onto the page."""
     record = {
         "weights": order.name,
-        "driving": order.drive.path.name[:120],
+        "driving": Path(order.drive.name).name[:120],
         "portrait_crop": ", ".join(f"{edge:g}" for edge in crop.corners(box)),
     }
     if drive_box is not None:
@@ -204,8 +226,8 @@ def _running(job: jobs.Job) -> tuple[str, str]:
     return results.progress(job), preview
 
 
-def caption(job: jobs.Job, info: video.ClipInfo, native: int, drive: Drive) -> str:
-    sound = bool(drive.clip and drive.clip.has_sound)
+def caption(job: jobs.Job, info: video.ClipInfo, native: int, drive: Driving) -> str:
+    sound = bool(drive.clip and drive.clip.has_sound and not drive.single)
     sentence = texts.CLIP_DONE.format(
         frames=info.frames, seconds=round(info.seconds, 2), width=info.width, height=info.height,
         native=native, sound=texts.WITH_SOUND if sound else texts.WITHOUT_SOUND,
@@ -225,8 +247,10 @@ def save_motion(settings, name, driving, driving_shown, request: gr.Request | No
     folder_of(settings, name)
     drive = open_drive(driving)
     job = jobs.Job(jobs.visitor_folder(request), JOB, drive.count)
-    box = crop.chosen(driving_shown, drive.first_frame())
-    with jobs.handed_over(request, f"{file_stem(drive.path.stem)}-motion.safetensors") as path:
+    box = chosen_driving(driving_shown, drive)
+    with jobs.handed_over(
+        request, f"{file_stem(Path(drive.name).stem)}-motion.safetensors"
+    ) as path:
 
         def work() -> Motion | None:
             parts = list(job.watch(detected(settings, name, drive, box)))
@@ -249,12 +273,11 @@ def save_motion(settings, name, driving, driving_shown, request: gr.Request | No
 
 
 @jobs.lease
-def detected(settings, name: str, drive: Drive, box: faces.Box | None) -> Iterator[Motion]:
+def detected(settings, name: str, drive: Driving, box: faces.Box | None) -> Iterator[Motion]:
     """The keypoints of `drive`, a batch of frames at a time."""
     pipeline = open_pipeline(settings, name)
-    if box is None:
-        box = pipeline.frame_driving(drive.clip if drive.clip else drive.picture).box
-    pictures = drive.clip.frames() if drive.clip else iter([drive.picture])
+    box = box or pipeline.frame_driving(drive).box
+    pictures, whole = squares(pipeline, drive, box)
     while batch := list(itertools.islice(pictures, TURN)):
         with jobs.device:
-            yield pipeline.detect(np.stack(batch), box)
+            yield pipeline.detect(np.stack(batch), whole)

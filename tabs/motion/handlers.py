@@ -4,10 +4,6 @@ Plain functions from what the page gives to what it shows.
 """
 
 import html
-import itertools
-from collections import deque
-from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
 
 import gradio as gr
@@ -15,8 +11,8 @@ import numpy as np
 
 from gan_models import faces, images, video, weights
 from gan_models.errors import Unreadable, UserError
-from gan_models.fomm.motion import ENDING, Motion
 from gan_models.fomm.pipeline import FOMMPipeline
+from gan_models.fomm.sources import Driving
 from tabs import jobs, look, results, weights_menu
 from tabs import texts as words
 from tabs.motion import crop, texts
@@ -99,57 +95,20 @@ def read_portrait(path: str | None) -> np.ndarray:
     return images.read_picture(path)
 
 
-@dataclass(frozen=True)
-class Drive:
-    """What moves the portrait: exactly one of clip, picture and motion is there."""
-
-    path: Path
-    clip: video.Clip | None = None
-    picture: np.ndarray | None = None
-    motion: Motion | None = None
-
-    @property
-    def fps(self):
-        given = self.clip or self.motion
-        return given.fps if given else 25
-
-    @property
-    def count(self) -> int | None:
-        """How many frames are expected."""
-        if self.clip:
-            return self.clip.frame_count
-        return len(self.motion) if self.motion else 1
-
-    def first_frame(self) -> np.ndarray:
-        return self.frame(0)
-
-    def frame(self, number: int) -> np.ndarray:
-        """Frame `number`, or the last one where the clip turns out to be shorter."""
-        if self.picture is not None:
-            return self.picture
-        with closing(self.clip.frames()) as frames:
-            last = deque(itertools.islice(frames, number + 1), maxlen=1)
-        if not last:
-            raise Unreadable(f"{self.path.name} has no frames: give another clip.")
-        return last[0]
-
-
-def open_drive(driving: str | None, replay: str | None = None) -> Drive:
+def open_drive(driving: str | None, replay: str | None = None) -> Driving:
     """What the page gave: `replay` (a saved motion or a picture) goes before the clip `driving`.
 
-    Raises UserError, Unreadable, Unreadable or UserError.
+    Raises UserError.
     """
     given = replay or driving
     if not given:
         raise UserError(texts.NO_DRIVING)
-    path = Path(given)
-    if path.suffix.lower() == ENDING:
-        return Drive(path, motion=Motion.load(path))
-    clip = video.open_clip(path)
-    if clip.frame_count == 1:
-        with closing(clip.frames()) as frames:
-            return Drive(path, picture=next(frames))
-    return Drive(path, clip=clip)
+    return Driving(given)
+
+
+def chosen_driving(value: dict | None, drive: Driving) -> faces.Box | None:
+    """The driving's crop that came back from the page, without a look at its frames."""
+    return crop.chosen(value, np.broadcast_to(np.uint8(0), (*drive.sides(), 3)))
 
 
 def framing(config: dict, picture: np.ndarray, click=None) -> faces.Framing:
@@ -188,7 +147,7 @@ def click_portrait(settings, name, portrait, shown, event: gr.EventData):
 
 
 def click_driving(settings, name, driving, shown, event: gr.EventData):
-    return _clicked(settings, name, shown, lambda: open_drive(driving).first_frame(), event)
+    return _clicked(settings, name, shown, lambda: open_drive(driving).frame(0), event)
 
 
 def _clicked(settings, name, shown, read, event):
@@ -222,7 +181,7 @@ def show_driving(settings: jobs.Settings, name: str | None, driving: str | None)
         return gr.update(value=None, visible=False), gr.skip(), gr.update(visible=False), ""
     try:
         drive = open_drive(driving)
-        first = drive.first_frame()
+        first = drive.frame(0)
         found = framing(_config_or_centre(settings, name), first)
     except Exception as error:  # noqa: BLE001 - `sentence` logs what is not a sentence itself
         sentence = look.notice(jobs.sentence(error), "error")
@@ -306,8 +265,8 @@ def explain(settings, name, portrait, shown, driving, driving_shown, replay, mom
     frame = drive.frame(round((drive.count - 1) * moment / 100))
     box = crop.chosen(shown, picture)
     frame_box = None if replay else crop.chosen(driving_shown, frame)
-    relative = mode == "relative" and drive.picture is None
-    reference = drive.first_frame() if relative else None
+    relative = mode == "relative" and not drive.single
+    reference = drive.frame(0) if relative else None
     how = {"adapt_scale": bool(adapt), "strength": checked_strength(strength)}
     pictures = explained(settings, name, picture, box, frame, frame_box, reference, how)
     yield figures(pictures), ""

@@ -116,7 +116,7 @@ def prepare(
     images.save_picture(file, faces.crop(picture, box, size), weights=name, settings={})
     pipeline = open_pipeline(settings, name)
     with jobs.device:
-        pipeline.prepare(images.read_picture(file))
+        pipeline.encode(images.read_picture(file))
     value = {
         "ticket": signed({"weights": name, "source": str(file)}),
         "ghost": results.data_url(faces.crop(picture, box, GHOST)),
@@ -175,7 +175,7 @@ def moved(settings, name, source, frame, neutral, how) -> tuple[np.ndarray, list
     """(picture, pose): the device is held for this one frame."""
     pipeline = open_pipeline(settings, name)
     with jobs.device:
-        prepared = pipeline.prepare(source)
+        prepared = pipeline.encode(source)  # the crop is finished: no face is looked for
         motion = pipeline.detect(frame)
         picture = pipeline.render(prepared, motion, neutral, **how)[0]
     return picture, np.round(motion.rows[0], 5).tolist()
