@@ -103,7 +103,7 @@ def test_face_alignment_is_used_only_when_its_weights_are_there(astronaut, no_we
 
     class Detector:
         def __init__(self, device, path_to_detector):
-            assert device == "cpu" and path_to_detector == str(no_weights / finding.SFD[0])
+            assert device == "cpu" and path_to_detector == str(no_weights / finding.SFD)
 
         def detect_from_image(self, picture):
             assert picture.shape == (640, 640, 3)
@@ -113,7 +113,7 @@ def test_face_alignment_is_used_only_when_its_weights_are_there(astronaut, no_we
     monkeypatch.setattr(sfd_detector, "SFDDetector", Detector)
     assert "cascade" in faces.finder_name()
     no_weights.mkdir(parents=True)
-    (no_weights / finding.SFD[0]).touch()
+    (no_weights / finding.SFD).touch()
     assert faces.finder_name() == "face_alignment (sfd)"
     large = images.resize(astronaut, 1280)
     assert find_faces(large) == [Box(200, 200, 400, 480), Box(20, 40, 60, 100)]
@@ -121,11 +121,11 @@ def test_face_alignment_is_used_only_when_its_weights_are_there(astronaut, no_we
 
 def test_damaged_weights_fall_back_to_the_cascade(astronaut, no_weights, caplog):
     no_weights.mkdir(parents=True)
-    for name in (*finding.SFD, *finding.BLAZEFACE, *finding.FAN):
+    for name in (finding.SFD, finding.FAN):
         (no_weights / name).write_bytes(b"half a file")
     assert find_faces(astronaut)[0].holds(132, 118)
     assert faces.find_landmarks(astronaut) is None
-    for name in (finding.SFD[0], finding.BLAZEFACE[0], finding.FAN[0]):
+    for name in (finding.SFD, finding.FAN):
         assert f"{name} is damaged" in caplog.text
     assert caplog.text.count("s3fd") == 1
 
@@ -138,7 +138,10 @@ def test_landmarks_come_from_the_largest_face(astronaut, monkeypatch):
             (corners,) = detected_faces
             return [np.tile(corners[:2], (68, 1))]
 
-    monkeypatch.setattr(finding, "_aligner", Aligner)
+    network = finding._network
+    monkeypatch.setattr(
+        finding, "_network", lambda name: Aligner() if name == finding.FAN else network(name)
+    )
     found = find_faces(astronaut, quick=True)[0]
     points = faces.find_landmarks(astronaut)
     assert points.shape == (68, 2) and points.dtype == np.float32
@@ -276,9 +279,6 @@ def test_only_the_box_changes_and_its_border_fades():
     assert share[0] < 0.02 and share[-1] == 1 and (np.diff(share) > -0.01).all()
     assert abs(share[5] - 0.575) < 0.02
 
-    black = paster.paste(white // 255 * 0, out=pasted)
-    assert black is pasted and np.array_equal(black, paster.paste(white * 0))
-
 
 def test_the_pictures_own_edge_is_not_blended():
     picture = waves(60, 60)
@@ -287,48 +287,28 @@ def test_the_pictures_own_edge_is_not_blended():
     assert (Paster(picture, Box(-9, -9, 80, 80)).paste(white) == 255).all()
     corner = Paster(picture, Box(-10, -10, 30, 30)).paste(white)
     assert (corner[:26, :26] == 255).all() and (corner[29, :26] < 255).any()
-    hard = Paster(picture, Box(10, 10, 30, 30), feather=0).paste(white)
-    assert (hard[10:30, 10:30] == 255).all() and np.array_equal(hard[30:], picture[30:])
-    soft = Paster(picture, Box(10, 10, 30, 30), feather=0.5).paste(white)
-    assert (soft[19:21, 19:21] > 245).all()
-
-
-def test_colours_can_be_matched():
-    picture = waves(120, 120)
-    box = Box(20, 20, 100, 100)
-    patch = crop(picture, box, 64)
-    darker = np.clip(patch.astype(int) - (20, 0, 10), 0, 255).astype(np.uint8)
-    plain = Paster(picture, box).paste(darker).astype(int) - picture
-    matched = Paster(picture, box, match_colours=True).paste(darker).astype(int) - picture
-    assert plain[40:80, 40:80].mean((0, 1))[0] < -18
-    assert abs(matched[40:80, 40:80].mean((0, 1))).max() < 2
 
 
 def test_wrong_patches_and_boxes():
     picture = waves(40, 40)
     with pytest.raises(ValueError, match="beside"):
         Paster(picture, Box(40, 40, 50, 50))
-    with pytest.raises(ValueError, match="feather"):
-        Paster(picture, Box(0, 0, 9, 9), feather=0.6)
     paster = Paster(picture, Box(0, 0, 9, 9))
     with pytest.raises(ValueError, match="a patch"):
         paster.paste(np.zeros((8, 8, 3)))
-    with pytest.raises(ValueError, match="earlier result"):
-        paster.paste(picture, out=picture[:30])
 
 
 def test_24_megapixels_need_little_memory():
     picture = np.zeros((4000, 6000, 3), np.uint8)
     picture[::50] = 200
     paster = Paster(picture, Box(1000.5, 300, 4500.5, 3800))
-    out = paster.paste(np.full((256, 256, 3), 90, np.uint8))
     tracemalloc.start()
     began = time.perf_counter()
-    pasted = paster.paste(np.full((256, 256, 3), 60, np.uint8), out=out)
+    pasted = paster.paste(np.full((256, 256, 3), 60, np.uint8))
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert time.perf_counter() - began < 10  # 0.2 s on a quiet core
-    assert peak < 150e6  # without a second copy of the 72 MB
+    assert peak < 220e6  # the picture is 72 MB
     assert pasted.shape == picture.shape and (pasted[2000, 2000] == 60).all()
     assert np.array_equal(pasted[:300], picture[:300])
     assert np.array_equal(pasted[:, 4501:], picture[:, 4501:])

@@ -277,7 +277,7 @@ def landmark_finder():
     """What finds 68 face landmarks; UserError where its weights are not on disk."""
     from gan_models.faces import finding
 
-    file = Path(torch.hub.get_dir(), "checkpoints", *finding.FAN)
+    file = Path(torch.hub.get_dir(), "checkpoints", finding.FAN)
     if not file.is_file():
         raise UserError(
             f"AKD needs face_alignment's landmark weights: put {file.name} into {file.parent}, or "

@@ -39,9 +39,8 @@ SAME_PLACE = 0.25  # of the window's side
 SAME_SIZE = 1.4
 MAX_OVERLAP = 0.3  # of the smaller of two faces
 
-SFD = ("s3fd-619a316812.pth",)
-BLAZEFACE = ("blazefaceback.pth", "anchorsback.npy")
-FAN = ("2DFAN4-11f355bf06.pth.tar",)
+SFD = "s3fd-619a316812.pth"
+FAN = "2DFAN4-11f355bf06.pth.tar"
 UNREADABLE = (OSError, EOFError, RuntimeError, ValueError, KeyError, pickle.UnpicklingError)
 
 _one_at_a_time = Lock()  # scikit-image's cascade keeps its integral images in itself
@@ -112,9 +111,8 @@ class Box:
 
 
 def finder_name() -> str:
-    """What `find_faces` uses now: "face_alignment (sfd)", "(blazeface)" or the cascade's name."""
-    detector = _detector()
-    return f"face_alignment ({detector[0]})" if detector else "scikit-image's cascade"
+    """What `find_faces` uses now."""
+    return "face_alignment (sfd)" if _network(SFD) else "scikit-image's cascade"
 
 
 def find_faces(picture: np.ndarray, *, quick: bool = False) -> list[Box]:
@@ -133,8 +131,8 @@ def find_faces(picture: np.ndarray, *, quick: bool = False) -> list[Box]:
     if picture.size == 0:
         return []
     small, factor = _shrunk(picture)
-    detector = _detector()
-    found = _by_network(detector[1], small) if detector else _by_cascade(small, quick)
+    detector = _network(SFD)
+    found = _by_network(detector, small) if detector else _by_cascade(small, quick)
     return sorted((box.scaled(1 / factor) for box in found), key=lambda box: -box.side)
 
 
@@ -143,7 +141,7 @@ def find_landmarks(picture: np.ndarray, box: Box | None = None) -> np.ndarray | 
 
     None without a face, and where face_alignment's 2DFAN4 weights are not on disk.
     """
-    aligner = _aligner()
+    aligner = _network(FAN)
     if aligner is None:
         return None
     if box is None:
@@ -170,44 +168,22 @@ def _shrunk(picture: np.ndarray) -> tuple[np.ndarray, float]:
 # --- face_alignment ---------------------------------------------------------------------------
 
 
-def _on_disk(names: tuple[str, ...]) -> list[str] | None:
-    """The paths of these weight files, or None unless all of them are there."""
+def _network(name: str):
+    """The network of that weight file on the processor, or None where there is none to be used."""
     import torch
 
-    folder = Path(torch.hub.get_dir()) / "checkpoints"
-    paths = [folder / name for name in names]
-    return [str(path) for path in paths] if all(path.is_file() for path in paths) else None
-
-
-def _detector():
-    """("sfd" | "blazeface", the detector) or None."""
-    for kind, names in (("sfd", SFD), ("blazeface", BLAZEFACE)):
-        paths = _on_disk(names)
-        detector = _loaded(kind, *paths) if paths else None
-        if detector is not None:
-            return kind, detector
-    return None
-
-
-def _aligner():
-    paths = _on_disk(FAN)
-    return _loaded("fan", *paths) if paths else None
+    path = Path(torch.hub.get_dir()) / "checkpoints" / name
+    return _loaded(str(path)) if path.is_file() else None
 
 
 @cache
-def _loaded(kind: str, *paths: str):
-    """The network of that kind on the processor, or None (said once) if its files are damaged."""
+def _loaded(path: str):
+    """The network, or None (said once) if its file is damaged."""
     try:
-        if kind == "sfd":
+        if path.endswith(SFD):
             from face_alignment.detection.sfd.sfd_detector import SFDDetector
 
-            return SFDDetector("cpu", path_to_detector=paths[0])
-        if kind == "blazeface":
-            from face_alignment.detection.blazeface.blazeface_detector import BlazeFaceDetector
-
-            return BlazeFaceDetector(
-                "cpu", back_model=True, path_to_detector=paths[0], path_to_anchor=paths[1]
-            )
+            return SFDDetector("cpu", path_to_detector=path)
         from face_alignment import FaceAlignment, LandmarksType
 
         # "folder" is the detector without weights: the boxes always come from find_faces
@@ -219,7 +195,7 @@ def _loaded(kind: str, *paths: str):
     except ImportError as error:
         log.warning("face_alignment cannot be used (%s): pip install face-alignment.", error)
     except UNREADABLE as error:
-        log.warning("%s is damaged (%s): delete it, and download it again.", paths[0], error)
+        log.warning("%s is damaged (%s): delete it, and download it again.", path, error)
     return None
 
 

@@ -9,8 +9,6 @@ the frame that ends a track belongs to the clip, and each clip has its own name.
 
 from __future__ import annotations
 
-import math
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -19,13 +17,11 @@ from pathlib import Path
 import numpy as np
 
 from gan_models import faces
-from gan_models.errors import Unreadable, UserError
+from gan_models.errors import UserError
 from gan_models.faces import Box
 from gan_models.faces.finding import DETECTION_SIDE
 from gan_models.faces.framing import FACE_TO_CROP, UPWARDS
-from gan_models.fomm.motion import pose_distance
-from gan_models.images import written_whole
-from gan_models.video import ffmpeg, open_clip, write_clip
+from gan_models.video import open_clip, write_clip
 
 INCREASE = (FACE_TO_CROP - 1) / 2  # so that a still face is framed as in a picture
 OFFICIAL_INCREASE = 0.1
@@ -133,19 +129,6 @@ def square_box(track: Track, width: int, height: int, increase: float) -> Box:
     return faces.fit_inside(Box.around(x, y - UPWARDS * track.first.side, side), width, height)
 
 
-def best_frame(source: np.ndarray, frames: Iterable[np.ndarray | None]) -> int:
-    """The number of the frame whose face lies most like the source's.
-
-    source, and each of `frames`: landmarks (68, 2) in pixels, of which place and size are taken
-    away (by the area of their hull). A frame without a face is None, and passed over (the official
-    code ends with an error there). Raises UserError if all are.
-    """
-    distances = [math.inf if points is None else pose_distance(source, points) for points in frames]
-    if not np.isfinite(distances).any():
-        raise UserError("no frame has a face: choose the reference frame by its number.")
-    return int(np.argmin(distances))
-
-
 # --- cutting ----------------------------------------------------------------------------------
 
 
@@ -181,14 +164,13 @@ def crop_clips(
         official: Boxes, times and tracks as in the official code.
         progress: Called with (frames looked at, frames expected).
 
-    Raises Unreadable, a sentence, at once for options, a file that is no clip, a single picture.
+    Raises UserError at once for options, a file that is no clip, a single picture.
     """
     increase = (OFFICIAL_INCREASE if official else INCREASE) if increase is None else increase
     usual = OFFICIAL_TOLERANCE if official else TOLERANCE
     tolerance = usual if tolerance is None else tolerance
     wrong = {
-        f"image_shape is two sizes from 16 pixels, not {image_shape}": len(image_shape) != 2
-        or min(image_shape) < 16,
+        f"image_shape is two sizes from 16 pixels, not {image_shape}": min(image_shape) < 16,
         f"increase is from 0 to 10, not {increase}": not 0 <= increase <= 10,
         f"iou_with_initial is from 0 to 1, not {iou_with_initial}": not 0 <= iou_with_initial < 1,
         f"min_frames is 0 or more, not {min_frames}": min_frames < 0,
@@ -197,10 +179,10 @@ def crop_clips(
     }
     for sentence, applies in wrong.items():
         if applies:
-            raise Unreadable(f"{sentence}.")
+            raise UserError(f"{sentence}.")
     clip = open_clip(path)
     if clip.frame_count == 1:
-        raise Unreadable(f"{path} is a single picture: give a video to cut clips from.")
+        raise UserError(f"{path} is a single picture: give a video to cut clips from.")
     small = open_clip(path, max_side=DETECTION_SIDE)
     tolerance = max(tolerance, 2 * every) if tolerance else 0  # two looks without a face
     found = _found(small, clip.width / small.width, every, progress)
@@ -236,21 +218,10 @@ def _cut(clip, tracks, folder, image_shape, increase, min_frames, official) -> I
 
 
 def _write(clip, start: int, frames: int, box: Box, image_shape, path: Path) -> FaceClip:
-    """Write that part of the clip. It was filmed, so the label "made by a model" is taken off."""
-    begin = float(start / clip.fps)
-    part = open_clip(clip.path, start=begin, seconds=float(frames / clip.fps))
+    """Write that part of the clip, without the label "made by a model": it was filmed."""
+    begin, seconds = float(start / clip.fps), float(frames / clip.fps)
     width, height = image_shape
-    settings = {"cut from": clip.path.name, "start": begin}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".") as hidden:
-        labelled = Path(hidden) / path.name
-        with closing(part.frames()) as pictures:
-            crops = (faces.crop(picture, box, (height, width)) for picture in pictures)
-            info = write_clip(labelled, crops, part.fps, weights="", settings=settings, audio=part)
-        with written_whole(path) as whole:
-            options = ["-map", "0", "-c", "copy", "-map_metadata", "-1", "-movflags", "+faststart"]
-            asked = ffmpeg.ask("-y", *ffmpeg.source(labelled), *options, f"file:{whole}")
-            if asked.returncode != 0:
-                reason = ffmpeg.last_words(asked.stderr)
-                raise Unreadable(f"{path} could not be written: {reason}.")
+    part = open_clip(clip.path, start=begin, seconds=seconds, crop=box, size=(height, width))
+    with closing(part.frames()) as pictures:
+        info = write_clip(path, pictures, part.fps, weights=None, settings={}, audio=part)
     return FaceClip(path, begin, info.seconds, info.frames, box)
