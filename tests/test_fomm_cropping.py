@@ -168,14 +168,12 @@ def loudness(path, start, seconds):
 
 
 def test_clips_are_cut_with_their_sound(clip, tmp_path):
-    calls = []
     cut = list(
         crop_clips(
             clip,
             tmp_path / "out",
             image_shape=(64, 64),
             min_frames=5,
-            progress=lambda *now: calls.append(now),
         )
     )
     (one,) = cut  # the missing frame 14 does not end it
@@ -183,7 +181,6 @@ def test_clips_are_cut_with_their_sound(clip, tmp_path):
         one.path.name
     ]
     assert (one.start, one.seconds, one.frames) == (0.2, 1.3, 26)
-    assert calls[-1] == (40, 40) and len(calls) == 40
     assert one.box.width == pytest.approx(one.box.height)
     assert one.box.top < 30 and one.box.bottom > 54
 

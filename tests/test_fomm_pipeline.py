@@ -269,7 +269,7 @@ def test_one_picture_drives_by_its_own_pose(nets, pipeline, frames, tmp_path):
 
 
 def test_reconstruction_draws_each_frame_from_the_first(nets, pipeline, frames):
-    result = np.stack(list(pipeline.reconstruct(iter(frames), batch_size=4)))
+    result = np.stack(list(pipeline.reconstruct(iter(frames))))
     assert differ(result, by_hand(nets, frames[0], frames, relative=False)) <= 1
 
 

@@ -22,7 +22,7 @@ from tqdm import tqdm
 
 from gan_models import images, video
 from gan_models.errors import UserError
-from gan_models.fomm import cropping
+from gan_models.fomm.cropping import crop_clips
 from gan_models.fomm.motion import ENDING
 from gan_models.fomm.pipeline import FOMMPipeline
 from gan_models.fomm.sources import Driving
@@ -238,70 +238,14 @@ def tell(sentences) -> None:
             tqdm.write(sentence)
 
 
-# ---------------------------------------------------------------- cutting
-
-INCREASE = (
-    "How far the crop reaches beyond the face on each side, as a share of it; else "
-    f"{cropping.INCREASE:g} (with --official {cropping.OFFICIAL_INCREASE:g})."
-)
-TOLERANCE = (
-    f"Frames that a face may be missing; else {cropping.TOLERANCE} (with --official "
-    f"{cropping.OFFICIAL_TOLERANCE})."
-)
-
-
-def crop(
-    inp: Path,
-    out: Path = Path("faces"),
-    image_shape: tuple[int, int] = cropping.IMAGE_SHAPE,
-    increase: Annotated[float | None, tyro.conf.arg(help=INCREASE)] = None,
-    iou_with_initial: float = cropping.IOU_WITH_INITIAL,
-    min_frames: int = cropping.MIN_FRAMES,
-    tolerance: Annotated[int | None, tyro.conf.arg(help=TOLERANCE)] = None,
-    every: int = 1,
-    official: bool = False,
-) -> None:
-    """Cut every face that stays long enough out of a long video, as clips with sound.
-
-    Args:
-        inp: The video.
-        out: The folder that the clips go to.
-        image_shape: Width and height of the clips in pixels.
-        increase: See INCREASE.
-        iou_with_initial: A clip ends when the face shares no more than this with its first box.
-        min_frames: Shorter clips are left out.
-        tolerance: See TOLERANCE.
-        every: Look for faces in every n-th frame only, for speed.
-        official: Boxes, times and tracks as in the official crop-video.py.
-    """
+def crop(args: list[str], prog: str) -> None:
     count = 0
-    with tqdm(unit="frame", desc=inp.name) as bar:
-
-        def progress(done, total):
-            bar.total = total
-            bar.update(done - bar.n)
-
-        clips = cropping.crop_clips(
-            inp,
-            out,
-            image_shape=image_shape,
-            increase=increase,
-            iou_with_initial=iou_with_initial,
-            min_frames=min_frames,
-            tolerance=tolerance,
-            every=every,
-            official=official,
-            progress=progress,
-        )
-        with closing(clips):
-            for clip in clips:
-                count += 1
-                tell([f"{clip.path}: {clip.frames} frames from {clip.start:.2f} s"])
+    with closing(tyro.cli(crop_clips, prog=prog, args=args)) as clips:
+        for clip in clips:
+            count += 1
+            tell([f"{clip.path}: {clip.frames} frames from {clip.start:.2f} s"])
     if not count:
-        tell([
-            f"{inp}: no face stays for more than {min_frames} frames: try a smaller --min-frames, "
-            "or --tolerance for one that is missed now and then."
-        ])  # fmt: skip
+        tell(["No face stays long enough: try a smaller --min-frames or a larger --tolerance."])
 
 
 def main(args: list[str] | None = None) -> None:
@@ -311,8 +255,7 @@ def main(args: list[str] | None = None) -> None:
     prog = "python -m gan_models.fomm"
     try:
         if args[:1] == ["crop"]:
-            tyro.cli(crop, prog=f"{prog} crop", args=args[1:])
-            return
+            return crop(args[1:], f"{prog} crop")
         failed = animate(tyro.cli(Options, prog=prog, args=args, description=__doc__))
     except UserError as error:
         raise SystemExit(f"error: {error}") from error

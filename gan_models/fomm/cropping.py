@@ -9,12 +9,13 @@ the frame that ends a track belongs to the clip, and each clip has its own name.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from tqdm import tqdm
 
 from gan_models import faces
 from gan_models.errors import UserError
@@ -133,9 +134,8 @@ def square_box(track: Track, width: int, height: int, increase: float) -> Box:
 
 
 def crop_clips(
-    path: str | Path,
-    out_folder: str | Path,
-    *,
+    inp: Path,
+    out: Path = Path("faces"),
     image_shape: tuple[int, int] = IMAGE_SHAPE,
     increase: float | None = None,
     iou_with_initial: float = IOU_WITH_INITIAL,
@@ -143,28 +143,25 @@ def crop_clips(
     tolerance: int | None = None,
     every: int = 1,
     official: bool = False,
-    progress: Callable[[int, int], None] | None = None,
 ) -> Iterator[FaceClip]:
     """Cut every face that stays long enough out of a video, with its sound; each as it is done.
 
-    The clips are `<name of the video>#001.mp4` and so on in `out_folder`, in the order in which
-    the tracks end; files of these names are replaced. By the name up to "#" training knows clips of
-    one video. The video is read as a stream.
+    The clips are `<name of the video>#001.mp4` and so on, in the order in which the tracks end;
+    files of these names are replaced. By the name up to "#" training knows clips of one video. The
+    video is read as a stream. Raises UserError at once for what cannot be used.
 
     Args:
-        path: Any clip that `open_clip` reads.
-        image_shape: (width, height) of the clips in pixels.
-        increase: How far the crop reaches beyond the faces on each side, as a share of them. None:
-            0.4, as `faces.frame` (with `official` 0.1).
+        inp: The video: any clip that can be read.
+        out: The folder that the clips go to.
+        image_shape: Width and height of the clips in pixels.
+        increase: How far the crop reaches beyond the faces on each side, as a share of them; else
+            0.4, as pictures are cropped (with official 0.1).
         iou_with_initial: A track ends when the face shares no more than this with its first box.
         min_frames: Only tracks whose last frame is more than this after their first are cut.
-        tolerance: Frames that a face may be missing. None: 15 (with `official` 0); with `every`
-            at least twice that, unless it is 0.
+        tolerance: Frames that a face may be missing; else 15 (with official 0). With every at least
+            twice that, unless it is 0.
         every: Look for faces in every n-th frame only, for speed.
-        official: Boxes, times and tracks as in the official code.
-        progress: Called with (frames looked at, frames expected).
-
-    Raises UserError at once for options, a file that is no clip, a single picture.
+        official: Boxes, times and tracks as in the official crop-video.py.
     """
     increase = (OFFICIAL_INCREASE if official else INCREASE) if increase is None else increase
     usual = OFFICIAL_TOLERANCE if official else TOLERANCE
@@ -180,25 +177,25 @@ def crop_clips(
     for sentence, applies in wrong.items():
         if applies:
             raise UserError(f"{sentence}.")
-    clip = open_clip(path)
+    clip = open_clip(inp)
     if clip.frame_count == 1:
-        raise UserError(f"{path} is a single picture: give a video to cut clips from.")
-    small = open_clip(path, max_side=DETECTION_SIDE)
+        raise UserError(f"{inp} is a single picture: give a video to cut clips from.")
+    small = open_clip(inp, max_side=DETECTION_SIDE)
     tolerance = max(tolerance, 2 * every) if tolerance else 0  # two looks without a face
-    found = _found(small, clip.width / small.width, every, progress)
+    found = _found(small, clip.width / small.width, every)
     tracks = track_faces(found, iou_with_initial=iou_with_initial, tolerance=tolerance)
-    return _cut(clip, tracks, Path(out_folder), tuple(image_shape), increase, min_frames, official)
+    return _cut(clip, tracks, Path(out), image_shape, increase, min_frames, official)
 
 
-def _found(small, scale, every, progress) -> Iterator[tuple[int, list[Box]]]:
+def _found(small, scale, every) -> Iterator[tuple[int, list[Box]]]:
     """(number of the frame, faces in pixels of the full video) of every n-th frame."""
-    with closing(small.frames()) as frames:
+    bar = tqdm(total=small.frame_count, unit="frame", desc=small.path.name, disable=None)
+    with closing(small.frames()) as frames, bar:
         for number, frame in enumerate(frames):
             if number % every == 0:
                 found = faces.find_faces(frame, quick=True)
                 yield number, [box.scaled(scale) for box in found]
-            if progress:
-                progress(number + 1, max(small.frame_count, number + 1))
+            bar.update()
 
 
 def _cut(clip, tracks, folder, image_shape, increase, min_frames, official) -> Iterator[FaceClip]:

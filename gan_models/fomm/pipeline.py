@@ -150,7 +150,6 @@ class FOMMPipeline:
         driving,
         *,
         box=None,
-        click=None,
         driving_box=None,
         relative=True,
         adapt_scale=True,
@@ -168,7 +167,7 @@ class FOMMPipeline:
         Args:
             source: A picture of any size: (H, W, 3) uint8, or what `images.read_picture` reads.
             driving: A path, a video.Clip, a picture, frames (any iterable), or a Motion.
-            box, click: The source's crop, see `frame`.
+            box: The source's crop, see `frame`.
             driving_box: The driving's crop for all frames. None: as by `frame_driving`.
             relative: Move the source as the driving moves away from the reference frame. One
                 picture has nothing to move away from: it drives as if this were off.
@@ -196,7 +195,7 @@ class FOMMPipeline:
         if driving_box is not None:
             driving_box = checked_box(driving_box)
         picture = images.read_picture(source)
-        box = self.frame(picture, box=box, click=click).box
+        box = self.frame(picture, box=box).box
         relative = relative and not driving.single
         how = {"relative": relative, "adapt_scale": adapt_scale, "strength": strength}
         return self._animate(
@@ -218,24 +217,20 @@ class FOMMPipeline:
                 for picture in self._draw(source, moved):
                     yield paster.paste(picture) if paster else picture
 
-    def reconstruct(self, frames, batch_size=None) -> Iterator[np.ndarray]:
+    def reconstruct(self, frames) -> Iterator[np.ndarray]:
         """Yield each frame, (size, size, 3) uint8, as made from the first and its own keypoints.
 
         frames: As `driving` for `animate`. The centre square is taken, whatever the framing: sets
         for evaluation are cropped already.
         """
-        batch_size = self._checked_batch(batch_size)
-        return self._reconstruct(opened(frames), batch_size)
-
-    def _reconstruct(self, driving, batch_size):
-        with closing(driving.frames()) as frames:
-            first = next(frames)
-            box = faces.frame(first, "centre").box
-            whole = itertools.chain([first], frames)
-            crops, source = (faces.crop(frame, box, self.size) for frame in whole), None
-            while chunk := list(itertools.islice(crops, batch_size)):
-                source = source or self.encode(chunk[0])
-                yield from self._draw(source, self._detect(np.stack(chunk)))
+        driving, source = opened(frames), None
+        height, width = driving.sides()
+        crops = driving.crops(
+            faces.Box.around(width / 2, height / 2, min(width, height)), self.size
+        )
+        while chunk := list(itertools.islice(crops, self.batch_size)):
+            source = source or self.encode(chunk[0])
+            yield from self._draw(source, self._detect(np.stack(chunk)))
 
     # ------------------------------------------------------------ single steps, for live use
 
