@@ -80,8 +80,6 @@ def test_pictures_without_a_face():
     flat = np.full((100, 300, 3), 90, np.uint8)
     for picture in (noise, flat, waves(20, 400), waves(1, 1), noise[:0]):
         assert find_faces(picture) == []
-    with pytest.raises(ValueError, match="uint8"):
-        find_faces(noise / 255.0)
 
 
 def test_single_windows_and_windows_of_one_view_are_no_face():
@@ -246,8 +244,6 @@ def test_crops_repeat_the_edge_outside():
     for box, words in ((Box(50, 0, 60, 10), "beside"), (Box(-600, 0, 0.5, 600), "smaller")):
         with pytest.raises(ValueError, match=words):
             crop(picture, box, 8)
-    with pytest.raises(ValueError, match="at least 1 pixel"):
-        crop(picture, Box(0, 0, 9, 9), 0)
 
 
 # --- pasting ----------------------------------------------------------------------------------
@@ -289,13 +285,10 @@ def test_the_pictures_own_edge_is_not_blended():
     assert (corner[:26, :26] == 255).all() and (corner[29, :26] < 255).any()
 
 
-def test_wrong_patches_and_boxes():
+def test_boxes_beside_the_picture():
     picture = waves(40, 40)
     with pytest.raises(ValueError, match="beside"):
         Paster(picture, Box(40, 40, 50, 50))
-    paster = Paster(picture, Box(0, 0, 9, 9))
-    with pytest.raises(ValueError, match="a patch"):
-        paster.paste(np.zeros((8, 8, 3)))
 
 
 def test_24_megapixels_need_little_memory():

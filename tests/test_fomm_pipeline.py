@@ -15,7 +15,6 @@ from gan_models.errors import Unreadable, UserError
 from gan_models.fomm.motion import Motion, smoothed, transfer
 from gan_models.fomm.networks import Keypoints
 from gan_models.fomm.pipeline import FOMMPipeline
-from gan_models.fomm.sources import Cache
 
 CONFIG = {"name": "tiny", "size": SIZE}
 
@@ -188,7 +187,7 @@ def test_networks_run_only_while_a_frame_is_asked_for(pipeline, frames, monkeypa
         return detector(batch)
 
     monkeypatch.setattr(pipeline, "detector", counted)
-    pipeline.sources.values.clear()
+    pipeline.encoded.cache_clear()
     result = pipeline.animate(picture(), frames, batch_size=4)
     assert calls == []
     next(result)
@@ -358,22 +357,8 @@ def test_a_remembered_source_gives_the_same_frames(nets, frames):
     assert pipeline.encode(other).encoded is not encoded
     for seed in range(20):
         pipeline.encode(picture(seed))
-    assert len(pipeline.sources.values) == pipeline.sources.most
+    assert pipeline.encoded.cache_info().currsize == 8
     assert differ(animated(pipeline, picture(), frames), first) == 0
-
-
-def test_the_cache_forgets_what_was_used_longest_ago():
-    cache = Cache(2)
-    pictures = [np.full((1, 1, 3), level, np.uint8) for level in range(3)]
-    made = []
-
-    def make(image):
-        made.append(int(image[0, 0, 0]))
-        return object()
-
-    for number in (0, 1, 0, 2, 0, 1):
-        cache.get(pictures[number], make)
-    assert made == [0, 1, 2, 1]
 
 
 def test_threads_may_share_a_pipeline(nets, frames):
@@ -477,8 +462,6 @@ def test_bad_pictures_frames_and_motions_are_refused(pipeline, frames, tmp_path)
         list(pipeline.animate(picture(), [frames[0], frames[1][:31]]))
     with pytest.raises(ValueError, match="Frame 2 of the driving is no picture"):
         list(pipeline.animate(picture(), [frames[0], frames[1], frames[2] / 255.0]))
-    with pytest.raises(ValueError, match="no frame to find keypoints in"):
-        pipeline.detect(frames[:0])
 
 
 def test_wrong_weights_are_refused(nets, tmp_path):

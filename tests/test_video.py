@@ -113,7 +113,7 @@ def test_wrong_frames_leave_no_file(tmp_path, ending):
     good = list(fading(3))
     for frames, match in (
         ([], "not a single frame"),
-        ([*good, good[0][:8]], r"frame 3 .* 16 x 8 pixels, the first 16 x 16"),
+        ([*good, good[0][:8]], r"frame 3 .*\(8, 16, 3\), \(16, 16, 3\)"),
         ([good[0].astype(np.float32)], "frame 0"),
         ([*good, good[0][:, :, 0]], "frame 3"),
         ([*good, None], "frame 3"),

@@ -289,18 +289,6 @@ def test_what_is_no_clip_gets_its_sentence(tmp_path):
     refused("cut.png", "damaged or cut off", picture.getvalue()[:500])
 
 
-def test_options_are_checked(plain):
-    for options, match in (
-        ({"max_fps": 0}, "max_fps is 1 or more"),
-        ({"max_fps": float("nan")}, "max_fps"),
-        ({"max_side": 0}, "max_side is 1 or more"),
-        ({"start": -1}, "start is 0 or more"),
-        ({"seconds": 0}, "seconds is more than 0"),
-    ):
-        with pytest.raises(Unreadable, match=match):
-            open_clip(plain, **options)
-
-
 def test_a_playlist_is_not_followed(tmp_path, plain):
     run(tmp_path, "-i", plain, "-c", "copy", "secret.ts")
     lines = ["#EXTM3U", "#EXT-X-TARGETDURATION:2", "#EXTINF:2,", "secret.ts", "#EXT-X-ENDLIST"]

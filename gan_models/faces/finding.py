@@ -122,12 +122,6 @@ def find_faces(picture: np.ndarray, *, quick: bool = False) -> list[Box]:
     quick: for many frames in a row; the cascade then looks at half as many views and not for faces
     below an eighth of the shorter side.
     """
-    picture = np.asarray(picture)
-    if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
-        raise UserError(
-            f"faces are looked for in (height, width, 3) of uint8, not in {picture.shape} of "
-            f"{picture.dtype}."
-        )
     if picture.size == 0:
         return []
     small, factor = _shrunk(picture)

@@ -112,8 +112,6 @@ def crop(picture: np.ndarray, box: Box, size: int | tuple[int, int]) -> np.ndarr
     than MAX_BOX times as large.
     """
     down, across = (size, size) if isinstance(size, int) else size
-    if min(down, across) < 1:
-        raise UserError(f"a crop has at least 1 pixel, not {across} x {down}.")
     height, width = picture.shape[:2]
     check_box(box, width, height)
     columns = Span.of(box.left, box.right, width, across)

@@ -10,7 +10,6 @@ import math
 
 import numpy as np
 
-from gan_models.errors import UserError
 from gan_models.faces.finding import Box
 from gan_models.faces.framing import check_box
 
@@ -38,8 +37,6 @@ class Paster:
 
     def paste(self, patch: np.ndarray) -> np.ndarray:
         """The (H, W, 3) uint8 picture with `patch`, (size, size, 3) uint8, in its box."""
-        if patch.dtype != np.uint8 or patch.ndim != 3 or patch.shape[2] != 3 or patch.size == 0:
-            raise UserError(f"a patch is (size, size, 3) of uint8, not {patch.shape}.")
         out = self.picture.copy()
         before = self.picture[self.rows, self.columns]
         after = out[self.rows, self.columns]

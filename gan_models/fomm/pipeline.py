@@ -12,6 +12,7 @@ them, by content: whose pose is neutral, how strong and how smooth, are argument
 import itertools
 from collections.abc import Iterator
 from contextlib import closing
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -37,11 +38,12 @@ from gan_models.fomm.reference import (
     check_reference,
     split_reference,
 )
-from gan_models.fomm.sources import Cache, Driving, Source, checked_frame
+from gan_models.fomm.sources import Driving, Source
 
 # Pixels and pictures in a batch: enough to be fast, few enough that Stop waits a moment only.
 BATCH_PIXELS = {"cpu": 2**18, "cuda": 2**21}
 LARGEST_BATCH = {"cpu": 16, "cuda": 64}
+MOST_SOURCES = 8  # remembered; about 8 MB each for the vox weights in float32
 
 
 class FOMMPipeline:
@@ -77,7 +79,7 @@ class FOMMPipeline:
         check_networks(self.name, self.size, detector, generator)
         self.detector = FoldedDetector(detector, self.device, dtype)
         self.generator = FoldedGenerator(generator, self.device, dtype)
-        self.sources = Cache()
+        self.encoded = lru_cache(MOST_SOURCES)(self._encode)
         kind = "cpu" if self.device.type == "cpu" else "cuda"
         self.batch_size = min(max(BATCH_PIXELS[kind] // self.size**2, 1), LARGEST_BATCH[kind])
 
@@ -140,7 +142,7 @@ class FOMMPipeline:
         if crop.shape[0] != crop.shape[1]:
             raise UserError(f"A crop of {crop.shape[1]} x {crop.shape[0]} pixels is no square.")
         crop = images.resize(crop, self.size)
-        return Source(crop, *self.sources.get(crop, self._encode))
+        return Source(crop, *self.encoded(crop.tobytes()))
 
     # ------------------------------------------------------------ animation
 
@@ -240,9 +242,6 @@ class FOMMPipeline:
         """
         frames = np.asarray(frames)
         frames = frames[None] if frames.ndim == 3 else frames
-        if len(frames) == 0:
-            raise UserError("There is no frame to find keypoints in.")
-        frames = [checked_frame(frame, i, "the frames") for i, frame in enumerate(frames)]
         box = faces.frame(frames[0], "centre").box if box is None else checked_box(box)
         batches = range(0, len(frames), self.batch_size)
         rows = []
@@ -333,8 +332,9 @@ class FOMMPipeline:
 
     # ------------------------------------------------------------ networks
 
-    def _encode(self, crop):
-        """(Encoded, Keypoints, Motion of one frame) of a source's crop (size, size, 3)."""
+    def _encode(self, pixels: bytes):
+        """(Encoded, Keypoints, Motion of one frame) of a source's crop."""
+        crop = np.frombuffer(bytearray(pixels), np.uint8).reshape(self.size, self.size, 3)
         image = images.to_tensor(crop, self.value_range).to(self.device)  # (1, 3, size, size)
         with torch.inference_mode():
             keypoints = self.detector(image)

@@ -1,11 +1,9 @@
 """What the pipeline is given: the source, prepared once and remembered, and the driving, opened."""
 
-import hashlib
 import itertools
 import os
-import threading
-from collections import OrderedDict, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator
 from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from fractions import Fraction
@@ -18,7 +16,6 @@ from gan_models import faces, images, video
 from gan_models.errors import UserError
 from gan_models.fomm.motion import ENDING, Motion
 
-MOST_SOURCES = 8  # about 8 MB each for the vox weights in float32
 LOOKS, LOOK_STEP = 8, 5  # frames of a clip in which a face is looked for, and frames between them
 PLAIN_RATE = Fraction(25)  # frames per second of what has no rate: arrays and pictures
 
@@ -31,34 +28,6 @@ class Source:
     encoded: Any  # networks.Encoded of the crop, on the pipeline's device
     keypoints: Any  # networks.Keypoints of the crop, on the pipeline's device
     motion: Motion  # the same keypoints, one frame
-
-
-class Cache:
-    """The last values made, by the content they were made from. Threads may share it."""
-
-    def __init__(self, most: int = MOST_SOURCES):
-        self.most = most
-        self.values = OrderedDict()
-        self.lock = threading.Lock()
-
-    def get(self, picture: np.ndarray, make: Callable[[np.ndarray], Any]) -> Any:
-        """`make(picture)`, or what it gave for a picture with the same pixels.
-
-        `make` runs outside the lock: two threads may both make a value, and neither waits.
-        """
-        picture = np.ascontiguousarray(picture)
-        key = picture.shape, hashlib.blake2b(picture.data, digest_size=16).digest()
-        with self.lock:
-            if key in self.values:
-                self.values.move_to_end(key)
-                return self.values[key]
-        value = make(picture)
-        with self.lock:
-            self.values[key] = value
-            self.values.move_to_end(key)
-            while len(self.values) > self.most:
-                self.values.popitem(last=False)
-        return value
 
 
 class Driving:

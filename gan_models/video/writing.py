@@ -120,7 +120,13 @@ class ClipWriter:
         self._running, self._ffmpeg, self._shape = running, None, None
 
     def write(self, frame: np.ndarray) -> None:
-        self._check(frame)
+        self._shape = self._shape or np.shape(frame)
+        like_first = np.shape(frame) == self._shape and self._shape[2:] == (3,)
+        if not like_first or frame.dtype != np.uint8 or frame.size == 0:
+            raise UserError(
+                f"frame {self.count} of {self.path} is no (height, width, 3) of uint8 as large as "
+                f"the first: {np.shape(frame)}, {self._shape}."
+            )
         if self._ffmpeg is None:
             self._begin(frame)
         right, bottom = self._padded
@@ -132,19 +138,6 @@ class ClipWriter:
             self._ffmpeg.finish()
             raise self._refusal() from error
         self.count += 1
-
-    def _check(self, frame) -> None:
-        is_array = isinstance(frame, np.ndarray) and frame.dtype == np.uint8
-        if not is_array or frame.ndim != 3 or frame.shape[2] != 3 or frame.size == 0:
-            raise UserError(
-                f"frame {self.count} of {self.path} is no (height, width, 3) array of uint8."
-            )
-        self._shape = self._shape or frame.shape
-        if frame.shape != self._shape:
-            raise UserError(
-                f"frame {self.count} of {self.path} is {frame.shape[1]} x {frame.shape[0]} pixels, "
-                f"the first {self._shape[1]} x {self._shape[0]}: bring all frames to one size."
-            )
 
     def _begin(self, frame: np.ndarray) -> None:
         height, width = frame.shape[:2]
