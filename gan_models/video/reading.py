@@ -298,7 +298,8 @@ def _filters(clip: Clip) -> tuple[str, tuple[int, int], tuple]:
             "format=gbrp",
         ]
     else:
-        steps.append(f"scale={size}:flags=bicubic+accurate_rnd+full_chroma_int")
+        kernel = "lanczos" if clip.crop else "bicubic"  # Lanczos: as `faces.crop`
+        steps.append(f"scale={size}:flags={kernel}+accurate_rnd+full_chroma_int")
     if found.alpha:  # over white: 1 - alpha (1 - colour)
         steps.append("format=gbrap,negate,premultiply=inplace=1,negate")
     return ",".join([*steps, "format=rgb24"]), shape, beside

@@ -133,6 +133,7 @@ def write(settings, order: Order, job: jobs.Job, clip: Path, beside: Path):
         return None
     labels = {"weights": order.name, "settings": record}
     with ExitStack() as files:
+        files.enter_context(closing(pictures))
         result = files.enter_context(video.clip_writer(clip, drive.fps, audio=film, **labels))
         if film:
             companion = files.enter_context(video.clip_writer(beside, drive.fps, **labels))
