@@ -1,8 +1,10 @@
 """Clips: reading any file as frames at one constant rate, writing frames to .mp4 or .gif.
 
-    reading.py   `open_clip`: a file becomes a `Clip`, whose frames are streamed
-    writing.py   `write_clip`: frames become a labelled file, with the sound of a clip; `clip_info`
-    probing.py   what a file holds: when each frame is shown, its size, its colours
+    reading.py   `open_clip`: a file becomes a `Clip`, whose frames are streamed, cropped and scaled
+    writing.py   `write_clip`, `clip_writer`: a labelled file, with the sound of a clip; `clip_info`
+    probing.py   what a film holds: when each frame is shown, its size, its colours (PyAV)
+    rates.py     the constant rate that is nearest to a clip's own times
+    pictures.py  pictures and animated pictures in place of films
     ffmpeg.py    starting, watching and ending ffmpeg
 
 A clip of ten minutes takes no more memory than one of ten seconds.
