@@ -28,6 +28,11 @@ MAX_LABEL = 30_000  # characters; a JPEG segment holds 65,533 bytes, a Windows c
 
 # Only formats whose decoders live in this process (EPS, for one, would start Ghostscript).
 READABLE = ("PNG", "JPEG", "WEBP", "AVIF", "BMP", "GIF", "ICO", "JPEG2000", "PPM", "TIFF")
+# Endings of their files, by which folders are searched; a single file is known by its content.
+PICTURE_ENDINGS = frozenset(
+    ".png .apng .jpg .jpeg .jpe .jfif .jif .jfi .pjpeg .pjp .mpo .webp .avif .avifs .bmp .gif "
+    ".ico .jp2 .j2k .jpc .jpf .jpx .j2c .ppm .pgm .pbm .pnm .tif .tiff".split()
+)
 WRITABLE = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
 
 ORIENTATION = 0x0112  # EXIF tags

@@ -28,11 +28,6 @@ from gan_models.fomm.pipeline import FOMMPipeline
 from gan_models.fomm.sources import Driving
 from gan_models.names import find_weights, known_weights
 
-PICTURES = {".png", ".jpg", ".jpeg", ".webp", ".avif", ".bmp", ".jp2", ".ppm", ".tif", ".tiff"}
-CLIPS = {
-    ".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".gif", ".mpg", ".mpeg", ".ts", ".wmv",
-    ".flv", ".ogv", ".3gp",
-}  # fmt: skip
 MOST_FPS = 60.0
 HOW = ("relative", "adapt_scale", "strength", "smoothing", "paste_back")  # `animate` takes them so
 Numbers4 = tuple[float, float, float, float]
@@ -92,8 +87,9 @@ def animate(options: Options) -> int:
         raise UserError("--find-best-frame and --best-frame exclude each other: give one.")
     if not 1 <= options.max_fps <= MOST_FPS:  # NaN fails too
         raise UserError(f"--max-fps is from 1 to {MOST_FPS:.0f}, not {options.max_fps:g}.")
-    sources = listed("--source", options.source, PICTURES)
-    drivings = listed("--driving", options.driving, CLIPS | PICTURES | {ENDING})
+    sources = listed("--source", options.source, images.PICTURE_ENDINGS)
+    endings = video.FILM_ENDINGS | images.PICTURE_ENDINGS | {ENDING}
+    drivings = listed("--driving", options.driving, endings)
     several = options.source.is_dir() or options.driving.is_dir()
     folder = options.out or Path("results")
     if several and (folder.is_file() or (folder.suffix and not folder.is_dir())):
@@ -209,13 +205,13 @@ def listed(option: str, path: Path, endings: set[str]) -> list[Path]:
         raise UserError(f"{option} {path} does not exist.")
     if not path.is_dir():
         return [path]
-    found = [
-        file
-        for file in sorted(path.iterdir())
-        if file.suffix.lower() in endings and not file.name.startswith(".") and file.is_file()
-    ]
+    shown = [file for file in sorted(path.iterdir()) if not file.name.startswith(".")]
+    found = [file for file in shown if file.suffix.lower() in endings and file.is_file()]
     if not found:
         raise UserError(f"{option} {path} holds no file that ends in {', '.join(sorted(endings))}")
+    passed = sorted({file.name for file in shown} - {file.name for file in found})
+    if passed:
+        tell([f"{option} {path}: passed over {len(passed)}, such as {passed[0]}."])
     return found
 
 

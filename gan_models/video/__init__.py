@@ -10,11 +10,13 @@
 A clip of ten minutes takes no more memory than one of ten seconds.
 """
 
+from gan_models.video.ffmpeg import FILM_ENDINGS
 from gan_models.video.reading import Clip, Sound, open_clip
 from gan_models.video.writing import FASTEST, ClipInfo, clip_info, clip_writer, write_clip
 
 __all__ = [
     "FASTEST",
+    "FILM_ENDINGS",
     "Clip",
     "ClipInfo",
     "Sound",

@@ -27,6 +27,13 @@ FORMATS = (
     "mxf,h264,hevc,m4v,ivf,obu,nut,dv,rm,yuv4mpegpipe,webp_anim,webp_pipe,"
     "wav,w64,mp3,aac,flac,aiff,caf,amr,ac3,eac3,au,wv,ape,tta,dts,truehd"
 )
+# Endings of their films, by which folders are searched; a single file is known by its content.
+FILM_ENDINGS = frozenset(
+    ".mp4 .m4v .mov .qt .mkv .mk3d .webm .avi .divx .gif .mpg .mpeg .mpe .mpv .m1v .m2v .vob .vro "
+    ".mod .tod .ts .mts .m2ts .m2t .mpegts .trp .tp .wmv .asf .flv .f4v .ogv .ogg .ogm .3gp .3gpp "
+    ".3g2 .3gp2 .mj2 .mjp2 .mxf .dv .dif .rm .rmvb .nut .ivf .y4m .obu .h264 .264 .h265 .265 "
+    ".hevc".split()
+)
 
 
 def executable() -> str:
