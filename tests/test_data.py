@@ -7,6 +7,7 @@ import logging
 import shutil
 import tarfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,8 +15,10 @@ import torch
 from PIL import Image
 
 from gan_models.errors import UserError
-from trainers.data import DATA_HELP, open_data
-from trainers.data.sources import FIRST_SCORE_SEED, Puppets, in_part
+from gan_models.images import PICTURE_ENDINGS, READABLE, resize
+from trainers import puppets
+from trainers.data import DATA_HELP, Stream, open_pictures, stream
+from trainers.data.files import in_part
 
 SIZE = 8
 
@@ -70,9 +73,11 @@ def add(tar: tarfile.TarFile, name: str, data: bytes):
 
 
 def take(pictures, count, position=None, batch_size=4, **options):
-    sizes = batch_size if callable(batch_size) else lambda seen: batch_size
-    stream = pictures.batches(position or {}, sizes, **options)
-    return list(itertools.islice(stream, count))
+    stream = pictures.batches(position or {}, batch_size, **options)
+    return [
+        SimpleNamespace(**batch, position=position)
+        for batch, position in itertools.islice(stream, count)
+    ]
 
 
 def numbers(batches) -> list[int]:
@@ -88,16 +93,16 @@ def all_images(batches) -> torch.Tensor:
 
 
 def test_every_epoch_shows_each_picture_once_in_a_new_order(folder):
-    seen = numbers(take(open_data(folder, size=SIZE, seed=3), 3, batch_size=11))
+    seen = numbers(take(open_pictures(folder, size=SIZE, seed=3), 3, batch_size=11))
     epochs = [seen[:11], seen[11:22], seen[22:]]
     assert all(sorted(epoch) == list(range(11)) for epoch in epochs)
     assert epochs[0] != epochs[1] != epochs[2]
-    assert seen == numbers(take(open_data(folder, size=SIZE, seed=3), 3, batch_size=11))
-    assert seen != numbers(take(open_data(folder, size=SIZE, seed=4), 3, batch_size=11))
+    assert seen == numbers(take(open_pictures(folder, size=SIZE, seed=3), 3, batch_size=11))
+    assert seen != numbers(take(open_pictures(folder, size=SIZE, seed=4), 3, batch_size=11))
 
 
 def test_a_batch_has_the_promised_form_and_values(folder):
-    (batch,) = take(open_data(folder, size=SIZE), 1, batch_size=3)
+    (batch,) = take(open_pictures(folder, size=SIZE), 1, batch_size=3)
     assert batch.images.shape == (3, 3, SIZE, SIZE) and batch.images.dtype == torch.uint8
     assert batch.labels.tolist() == [0, 0, 0] and batch.labels.dtype == torch.int64
     assert batch.position == {"images_seen": 3}
@@ -107,19 +112,16 @@ def test_a_batch_has_the_promised_form_and_values(folder):
 
 
 def test_a_batch_may_be_larger_than_the_set(folder):
-    (batch,) = take(open_data(folder, size=SIZE), 1, batch_size=25)
+    (batch,) = take(open_pictures(folder, size=SIZE), 1, batch_size=25)
     assert sorted(numbers([batch])) == sorted([*range(11), *range(11), *numbers([batch])[22:]])
 
 
-@pytest.mark.parametrize("kind", ["folder", "shards"])
-def test_resuming_after_any_batch_equals_going_on(kind, request):
-    path = request.getfixturevalue(kind)
-
+def test_resuming_after_any_batch_equals_going_on(folder):
     def sizes(seen):
         return 2 if seen < 8 else 5  # the batch grows on the way
 
     def opened():
-        return open_data(path, size=SIZE, mirror=True, seed=5)
+        return open_pictures(folder, size=SIZE, mirror=True, seed=5)
 
     whole = take(opened(), 14, batch_size=sizes)
     for done in range(1, 13):
@@ -133,10 +135,10 @@ def test_resuming_after_any_batch_equals_going_on(kind, request):
 @pytest.mark.parametrize("world_size", [2, 3])
 def test_ranks_together_see_what_one_process_sees(kind, world_size, request):
     path = request.getfixturevalue(kind)
-    one = take(open_data(path, size=SIZE, mirror=True), 8, batch_size=7)
+    one = take(open_pictures(path, size=SIZE, mirror=True), 8, batch_size=7)
     for rank in range(world_size):
         share = take(
-            open_data(path, size=SIZE, mirror=True),
+            open_pictures(path, size=SIZE, mirror=True),
             8,
             batch_size=7,
             rank=rank,
@@ -153,7 +155,7 @@ def test_workers_change_nothing(kind, request):
     (path / "05b.png").write_bytes(b"not a picture")  # .tar folders ignore it
 
     def read(num_workers):
-        opened = open_data(path, size=SIZE, mirror=True, num_workers=num_workers)
+        opened = open_pictures(path, size=SIZE, mirror=True, num_workers=num_workers)
         random_state = torch.get_rng_state()
         batches = take(opened, 6, batch_size=5)
         assert torch.equal(torch.get_rng_state(), random_state)
@@ -168,8 +170,8 @@ def test_workers_change_nothing(kind, request):
 @pytest.mark.parametrize("kind", ["folder", "shards"])
 def test_mirroring_is_drawn_anew_for_each_epoch_about_half_the_time(kind, request):
     path = request.getfixturevalue(kind)
-    plain = all_images(take(open_data(path, size=SIZE), 20, batch_size=11))
-    mirrored = all_images(take(open_data(path, size=SIZE, mirror=True), 20, batch_size=11))
+    plain = all_images(take(open_pictures(path, size=SIZE), 20, batch_size=11))
+    mirrored = all_images(take(open_pictures(path, size=SIZE, mirror=True), 20, batch_size=11))
     changed = (plain != mirrored).flatten(1).any(1)
     assert torch.equal(mirrored[changed], plain[changed].flip(3))
     assert 80 < changed.sum() < 140  # of 220
@@ -178,7 +180,7 @@ def test_mirroring_is_drawn_anew_for_each_epoch_about_half_the_time(kind, reques
 
 def test_a_batch_smaller_than_the_processes_is_refused(folder):
     with pytest.raises(UserError, match="A batch of 2 cannot be shared by 4 processes"):
-        take(open_data(folder, size=SIZE), 1, batch_size=2, world_size=4)
+        take(open_pictures(folder, size=SIZE), 1, batch_size=2, world_size=4)
 
 
 # Folders ---------------------------------------------------------------------------------------
@@ -191,15 +193,15 @@ def test_pictures_of_any_mode_and_size_are_cut_or_stretched(tmp_path):
     Image.fromarray(wide).save(tmp_path / "deep" / "er" / "wide.PNG")
     (tmp_path / "notes.txt").write_text("ignored")
     (tmp_path / ".hidden.png").write_text("ignored")
-    cropped = open_data(tmp_path, size=10)
+    cropped = open_pictures(tmp_path, size=10)
     assert cropped.length == 1
     assert (take(cropped, 1, batch_size=1)[0].images == 200).all()
-    stretched = take(open_data(tmp_path, size=10, resize="stretch"), 1, batch_size=1)[0].images
+    stretched = take(open_pictures(tmp_path, size=10, resize="stretch"), 1, batch_size=1)[0].images
     assert (stretched[..., 0] == 0).all() and (stretched[..., 5] > 180).all()
 
     Image.new("L", (12, 12), 90).save(tmp_path / "grey.png")
     Image.new("RGBA", (12, 12), (10, 20, 30, 0)).save(tmp_path / "clear.png")
-    found = take(open_data(tmp_path, size=10), 1, batch_size=3)[0].images.float().mean((2, 3))
+    found = take(open_pictures(tmp_path, size=10), 1, batch_size=3)[0].images.float().mean((2, 3))
     assert sorted(found.int().tolist()) == [[90] * 3, [200] * 3, [255] * 3]
 
 
@@ -208,17 +210,17 @@ def test_class_folders_give_labels(tmp_path, folder):
         place = tmp_path / "classes" / ("cat" if index < 4 else "dog") / str(index)
         place.mkdir(parents=True)
         shutil.copy(folder / f"{index:02d}.png", place)
-    opened = open_data(tmp_path / "classes", size=SIZE, labels=True)
+    opened = open_pictures(tmp_path / "classes", size=SIZE, labels=True)
     assert opened.classes == ["cat", "dog"] and opened.num_classes == 2
     (batch,) = take(opened, 1, batch_size=11)
     assert batch.labels.tolist() == [int(number >= 4) for number in numbers([batch])]
     with pytest.raises(UserError, match="00.png lies outside a class folder"):
-        open_data(folder, size=SIZE, labels=True)
+        open_pictures(folder, size=SIZE, labels=True)
 
 
 def test_the_held_out_part_is_the_rest_and_does_not_move(folder):
     def names(part):
-        return set(numbers(take(open_data(folder, size=SIZE, holdout=0.4, part=part), 9)))
+        return set(numbers(take(open_pictures(folder, size=SIZE, holdout=0.4, part=part), 9)))
 
     train, held_out = names("train"), names("held_out")
     assert train and held_out and not train & held_out and len(train | held_out) == 11
@@ -234,7 +236,7 @@ def test_the_hold_out_takes_its_share():
 
 def test_links_that_lead_back_up_end(folder):
     (folder / "again").symlink_to(folder)
-    assert open_data(folder, size=SIZE).length == 11
+    assert open_pictures(folder, size=SIZE).length == 11
 
 
 @pytest.mark.parametrize(
@@ -244,25 +246,22 @@ def test_links_that_lead_back_up_end(folder):
         ("empty", {}, "There are no pictures in .*empty"),
         ("file.zip", {}, "is a file: give the folder"),
         ("shard-{0..2}.tar", {}, "There is no shard .*shard-0.tar"),
-        ("pictures", {"seed": -1}, "A seed of -1"),
-        ("pictures", {"resize": "pad"}, "'pad'"),
         ("pictures", {"holdout": 0.7}, "A holdout of 0.7"),
         ("pictures", {"part": "held_out"}, "holdout of 0"),
         ("pictures", {"holdout": 1e-9, "part": "held_out"}, "leaves no picture"),
-        ("pictures", {"num_workers": -2}, "-2 workers"),
     ],
 )
 def test_what_cannot_be_used_is_refused_in_a_sentence(tmp_path, folder, path, options, message):
     (tmp_path / "empty").mkdir()
     (tmp_path / "file.zip").write_bytes(b"PK")
     with pytest.raises(UserError, match=message):
-        open_data(tmp_path / path, size=SIZE, **options)
+        open_pictures(tmp_path / path, size=SIZE, **options)
 
 
 def test_puppet_counts_are_checked():
     for name in ("puppets:", "puppets:0", "puppets:many"):
         with pytest.raises(UserError, match="puppets:COUNT"):
-            open_data(name, size=32)
+            open_pictures(name, size=32)
     assert "puppets:COUNT" in DATA_HELP
 
 
@@ -279,48 +278,48 @@ def break_files(folder: Path, count: int):
 
 def test_unreadable_pictures_are_replaced_counted_and_told_once(folder, caplog):
     break_files(folder, 4)
-    opened = open_data(folder, size=SIZE)
+    opened = open_pictures(folder, size=SIZE)
     with caplog.at_level(logging.WARNING):
         batches = take(opened, 10, batch_size=11)
     assert opened.skipped == 4
     assert set(numbers(batches)) == set(range(4, 11))
     assert sum("Skipped" in record.getMessage() for record in caplog.records) <= 1
-    again = take(open_data(folder, size=SIZE), 4, batches[5].position, batch_size=11)
+    again = take(open_pictures(folder, size=SIZE), 4, batches[5].position, batch_size=11)
     assert torch.equal(all_images(again), all_images(batches[6:]))
 
 
 def test_a_warning_names_the_first_unreadable_picture(folder, caplog):
     (folder / "03.png").write_bytes(b"")
-    opened = open_data(folder, size=SIZE)
+    opened = open_pictures(folder, size=SIZE)
     take(opened, 10)
     (message,) = [record.getMessage() for record in caplog.records]
-    assert message.startswith("Skipped 03.png of ") and str(folder) in message
+    assert "Skipped 03.png: " in message and str(folder) in message
 
 
 def test_a_folder_that_is_mostly_unreadable_is_refused(folder):
     break_files(folder, 6)
     with pytest.raises(UserError, match=r"6 of the 11 pictures tried in .*pictures cannot be read"):
-        open_data(folder, size=SIZE)
+        open_pictures(folder, size=SIZE)
 
 
 def test_a_large_set_that_turns_out_mostly_unreadable_stops_the_run(tmp_path):
     for index in range(60):
         half_and_half(index).save(tmp_path / f"{index:02d}.png")
-    opened = open_data(tmp_path, size=SIZE, num_workers=1)  # one that keeps nothing in memory
+    opened = open_pictures(tmp_path, size=SIZE, num_workers=1)  # one that keeps nothing in memory
     break_files(tmp_path, 59)
     with pytest.raises(UserError, match="cannot be read"):
         take(opened, 100)
 
 
 def test_small_pictures_are_enlarged_with_one_warning(folder, caplog):
-    (batch,) = take(open_data(folder, size=2 * SIZE), 1, batch_size=11)
+    (batch,) = take(open_pictures(folder, size=2 * SIZE), 1, batch_size=11)
     assert batch.images.shape[-1] == 2 * SIZE
     (message,) = [record.getMessage() for record in caplog.records]
-    assert "smaller than 16 pixels" in message
+    assert "smaller than the training size" in message
 
 
 def test_a_small_set_is_decoded_once(folder):
-    opened = open_data(folder, size=SIZE)
+    opened = open_pictures(folder, size=SIZE)
     first = take(opened, 1, batch_size=11)
     shutil.rmtree(folder)
     assert sorted(numbers(take(opened, 1, first[0].position, batch_size=11))) == list(range(11))
@@ -330,7 +329,7 @@ def test_a_small_set_is_decoded_once(folder):
 
 
 def test_shards_give_every_picture_with_its_class(shards):
-    opened = open_data(shards, size=SIZE, seed=1, labels=True)
+    opened = open_pictures(shards, size=SIZE, seed=1, labels=True)
     assert opened.length is None and opened.classes == ["red", "green", "blue"]
     batches = take(opened, 30)
     seen = numbers(batches)
@@ -339,28 +338,40 @@ def test_shards_give_every_picture_with_its_class(shards):
 
 
 def test_a_pattern_names_the_same_shards(shards):
-    by_pattern = open_data(f"{shards}/{{0000..0004}}.tar", size=SIZE, seed=1)
-    assert numbers(take(by_pattern, 9)) == numbers(take(open_data(shards, size=SIZE, seed=1), 9))
-    one = open_data(shards / "0001.tar", size=SIZE)
+    by_pattern = open_pictures(f"{shards}/{{0000..0004}}.tar", size=SIZE, seed=1)
+    assert numbers(take(by_pattern, 9)) == numbers(
+        take(open_pictures(shards, size=SIZE, seed=1), 9)
+    )
+    one = open_pictures(shards / "0001.tar", size=SIZE)
     assert sorted(numbers(take(one, 2))) == sorted([7, 8, 9, 10] * 2)
 
 
-def test_equal_shards_resume_exactly_on_two_ranks_from_the_first_ones_position(tmp_path):
+def test_shards_go_on_at_the_start_of_one(tmp_path):
     for shard in range(4):
         with tarfile.open(tmp_path / f"{shard}.tar", "w") as tar:
             for number in range(6 * shard, 6 * shard + 6):
                 add(tar, f"{number}.png", encoded(number))
 
-    def read(count, rank, position=None):
-        return take(open_data(tmp_path, size=SIZE), count, position, rank=rank, world_size=2)
+    def read(count, **options):
+        return take(open_pictures(tmp_path, size=SIZE), count, **options)
 
-    saved = read(5, rank=0)[-1].position
-    assert numbers(read(9, rank=1)[5:]) == numbers(read(4, rank=1, position=saved))
+    whole = read(18)  # four lanes of a shard each, so an epoch has six batches
+    assert [batch.position["shard"] for batch in whole[:3]] == [(0, 0)] * 3
+    position = json.loads(json.dumps(whole[8].position))
+    assert position == {"images_seen": 36, "shard": [1, 0]}
+    # The second epoch's shards are read from their start, on any number of processes.
+    resumed = read(9, position=position)
+    assert numbers(resumed) == numbers(whole[6:15])
+    assert resumed[-1].position["images_seen"] == 72
+    shares = [read(9, position=position, rank=rank, world_size=2) for rank in (0, 1)]
+    for batch, *parts in zip(resumed, *shares, strict=True):
+        for rank, part in enumerate(parts):
+            assert torch.equal(batch.images[rank::2], part.images)
 
 
 def test_the_held_out_part_of_shards(shards):
     def names(part):
-        return set(numbers(take(open_data(shards, size=SIZE, holdout=0.3, part=part), 40)))
+        return set(numbers(take(open_pictures(shards, size=SIZE, holdout=0.3, part=part), 40)))
 
     assert names("train") | names("held_out") == set(range(29))
     assert names("held_out") and not names("train") & names("held_out")
@@ -373,14 +384,12 @@ def test_broken_pictures_and_cut_shards_are_skipped(shards, caplog):
     whole = (shards / "0002.tar").read_bytes()
     (shards / "0002.tar").write_bytes(whole[: 5 * 1024 + 600])
     (shards / "0003.tar").write_bytes(b"no tar at all")
-    opened = open_data(shards, size=SIZE)
+    opened = open_pictures(shards, size=SIZE)
     seen = take(opened, 60)
     assert not {0, 1} & set(numbers(seen)) and {2, 11, 28} <= set(numbers(seen))
     assert opened.skipped == 4  # two pictures, two shards
-    rest = take(open_data(shards, size=SIZE), 10, seen[9].position)
-    assert torch.equal(all_images(rest), all_images(seen[10:20]))
     for rank in range(3):  # more ranks than divide the lanes: they share some
-        share = take(open_data(shards, size=SIZE), 20, rank=rank, world_size=3)
+        share = take(open_pictures(shards, size=SIZE), 20, rank=rank, world_size=3)
         for whole, part in zip(seen, share, strict=False):
             assert torch.equal(whole.images[rank::3], part.images)
 
@@ -390,47 +399,162 @@ def test_shards_without_a_readable_picture_end_in_a_sentence(tmp_path, num_worke
     with tarfile.open(tmp_path / "a.tar", "w") as tar:
         add(tar, "readme.txt", b"hello")
     with pytest.raises(UserError, match="There are no pictures to be read in .*a.tar"):
-        take(open_data(tmp_path, size=SIZE, num_workers=num_workers), 1)
+        take(open_pictures(tmp_path, size=SIZE, num_workers=num_workers), 1)
     with tarfile.open(tmp_path / "a.tar", "w") as tar:
         for number in range(30):
             add(tar, f"{number}.png", b"broken")
     with pytest.raises(UserError, match="cannot be read"):
-        take(open_data(tmp_path, size=SIZE, num_workers=num_workers), 1)
+        take(open_pictures(tmp_path, size=SIZE, num_workers=num_workers), 1)
 
 
 def test_labels_of_shards_need_their_names(shards):
     (shards / "classes.txt").write_text("red\n")
     with pytest.raises(UserError, match="no class of classes.txt"):
-        take(open_data(shards, size=SIZE, labels=True), 40)
+        take(open_pictures(shards, size=SIZE, labels=True), 40)
     (shards / "classes.txt").unlink()
     with pytest.raises(UserError, match="classes.txt"):
-        open_data(shards, size=SIZE, labels=True)
+        open_pictures(shards, size=SIZE, labels=True)
 
 
 # Puppets ---------------------------------------------------------------------------------------
 
 
-def test_puppets_are_drawn_once_from_their_number_and_seed():
-    opened = open_data("puppets:6", size=32, seed=2, labels=True, num_workers=3)
+def test_puppets_are_drawn_from_their_number_and_seed():
+    opened = open_pictures("puppets:6", size=32, seed=2, labels=True)
     first, second = take(opened, 2, batch_size=6)
-    assert opened.length == 6 and opened.num_classes == len(opened.classes) >= 3
-    assert {image.numpy().tobytes() for image in first.images} == {
-        image.numpy().tobytes() for image in second.images
-    }
-    assert len({image.numpy().tobytes() for image in first.images}) == 6
-    (other,) = take(open_data("puppets:6", size=32, seed=3), 1, batch_size=6)
-    assert not {image.numpy().tobytes() for image in other.images} & {
-        image.numpy().tobytes() for image in first.images
-    }
+    assert opened.length == 6 and opened.classes == list(puppets.DOMAINS)
+    known = [puppets.random_parameters(puppets.puppet_seed(2, index)) for index in range(6)]
+    drawn = {puppets.draw(one, 32).picture.transpose(2, 0, 1).tobytes(): one for one in known}
+    for batch in (first, second):
+        shown = [drawn[image.numpy().tobytes()] for image in batch.images]
+        assert {one.identity for one in shown} == {one.identity for one in known}
+        assert [puppets.DOMAINS[n] for n in batch.labels] == [one.domain for one in shown]
 
 
-def test_held_out_puppets_are_the_same_for_every_run_and_never_trained_on(monkeypatch):
-    from trainers import puppets
+@pytest.mark.parametrize("size", [20, 264])
+def test_puppets_of_sizes_that_are_not_drawn_are_resized(size):
+    (image,) = open_pictures("puppets:1", size=size, seed=1).first(1)["images"]
+    drawn = puppets.draw(
+        puppets.random_parameters(puppets.puppet_seed(1, 0)), 32 if size < 32 else 256
+    )
+    assert np.array_equal(image.permute(1, 2, 0), resize(drawn.picture, size))
 
-    drawn = []
-    monkeypatch.setattr(puppets, "random_parameters", lambda seed: drawn.append(seed) or seed)
-    train = Puppets(500, size=32, seed=1, part="train", labels=False)
-    held_out = Puppets(500, size=32, seed=1, part="held_out", labels=False)
-    assert [held_out.parameters(i) for i in (0, 7)] == [FIRST_SCORE_SEED, FIRST_SCORE_SEED + 7]
-    assert all(0 <= train.parameters(i) < FIRST_SCORE_SEED for i in range(500))
-    assert len(set(drawn)) > 490
+
+def test_held_out_puppets_are_the_same_for_every_run_and_never_trained_on():
+    held_out = [
+        open_pictures("puppets:3", size=32, seed=seed, part="held_out").first(3)["images"]
+        for seed in (1, 1, 8)
+    ]
+    assert torch.equal(held_out[0], held_out[1])
+    assert {i.numpy().tobytes() for i in held_out[0]} == {i.numpy().tobytes() for i in held_out[2]}
+    assert puppets.puppet_seed(1, 7, training=False) == puppets.FIRST_SCORE_SEED + 7
+    seeds = {puppets.puppet_seed(1, index) for index in range(500)}
+    assert len(seeds) > 490 and max(seeds) < puppets.FIRST_SCORE_SEED
+
+
+# What is passed over, and texts from other editors ----------------------------------------------
+
+
+def test_every_ending_of_a_picture_is_found_and_the_rest_is_said(folder, caplog):
+    for ending in ("JFIF", "jpe", "apng", "mpo", "jif"):
+        half_and_half(3).save(folder / f"more.{ending}", "PNG")
+    (folder / "notes.txt").write_text("ours")
+    (folder / "film.mp4").write_bytes(b"")
+    (folder / ".hidden.txt").write_text("nobody's")
+    assert open_pictures(folder, size=SIZE).length == 16
+    (message,) = [record.getMessage() for record in caplog.records]
+    assert message == f"Passed over in {folder}: 2, such as film.mp4 (no pictures)."
+
+
+def test_the_endings_are_those_that_pillow_knows():
+    readable = {end for end, kind in Image.registered_extensions().items() if kind in READABLE}
+    assert readable - {".pfm"} <= PICTURE_ENDINGS  # .pfm holds floating-point pixels
+
+
+def test_links_that_lead_further_up_end(folder):
+    half_and_half(90).save(folder.parent / "outside.png")
+    (folder / "up").symlink_to(folder.parent)
+    inner = folder / "inner" / "most"
+    inner.mkdir(parents=True)
+    (inner / "again").symlink_to(folder / "inner")
+    assert open_pictures(folder, size=SIZE).length == 11
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_byte_order_marks_are_no_letters(tmp_path, encoding):
+    with tarfile.open(tmp_path / "a.tar", "w") as tar:
+        for number in range(6):
+            add(tar, f"{number}.png", encoded(number))
+            add(tar, f"{number}.cls", ("kätzchen", "dog")[number % 2].encode(encoding))
+    (tmp_path / "classes.txt").write_bytes("kätzchen\r\ndog\r\n".encode(encoding))
+    opened = open_pictures(tmp_path, size=SIZE, labels=True)
+    assert opened.classes == ["kätzchen", "dog"]
+    batches = take(opened, 3, batch_size=6)
+    assert opened.skipped == 0
+    assert [n % 2 for n in numbers(batches)] == torch.cat([b.labels for b in batches]).tolist()
+
+
+def test_names_with_dots_that_make_one_sample_are_said(tmp_path, caplog):
+    with tarfile.open(tmp_path / "a.tar", "w") as tar:
+        for number in range(5):
+            add(tar, f"shot at 10.{number:02d}.png", encoded(number))
+        add(tar, "plain.png", encoded(7))
+        add(tar, "plain.depth.png", encoded(8))
+    (tmp_path / "stray.png").write_bytes(encoded(9))
+    opened = open_pictures(tmp_path, size=SIZE)
+    assert set(numbers(take(opened, 4))) == {0, 7}
+    first, second = [record.getMessage() for record in caplog.records]
+    assert "Passed over" in first and "stray.png" in first
+    assert "holds 5 pictures whose names begin with shot at 10" in second
+    assert "only one picture is used, here shot at 10.00.png" in second
+
+
+# The stream itself -------------------------------------------------------------------------------
+
+
+def test_a_source_is_a_length_names_and_read(tmp_path):
+    class Maps:
+        length, names = 5, list("abcde")
+
+        def read(self, index, random):
+            label_map = np.zeros((4, 4), np.uint8)
+            label_map[:, :2] = index
+            return {"label_map": label_map, "index": np.int64(index), "noise": random.random(3)}
+
+    def read(**options):
+        stream = Stream(Maps(), place="maps", seed=1, **options)
+        return [batch for batch, _ in itertools.islice(stream.batches({}, 5), 8)]
+
+    batches = read(mirror=True, num_workers=0)
+    assert {name: tensor.shape for name, tensor in batches[0].items()} == {
+        "label_map": (5, 4, 4), "index": (5,), "noise": (5, 3),
+    }  # fmt: skip
+    shown = torch.cat([batch["label_map"][:, 0, 0] for batch in batches])
+    turned = torch.cat([batch["label_map"][:, 0, 3] for batch in batches])
+    index = torch.cat([batch["index"] for batch in batches])
+    assert torch.equal(shown + turned, index) and 8 < (turned > 0).sum() < 24
+    assert len(torch.cat([batch["noise"] for batch in batches]).unique(dim=0)) == 40
+    for ours, theirs in zip(batches, read(mirror=True, num_workers=2), strict=True):
+        assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+    in_order = read(shuffle=False, num_workers=0)
+    assert all(batch["index"].tolist() == [0, 1, 2, 3, 4] for batch in in_order)
+
+
+def test_batches_come_to_the_device(folder):
+    opened = open_pictures(folder, size=SIZE)
+    plain = take(opened, 3)
+    moved = take(opened, 3, device=torch.device("cpu"))
+    assert torch.equal(all_images(plain), all_images(moved))
+    assert moved[2].position == plain[2].position
+
+
+def test_workers_where_they_pay(monkeypatch):
+    def workers(cores, gpu=False, share="1"):
+        monkeypatch.setattr("os.cpu_count", lambda: cores)
+        monkeypatch.setattr("torch.cuda.is_available", lambda: gpu)
+        monkeypatch.setenv("LOCAL_WORLD_SIZE", share)
+        return stream.useful_workers()
+
+    assert [workers(cores) for cores in (1, 2, 3, 4, 16)] == [0, 0, 2, 3, 4]
+    assert [workers(cores, gpu=True) for cores in (1, 2, 16)] == [0, 1, 4]
+    assert workers(16, gpu=True, share="8") == 1

@@ -16,7 +16,7 @@ from trainers import judge as public
 from trainers import state
 from trainers.judge import __main__ as command
 from trainers.judge import reading, score, train
-from trainers.puppets import ACTION_UNITS, DOMAINS, LABELS, LANDMARKS
+from trainers.puppets import ACTION_UNITS, DOMAINS, LABELS, LANDMARKS, puppet_seed
 
 TINY = [
     *("--widths", "4", "4", "4", "4", "--features", "4", "--hidden", "4"),
@@ -52,9 +52,14 @@ def test_centres_are_in_pixels():
     )
 
 
+def batch_at_40(config):
+    batches = train.open_puppets(config).batches({"images_seen": 20}, config.batch_size // 2)
+    return train.training_batch(config, 40, next(batches)[0])
+
+
 def test_half_a_batch_is_the_mirror_image_of_the_other():
-    config = train.Config(batch_size=8)
-    pictures, truth, kept = train.training_batch(config, 40)
+    config = train.Config(batch_size=8, total_images=48)
+    pictures, truth, kept = batch_at_40(config)
     assert pictures.shape == (8, 3, 64, 64) and pictures.abs().max() <= 1
     assert kept.any() and not kept.all()
     for first in range(4):
@@ -68,9 +73,7 @@ def test_half_a_batch_is_the_mirror_image_of_the_other():
         left, right = (LANDMARKS.index(f"{side} pupil") for side in ("left", "right"))
         assert landmarks[second, left, 0] < landmarks[second, right, 0]
         assert torch.equal(truth["action_units"][first], truth["action_units"][second])
-    drawn, expected = train.draw_truth(
-        [train.puppet_seed(config.seed, place) for place in range(20, 24)]
-    )
+    drawn, expected = train.draw_truth([puppet_seed(config.seed, place) for place in range(20, 24)])
     assert np.array_equal(expected.labels, truth["labels"][:4])
     for place in range(4):
         same = np.array_equal(
@@ -82,7 +85,7 @@ def test_half_a_batch_is_the_mirror_image_of_the_other():
 def test_only_pictures_that_kept_their_colours_teach_the_style():
     torch.manual_seed(0)
     network = reading.Network((4, 4, 4, 4), 4, 4)
-    pictures, truth, kept = train.training_batch(train.Config(batch_size=8), 40)
+    pictures, truth, kept = batch_at_40(train.Config(batch_size=8, total_images=48))
     outputs = network(pictures)
     outputs["style"].retain_grad()
     loss, parts = train.judge_loss(outputs, truth, kept)
@@ -169,7 +172,7 @@ def test_four_steps_are_two_a_kill_and_two(tmp_path, monkeypatch, one_thread):
 @pytest.fixture(scope="module")
 def unseen():
     """64 puppets that no training sees, by drawing style."""
-    seeds = [train.puppet_seed(0, index, training=False) for index in range(64)]
+    seeds = [puppet_seed(0, index, training=False) for index in range(64)]
     return {style: train.draw_truth(seeds, style) for style in ("training", "held_out")}
 
 

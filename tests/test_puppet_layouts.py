@@ -2,17 +2,20 @@
 
 import csv
 import json
+import multiprocessing
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from gan_models.errors import UserError
 from gan_models.video import clip_info
 from trainers import puppets
-from trainers.data import open_data
+from trainers.data import open_pictures
 from trainers.puppets import __main__ as command
-from trainers.puppets import layouts
+from trainers.puppets import drawing, layouts
 
 ASSETS = Path(__file__).parent.parent / "assets"
 
@@ -57,6 +60,15 @@ def test_fomm_frames(tmp_path):
     for name, parameters in zip(puppet["files"], sequence, strict=True):
         expected = puppets.draw(parameters, 32, "held_out").picture
         assert np.array_equal(read(tmp_path / "set" / name), expected)
+
+
+def test_fomm_strips(tmp_path):
+    flags = ("--clips", "strips", "--count", "1", "--num-frames", "3")
+    puppet = write("fomm", tmp_path / "set", *flags)["puppets"][0]
+    assert puppet["files"] == [f"train/{puppet['name']}.png"]
+    frames = puppets.clip(puppet["seed"], 3, puppet["domain"])
+    expected = [puppets.draw(parameters, 32).picture for parameters in frames]
+    assert np.array_equal(read(tmp_path / "set" / puppet["files"][0]), np.hstack(expected))
 
 
 def test_stargan_v2(tmp_path):
@@ -114,13 +126,28 @@ def test_ganimation(tmp_path):
 def test_progan_flat_and_in_class_folders(tmp_path):
     manifest = write("progan", tmp_path / "flat", "--count", "6")
     assert [puppet["part"] for puppet in manifest["puppets"]] == ["train"] * 6
-    pictures = open_data(tmp_path / "flat", size=32)
+    pictures = open_pictures(tmp_path / "flat", size=32)
     assert pictures.length == 6
     write("progan", tmp_path / "classes", "--count", "6", "--class-folders")
-    pictures = open_data(tmp_path / "classes", size=32, labels=True)
+    pictures = open_pictures(tmp_path / "classes", size=32, labels=True)
     assert pictures.classes == sorted(puppets.DOMAINS)
-    batch = next(pictures.batches({}, lambda images_seen: 6))
-    assert sorted(batch.labels.tolist()) == [0, 0, 1, 1, 2, 2]
+    assert sorted(pictures.first(6)["labels"].tolist()) == [0, 0, 1, 1, 2, 2]
+
+
+def test_what_the_judge_reads(tmp_path):
+    manifest = write("judge", tmp_path / "set", "--count", "2")
+    for puppet in manifest["puppets"]:
+        truth, parameters = (
+            drawn(puppet),
+            puppets.random_parameters(puppet["seed"], puppet["domain"]),
+        )
+        with np.load(tmp_path / "set" / puppet["files"][0]) as file:
+            for name, value in vars(truth).items():
+                assert np.array_equal(file[name], value) and file[name].dtype == value.dtype
+            assert puppets.DOMAINS[file["domain"]] == puppet["domain"]
+            assert np.array_equal(file["action_units"], np.float32(parameters.action_units))
+            assert file["style"][1] == np.float32(parameters.style.hair)
+            assert file["identity"][3] == np.float32(parameters.identity.chin)
 
 
 def test_training_and_scoring_never_share_a_puppet(tmp_path):
@@ -130,10 +157,6 @@ def test_training_and_scoring_never_share_a_puppet(tmp_path):
     scored = {entry.seed for entry in first if entry.part == "val"}
     assert len(trained) == 400 and len(scored) == 50 and max(trained) < min(scored)
     assert scored == {entry.seed for entry in second if entry.part == "val"}
-    # As for training on puppets without files.
-    assert open_data("puppets:9", size=32).source.parameters(7) == puppets.random_parameters(
-        layouts.puppet_seed(0, 7)
-    )
 
 
 @pytest.mark.parametrize(
@@ -172,6 +195,114 @@ def test_mistakes_are_named(tmp_path, monkeypatch, flags, sentence):
 def test_options_that_go_together(flags, sentence):
     with pytest.raises(SystemExit, match=sentence):
         command.main(flags)
+
+
+# Sets that --data puppets means ----------------------------------------------------------------
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("GAN_ATELIER_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "puppets"
+
+
+def files_of(folder):
+    return {
+        path.relative_to(folder).as_posix(): (path.read_bytes(), path.stat().st_mtime_ns)
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def drawn_set(count, layout="progan", **options):
+    return puppets.drawn_set(layout, f"puppets:{count}", 9, size=32, **options)
+
+
+@pytest.mark.parametrize("layout", ["progan", "fomm", "judge"])
+def test_a_set_is_drawn_once_and_grows(cache, layout):
+    root, names = drawn_set(3, layout)
+    assert root.parent == cache and sorted(names) == sorted(files_of(root))
+    first = files_of(root)
+    assert drawn_set(3, layout) == (root, names) and files_of(root) == first
+    _, more = drawn_set(5, layout)
+    assert more[:3] == names and len(more) == 5
+    assert {name: files_of(root)[name] for name in names} == first
+    assert drawn_set(2, layout) == (root, names[:2])
+    assert puppets.drawn_set(layout, "puppets", 4, size=32) == (root, more[:4])
+
+
+@pytest.mark.parametrize("layout", ["progan", "fomm", "judge"])
+def test_files_that_a_power_cut_left_are_drawn_again(cache, layout):
+    root, names = drawn_set(5, layout)
+    before = {name: (root / name).read_bytes() for name in names}
+    for name, length in zip(names, (0, 8, -9, None), strict=False):
+        (root / name).write_bytes(before[name][:length])
+    (root / names[3]).write_bytes(bytes(len(before[names[3]])))
+    (root / ".0123.part.png").write_bytes(b"half")
+    assert drawn_set(5, layout) == (root, names)
+    assert {name: (root / name).read_bytes() for name in names} == before
+
+
+def test_size_seed_and_part_have_sets_of_their_own(cache):
+    folders = {
+        drawn_set(1, **options)[0].name for options in ({}, {"seed": 1}, {"part": "held_out"})
+    }
+    folders.add(puppets.drawn_set("progan", "puppets:1", 9, size=64)[0].name)
+    assert len(folders) == 4 and f"progan-{drawing.VERSION}-32px-seed0" in folders
+    assert drawn_set(1, seed=7, part="held_out")[0].name in folders
+    assert puppets.drawn_set("progan", "puppets:1", 9, size=8)[0].name in folders
+
+
+def test_an_interrupted_drawing_goes_on(cache, monkeypatch):
+    expected = drawn_set(6, seed=1)[1]
+    shutil.rmtree(cache)
+    left, save = iter(range(4)), layouts.save
+
+    def stop_at_the_fifth(*arguments, **options):
+        if next(left, None) is None:
+            raise KeyboardInterrupt
+        return save(*arguments, **options)
+
+    monkeypatch.setattr(layouts, "save", stop_at_the_fifth)
+    with pytest.raises(KeyboardInterrupt):
+        drawn_set(6, seed=1)
+    monkeypatch.undo()
+    monkeypatch.setenv("GAN_ATELIER_CACHE", str(cache.parent))
+    (root,) = cache.iterdir()
+    half = files_of(root)
+    assert len(half) == 4
+    assert drawn_set(6, seed=1) == (root, expected)
+    assert {name: files_of(root)[name] for name in half} == half
+
+
+def test_processes_draw_what_one_draws(cache, monkeypatch):
+    (root, names), alone = drawn_set(9), None
+    alone = {name: data for name, (data, _) in files_of(root).items()}
+    shutil.rmtree(cache)
+    monkeypatch.setattr(layouts, "WORTH_PROCESSES", 2)
+    assert drawn_set(9) == (root, names)
+    assert {name: data for name, (data, _) in files_of(root).items()} == alone
+
+
+def test_two_commands_may_draw_one_set_at_once(cache):
+    fork = multiprocessing.get_context("fork")
+    both = [fork.Process(target=drawn_set, args=(40,)) for _ in range(2)]
+    for process in both:
+        process.start()
+    for process in both:
+        process.join(120)
+        assert process.exitcode == 0
+    (root,) = cache.iterdir()
+    files = files_of(root)
+    _, names = drawn_set(40)
+    assert files_of(root) == files and sorted(files) == sorted(names)
+
+
+def test_a_place_that_cannot_be_written_to_is_said(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("GAN_ATELIER_CACHE", str(tmp_path / "file"))
+    with pytest.raises(UserError, match="set GAN_ATELIER_CACHE to a folder"):
+        drawn_set(1)
 
 
 @pytest.mark.parametrize("failure", [KeyboardInterrupt(), OSError(28, "No space left on device")])

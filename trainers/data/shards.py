@@ -1,139 +1,116 @@
 """Reads .tar shards as a stream, through the webdataset library, for sets larger than a disk.
 
 The stream is cut into lanes that do not depend on how many processes or workers read it. Lane k
-reads the shards k, k + lanes, ... of the epoch's shuffled order, and image n of the run comes from
-lane n % lanes. So every number of ranks and workers sees the same images in the same order, and
-where ranks x workers divides the lanes (a power of two, at most 32) each shard is read once.
+reads the shards k, k + lanes, ... of the epoch's shuffled order, and image n since the start comes
+from lane n % lanes. So every number of ranks and workers sees the same images in the same order,
+and where ranks x workers divides the lanes (a power of two, at most 32) each shard is read once.
+A resumed run begins at the start of the shards that it was reading.
 """
 
-import contextlib
 import copy
-import itertools
 import random
-import time
 from collections import deque
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from gan_models.errors import Unreadable, UserError
-from gan_models.images import read_picture
-from trainers.data.reading import MINIMUM_TRIED, Fetched
-from trainers.data.sources import fit, in_part, is_picture_name
+from gan_models.images import centre_square, read_picture
+from trainers.data.files import decode, in_part, is_picture, say_passed_over
+from trainers.data.stream import MINIMUM_TRIED, Fetched, enlarged_note, mirrored
 
 MAXIMUM_LANES = 32
 SHUFFLE_BUFFER = 64  # samples of each lane, still compressed
 FRUITLESS_EPOCHS = 10  # passes of a lane over its shards without one picture before it gives up
 
 
-@dataclass
 class Lane:
-    """One lane's read position: `ordinal` counts its samples since the start of the run."""
+    """One lane's samples, and the (epoch, shard's place in the lane) that it reads."""
 
-    ordinal: int
-    place: list[int]  # [epoch, shard's place in the lane, samples taken from that shard]
-    stream: object
-    ahead: deque = field(default_factory=deque)  # read in search of a substitute, not yet due
+    def __init__(self, samples, place: tuple[int, int]):
+        self.samples, self.place, self.taken = samples, place, 0
+        self.ahead: deque = deque()  # read in search of a substitute, not yet due
+
+    def next(self) -> dict:
+        sample, self.place = self.ahead.popleft() if self.ahead else next(self.samples)
+        self.taken += 1
+        return sample
 
 
 class Shards:
     """The stream of `urls`; ask for image numbers that grow."""
 
-    def __init__(self, urls, *, size, resize, seed, labels, holdout, part):
+    length, names = None, ()
+
+    def __init__(self, urls, size, resize, *, seed, mirror, labels, holdout, part):
         self.urls, self.size, self.resize, self.seed = urls, size, resize, seed
-        self.holdout, self.part = holdout, part
-        self.length = None
+        self.mirror, self.holdout, self.part = mirror, holdout, part
         self.classes = read_class_names(urls[0]) if labels else []
         self.num_lanes = min(MAXIMUM_LANES, 1 << (len(urls).bit_length() - 1))
-        self.saved: dict[int, list[int]] = {}
-        self.lanes: dict[int, Lane] = {}
-        self.broken_shards: dict[str, str] = {}
 
-    def starting_at(self, images_seen: int, saved: list[list[int]]) -> "Shards":
-        """A reader of its own that begins at image `images_seen`; `saved`: a position's "lanes".
-
-        A lane's row is [lane, ordinal, epoch, shard, sample]: the shard is opened at its start,
-        and the samples already seen go by undecoded. The lanes of other ranks are not in `saved`
-        and begin where the first saved one does, which is exact when shards hold equal numbers.
-        """
+    def at(self, position: dict) -> "Shards":
+        """A reader of its own that begins at image "images_seen", where the lanes read "shard"."""
         reader = copy.copy(self)
-        reader.saved, reader.lanes, reader.broken_shards = {}, {}, {}
-        rows = {lane: state for lane, *state in saved}
-        elsewhere = rows[min(rows)] if rows else [images_seen // self.num_lanes, 0, 0, 0]
-        for lane in range(self.num_lanes):
-            ordinal, epoch, shard, sample = rows.get(lane, elsewhere)
-            due = -(-(images_seen - lane) // self.num_lanes)  # images of this lane before this one
-            early = max(0, ordinal - due)  # a lane copied from one that is a turn ahead
-            reader.saved[lane] = [ordinal - early, epoch, shard, sample - early]
+        reader.start = position.get("images_seen", 0)
+        reader.place = tuple(position.get("shard", (0, 0)))
+        reader.lanes, reader.broken, reader.merged = {}, {}, {}
         return reader
 
-    def pieces(self, numbers: list[int], num_pieces: int, world_size: int) -> list[list[int]]:
+    def split(self, numbers: range, num_pieces: int, world_size: int) -> list[list[int]]:
         """Rows of `numbers` for each worker, so that a worker keeps to its own lanes."""
-        owners = [number % self.num_lanes // world_size % num_pieces for number in numbers]
+        owners = [(n - self.start) % self.num_lanes // world_size % num_pieces for n in numbers]
         return [[r for r, owner in enumerate(owners) if owner == p] for p in range(num_pieces)]
 
-    def __getitem__(self, piece: list[tuple[int, bool]]) -> Fetched:
-        """Decode images (number, mirrored); the numbers of a reader must grow."""
-        started = time.perf_counter()
-        fetched = Fetched.empty(len(piece), self.size)
-        try:
-            for row, (number, mirrored) in enumerate(piece):
-                picture, fetched.labels[row] = self.take(number, fetched)
-                fetched.put(row, picture, mirrored)
-        except UserError as error:  # raised in the main process, without a worker's traceback
-            fetched.error = str(error)
-        fetched.lanes = {k: [k, lane.ordinal, *lane.place] for k, lane in self.lanes.items()}
-        fetched.unreadable.update(self.broken_shards)
-        fetched.seconds = time.perf_counter() - started
+    def __getitem__(self, numbers: list[int]) -> Fetched:
+        fetched = Fetched.of(numbers, self.read)
+        fetched.place = min((lane.place for lane in self.lanes.values()), default=None)
+        fetched.unreadable.update(self.broken)
+        fetched.notes.update(self.merged)
         return fetched
 
-    def take(self, number: int, fetched: Fetched) -> tuple[np.ndarray, int]:
-        """Picture (size, size, 3) uint8 and class of image `number`.
+    def read(self, number: int, fetched: Fetched) -> dict:
+        """Image `number` and its class.
 
         An unreadable one is replaced by the next readable one of its lane, which still appears
         in its own turn, so that no later image moves.
         """
-        k = number % self.num_lanes
+        turn, k = divmod(number - self.start, self.num_lanes)
         if k not in self.lanes:
-            ordinal, *place = self.saved[k]
-            self.lanes[k] = Lane(ordinal, place, self.stream(k, *place))
+            self.lanes[k] = Lane(self.stream(k, *self.place), self.place)
         lane = self.lanes[k]
-        while True:
-            sample, place = lane.ahead.popleft() if lane.ahead else next(lane.stream)
-            lane.ordinal, lane.place = lane.ordinal + 1, place
-            if lane.ordinal > number // self.num_lanes:
-                break
+        while lane.taken <= turn:
+            sample = lane.next()
         for attempt in range(MINIMUM_TRIED):
             name = f"{sample['__key__']} in {sample['__url__']}"
             try:
-                picture, enlarged = fit(read_picture(sample["picture"]), self.size, self.resize)
-                label = self.label(sample)
+                picture, label = read_picture(sample["picture"]), self.label(sample)
             except (Unreadable, OSError) as error:
                 fetched.unreadable[name] = str(error)
                 if attempt == len(lane.ahead):
-                    lane.ahead.append(next(lane.stream))
+                    lane.ahead.append(next(lane.samples))
                 sample = lane.ahead[attempt][0]
                 continue
             fetched.readable.append(name)
-            fetched.enlarged = name if enlarged else fetched.enlarged
-            return picture, label
+            if min(picture.shape[:2]) < self.size:
+                fetched.notes.setdefault("enlarged", enlarged_note(name))
+            images = centre_square(picture, self.size, self.resize).transpose(2, 0, 1)
+            item = {"images": images, "labels": np.int64(label)}
+            coin = self.mirror and np.random.default_rng((self.seed, number, 1)).integers(2)
+            return mirrored(item) if coin else item
         raise UserError(f"{MINIMUM_TRIED} pictures in a row cannot be read, the last being {name}.")
 
-    def stream(self, lane: int, epoch: int, shard: int, skip: int):
-        """Endless (sample, [epoch, shard, samples taken]) of one lane from the given place on."""
+    def stream(self, lane: int, epoch: int, shard: int):
+        """Endless (sample, (epoch, shard)) of one lane from the given shard on."""
         fruitless = 0
         while fruitless < FRUITLESS_EPOCHS:
             fruitless += 1
             order = np.random.default_rng((self.seed, epoch)).permutation(len(self.urls))
             order = order[lane :: self.num_lanes]
             for place in range(shard, len(order)):
-                samples = self.read_shard(self.urls[order[place]], (self.seed, epoch, order[place]))
-                for taken, sample in enumerate(samples, start=1):
+                key = (self.seed, epoch, int(order[place]))
+                for sample in self.read_shard(self.urls[order[place]], key):
                     fruitless = 0
-                    if taken > skip:
-                        yield sample, [epoch, place, taken]
-                skip = 0
+                    yield sample, (epoch, place)
             epoch, shard = epoch + 1, 0
         raise UserError(
             f"There are no pictures to be read in {', '.join(self.urls[:3])}"
@@ -141,47 +118,54 @@ class Shards:
             "with a .cls file of the same name when training with labels."
         )
 
-    def read_shard(self, url: str, shuffle_key: tuple):
+    def read_shard(self, url: str, shuffle_key: tuple[int, int, int]):
         """The shard's samples of this part, shuffled; "picture" holds the undecoded bytes."""
-        from webdataset import gopen, shuffle
-        from webdataset.tariterators import group_by_keys, tar_file_expander
+        from webdataset import shuffle
+        from webdataset.tariterators import tarfile_samples
 
         def note(error: Exception) -> bool:  # the rest of a broken shard is left out
-            reason = error.args[0] if error.args else error
-            self.broken_shards[url] = f"the shard is missing, no .tar, or cut short ({reason})."
+            if isinstance(error, ValueError):
+                self.merged.setdefault("merged", f"{url}: {error.args[0]}; it is left out.")
+            else:
+                reason = error.args[0] if error.args else error
+                self.broken[url] = f"the shard is missing, no .tar, or cut short ({reason})."
             return True
 
-        try:
-            file = gopen(url)
-        except OSError as error:
-            note(error)
-            return
-        try:
-            members = tar_file_expander([{"url": url, "stream": file}], handler=note)
-            samples = self.select(group_by_keys(members, handler=note))
-            rng = random.Random(repr([int(number) for number in shuffle_key]))
-            yield from shuffle(SHUFFLE_BUFFER, SHUFFLE_BUFFER, rng=rng)(samples)
-        finally:
-            with contextlib.suppress(OSError):  # a download that is cut off here counts as failed
-                file.close()
+        samples = self.select(tarfile_samples([{"url": url}], handler=note))
+        rng = random.Random(repr(list(shuffle_key)))
+        yield from shuffle(SHUFFLE_BUFFER, SHUFFLE_BUFFER, rng=rng)(samples)
 
     def select(self, samples):
         for sample in samples:
-            pictures = [key for key in sample if is_picture_name(key)]
-            if pictures and in_part(sample["__key__"], self.holdout, self.part):
-                # "jpg" before "depth.png": the plain name is the picture itself.
-                sample["picture"] = sample[min(pictures, key=lambda key: (key.count("."), key))]
-                yield sample
+            pictures = [key for key in sample if is_picture(f"x.{key}")]
+            if not pictures or not in_part(sample["__key__"], self.holdout, self.part):
+                continue
+            # "jpg" before "depth.png": the plain name is the picture itself.
+            chosen = min(pictures, key=lambda key: (key.count("."), key))
+            sample["picture"] = sample[chosen]
+            if len(pictures) > 1:
+                self.merged.setdefault("merged", merged_note(sample, chosen, len(pictures)))
+            yield sample
 
     def label(self, sample: dict) -> int:
         if not self.classes:
             return 0
-        text = sample.get("cls", b"").decode("utf-8", "replace").strip()
+        text = decode(sample.get("cls", b"")).strip()
         if text in self.classes:
             return self.classes.index(text)
         if text.isdecimal() and int(text) < len(self.classes):
             return int(text)
         raise Unreadable(f"its .cls file says {text!r}, which is no class of classes.txt.")
+
+
+def merged_note(sample: dict, chosen: str, count: int) -> str:
+    name = sample["__key__"]
+    return (
+        f"{sample['__url__']} holds {count} pictures whose names begin with {name} and a dot. "
+        "Names that agree up to their first dot are one sample: of this one, and of others like "
+        f"it, only one picture is used, here {name}.{chosen}. Take other dots out of the names of "
+        "pictures that stand for themselves."
+    )
 
 
 def expand(path: str) -> list[str]:
@@ -194,10 +178,12 @@ def expand(path: str) -> list[str]:
     except ImportError as error:
         raise UserError("Reading .tar shards needs webdataset: pip install webdataset") from error
     if Path(path).is_dir():
-        return sorted(str(shard) for shard in Path(path).glob("*.tar"))
+        names = sorted(file.name for file in Path(path).iterdir())
+        beside = [n for n in names if not n.endswith(".tar") and n != "classes.txt"]
+        say_passed_over(path, beside, "beside .tar shards only classes.txt is read")
+        return [str(Path(path, name)) for name in names if name.endswith(".tar")]
     urls = expand_urls(path)
-    local = itertools.filterfalse(is_remote, urls)
-    missing = next((url for url in local if not Path(url).is_file()), None)
+    missing = next((url for url in urls if not is_remote(url) and not Path(url).is_file()), None)
     if missing:
         raise UserError(f"There is no shard {missing}, which the pattern {path} asks for.")
     return urls
@@ -215,5 +201,5 @@ def read_class_names(first_shard: str) -> list[str]:
             "Training .tar shards with labels needs a file classes.txt in the folder of the "
             "shards, one class name per line, because a stream does not tell its classes."
         )
-    names = [line.strip() for line in file.read_text(encoding="utf-8").splitlines()]
+    names = [line.strip() for line in decode(file.read_bytes()).splitlines()]
     return [name for name in names if name]

@@ -18,14 +18,14 @@ HEROES = (79, 109, 71, 34, 64, 78, 65, 76, 89, 21, 9, 39, 108, 90, 32, 113, 25, 
 
 
 def command(
-    layout: Literal["fomm", "stargan_v2", "spade", "ganimation", "progan"] | None = None,
+    layout: Literal["fomm", "stargan_v2", "spade", "ganimation", "progan", "judge"] | None = None,
     out: Path | None = None,
     count: int = 1000,
     size: int = DEFAULT.size,
     seed: int = DEFAULT.seed,
     style: Literal["training", "held_out"] = DEFAULT.style,
     val_count: int | None = DEFAULT.val_count,
-    clips: Literal["mp4", "frames"] = DEFAULT.clips,
+    clips: Literal["mp4", "frames", "strips"] = DEFAULT.clips,
     num_frames: int = DEFAULT.num_frames,
     class_folders: bool = DEFAULT.class_folders,
     sheet: Path | None = None,
@@ -40,7 +40,7 @@ def command(
         seed: Another number gives other training puppets; the others are always the same.
         style: held_out is a second drawing style, for scoring what was trained on the first.
         val_count: Pictures that are not for training (val or test); default a tenth of --count.
-        clips: fomm: .mp4 files, or folders of PNG frames (larger, no loss, faster to train on).
+        clips: fomm: .mp4 files, or without loss: folders of PNG frames, or strips of all frames.
         num_frames: fomm: frames of each clip, at 25 a second.
         class_folders: progan: a folder per domain, for training with labels.
         sheet: Also (or only) write a contact sheet of puppets to this .png file.

@@ -1,6 +1,7 @@
 """Puppets on disk, in the folder layout that each system's trainer takes for real data.
 
-    fomm         train/ and test/: a clip each, NAME.mp4 or a folder NAME of frames 0000000.png, ...
+    fomm         train/ and test/: a clip each, NAME.mp4, a folder NAME of frames 0000000.png, ...,
+                 or NAME.png with the frames side by side
     stargan_v2   train/DOMAIN/ and val/DOMAIN/: pictures
     spade        train_img/, train_label/, train_inst/ and val_*/: PNG files of equal names; a label
                  is an index into LABELS (mode P, so that it can be looked at), an instance one
@@ -8,17 +9,22 @@
     ganimation   imgs/NAME.jpg; aus.csv (file, AU01_r ... AU45_r: OpenFace's columns, 0 to 5);
                  train_ids.csv and test_ids.csv (one file name a line)
     progan       pictures, flat or in a folder per domain
+    judge        NAME.npz: `Drawing`'s arrays, action_units, domain, style and identity as numbers
 
 Differs from the official code: GANimation's aus_openface.pkl is aus.csv, because a pickle can run
 code. Every layout also has manifest.json, which says from which seed each file was drawn.
 """
 
 import csv
+import functools
 import json
+import multiprocessing
 import os
 import shutil
+import signal
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -28,18 +34,25 @@ from PIL import Image
 from tqdm import tqdm
 
 from gan_models.errors import UserError
+from gan_models.images import written_whole
 from gan_models.video import write_clip
-from trainers.data.sources import puppet_seed
-from trainers.puppets.clips import clip
 from trainers.puppets.drawing import SIZES, STYLES, draw
-from trainers.puppets.parameters import ACTION_UNITS, DOMAINS, PuppetParameters, random_parameters
+from trainers.puppets.movement import clip
+from trainers.puppets.parameters import (
+    ACTION_UNITS,
+    DOMAINS,
+    PuppetParameters,
+    puppet_seed,
+    random_parameters,
+)
 from trainers.puppets.scene import LABELS
 from trainers.puppets.sheet import LABEL_COLOURS
 
-FPS = 25
+WORTH_PROCESSES = 500  # drawings; fewer are made in this process
 # What each layout calls the pictures that training leaves alone; ProGAN's has none.
 SECOND_PART = {
     "fomm": "test", "stargan_v2": "val", "spade": "val", "ganimation": "test", "progan": "",
+    "judge": "",
 }  # fmt: skip
 
 
@@ -51,19 +64,22 @@ class Options:
     seed: int = 0
     style: str = "training"
     val_count: int | None = None  # None: a tenth of count
-    clips: Literal["mp4", "frames"] = "mp4"
+    clips: Literal["mp4", "frames", "strips"] = "mp4"
     num_frames: int = 64
     class_folders: bool = False
+    fps: float = 25
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One puppet of a set: its part ("train", "val" or "test"), its name, where it comes from."""
+    """One puppet of a set: its part ("train", "val", "test"; "" in sets without), its name, and
+    where it comes from; domain None is the seed's own.
+    """
 
     part: str
     name: str
     seed: int
-    domain: str
+    domain: str | None = None
 
     @property
     def parameters(self) -> PuppetParameters:
@@ -91,12 +107,11 @@ def write_layout(layout: str, out: str | os.PathLike, count: int, options: Optio
         "puppets": [],
     }
     if layout == "fomm":
-        manifest |= {"parameters": "trainers.puppets.clip(seed, num_frames, domain)", "fps": FPS}
+        manifest["parameters"] = "trainers.puppets.clip(seed, num_frames, domain, fps)"
     try:
         shutil.rmtree(part, ignore_errors=True)  # left by a command that was killed
         part.mkdir(parents=True)
-        for entry in tqdm(entries, layout, disable=None):
-            files = WRITERS[layout](part, entry, options)
+        for entry, files in zip(entries, drawn(layout, part, entries, options), strict=True):
             manifest["puppets"].append({**vars(entry), "files": files})
         if layout == "ganimation":
             write_action_units(part, entries)
@@ -156,17 +171,45 @@ def plan(layout: str, count: int, options: Options) -> Iterator[Entry]:
             yield Entry(part, f"{part}-{index:06d}", seed, DOMAINS[index % len(DOMAINS)])
 
 
+def drawn(layout: str, root: Path, entries: list[Entry], options: Options) -> Iterator[list[str]]:
+    """Draw the entries' files below `root`, where there are many on all cores; yields names."""
+    if not entries:
+        return
+    write = functools.partial(WRITERS[layout], root, options=options)
+    bar = functools.partial(tqdm, desc="puppets", total=len(entries), disable=None)
+    if len(entries) * (options.num_frames if layout == "fomm" else 1) < WORTH_PROCESSES:
+        yield from bar(map(write, entries))
+        return
+    # Forked, where that can be: a fresh process would first read the libraries.
+    method = "fork" if "fork" in multiprocessing.get_all_start_methods() else None
+    context = multiprocessing.get_context(method)
+    pool = ProcessPoolExecutor(os.cpu_count(), context, ignore_interrupt)
+    try:
+        yield from bar(pool.map(write, entries, chunksize=4))
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def ignore_interrupt() -> None:
+    """Ctrl-C is for the main process, which then ends the others."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
 # --- one writer per layout: (folder, entry, options) -> names of the files written ---------------
 
 
 def write_fomm(root: Path, entry: Entry, options: Options) -> list[str]:
     """One clip of one puppet in motion."""
-    sequence = clip(entry.seed, options.num_frames, entry.domain, FPS)
+    sequence = clip(entry.seed, options.num_frames, entry.domain, options.fps)
     pictures = (draw(parameters, options.size, options.style).picture for parameters in sequence)
-    place = f"{entry.part}/{entry.name}"
+    place = f"{entry.part}/{entry.name}".lstrip("/")
+    if options.clips == "strips":
+        return [save(root, f"{place}.png", np.concatenate(list(pictures), axis=1))]
     if options.clips == "mp4":
         settings = {"seed": entry.seed, "domain": entry.domain, "style": options.style}
-        write_clip(root / f"{place}.mp4", pictures, FPS, weights="puppets", settings=settings)
+        write_clip(
+            root / f"{place}.mp4", pictures, options.fps, weights="puppets", settings=settings
+        )
         return [f"{place}.mp4"]
     return [
         save(root, f"{place}/{frame:07d}.png", picture) for frame, picture in enumerate(pictures)
@@ -196,14 +239,31 @@ def write_ganimation(root: Path, entry: Entry, options: Options) -> list[str]:
 
 
 def write_progan(root: Path, entry: Entry, options: Options) -> list[str]:
-    folder = f"{entry.domain}/" if options.class_folders else ""
-    picture = draw(entry.parameters, options.size, options.style).picture
+    parameters = entry.parameters
+    folder = f"{parameters.domain}/" if options.class_folders else ""
+    picture = draw(parameters, options.size, options.style).picture
     return [save(root, f"{folder}{entry.name}.png", picture)]
+
+
+def write_judge(root: Path, entry: Entry, options: Options) -> list[str]:
+    """The picture with its whole truth, as arrays."""
+    parameters = entry.parameters
+    drawing = draw(parameters, options.size, options.style)
+    with written_whole(root / f"{entry.name}.npz") as part:
+        np.savez_compressed(
+            part,
+            **vars(drawing),
+            action_units=np.float32(parameters.action_units),
+            domain=np.int64(DOMAINS.index(parameters.domain)),
+            style=np.float32(astuple(parameters.style)),
+            identity=np.float32(astuple(parameters.identity)),
+        )
+    return [f"{entry.name}.npz"]
 
 
 WRITERS: dict[str, Callable[[Path, Entry, Options], list[str]]] = {
     "fomm": write_fomm, "stargan_v2": write_stargan_v2, "spade": write_spade,
-    "ganimation": write_ganimation, "progan": write_progan,
+    "ganimation": write_ganimation, "progan": write_progan, "judge": write_judge,
 }  # fmt: skip
 
 
@@ -234,9 +294,8 @@ def instances(label_map: np.ndarray) -> np.ndarray:
 
 def save(root: Path, name: str, picture: np.ndarray | Image.Image, **options) -> str:
     """Write one file below `root`, making its folder; returns its name."""
-    path = root / name
-    path.parent.mkdir(parents=True, exist_ok=True)
     if isinstance(picture, np.ndarray):
         picture = Image.fromarray(picture)
-    picture.save(path, **options)
+    with written_whole(root / name) as part:
+        picture.save(part, **{"compress_level": 1, **options})
     return name

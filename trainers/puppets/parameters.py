@@ -14,6 +14,8 @@ DOMAINS = ("human", "cat", "robot")
 # The 17 facial action units of OpenFace, in its order; intensities here are in [0, 1].
 ACTION_UNITS = (1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 17, 20, 23, 25, 26, 45)
 
+FIRST_SCORE_SEED = 1_000_000_000  # puppets of this seed or a higher one are never trained on
+
 HAIRCUTS = ("crop", "bob", "long", "curls", "bun", "quiff")
 COLLARS = ("round", "deep", "turtleneck", "hood")
 
@@ -189,6 +191,17 @@ def random_identity(random: np.random.Generator, background_hue: float) -> Ident
         cloth_hue=float((background_hue + random.uniform(0.35, 0.65)) % 1),
         cloth_value=float(random.uniform(-1, 1)),
     )
+
+
+def puppet_seed(seed: int, index: int, training: bool = True) -> int:
+    """The number that puppet `index` of a set is drawn from.
+
+    Training: made of (seed, index), below FIRST_SCORE_SEED. Otherwise FIRST_SCORE_SEED + index,
+    whatever the seed, so that nothing scored was ever trained on.
+    """
+    if not training:
+        return FIRST_SCORE_SEED + index
+    return int(np.random.default_rng((seed, index)).integers(FIRST_SCORE_SEED))
 
 
 def random_parameters(seed: int, domain: str | None = None) -> PuppetParameters:

@@ -3,8 +3,8 @@
 import numpy as np
 
 from gan_models.images import grid
-from trainers.puppets.clips import clip
 from trainers.puppets.drawing import draw
+from trainers.puppets.movement import clip
 from trainers.puppets.parameters import (
     ACTION_UNITS,
     DOMAINS,

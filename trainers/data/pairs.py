@@ -1,22 +1,10 @@
-"""Draws pairs of frames from clips: which two, and how both are changed alike.
+"""Pairs of frames of one clip: which two, and how both are changed alike."""
 
-Everything about pair `slot` of epoch `epoch` comes from a generator seeded by (seed, slot, epoch),
-in the order of `PairReader.read_into`; workers, processes and resumed runs therefore agree.
-"""
-
-import math
-import time
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 from PIL import Image, ImageEnhance
-
-from gan_models.errors import Unreadable
-from trainers.data.clip_cache import CacheError
-from trainers.data.reading import MINIMUM_TRIED, Fetched
-
-PAIR_STREAM = 2  # keeps a pair's generator apart from those of Pictures with the same seed
 
 
 @dataclass(frozen=True)
@@ -33,64 +21,6 @@ class Augmentation:
     mirror: bool = True
     jitter: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
     resize_range: tuple[float, float] | None = None
-
-
-class PairReader:
-    """Reads (slot, epoch) of a clip source into Fetched.images (n, 2, 3, size, size) uint8.
-
-    groups: one entry per pair of an epoch, the clips that it is drawn from.
-    """
-
-    def __init__(self, source, groups: list[list[int]], augmentation: Augmentation, seed: int):
-        self.source, self.groups, self.seed = source, groups, seed
-        self.augmentation = augmentation
-        # A stride that visits every clip and spreads over the whole set.
-        self.stride = max(1, int(source.length * 0.618))
-        while math.gcd(self.stride, source.length) > 1:
-            self.stride += 1
-
-    def probes(self) -> list[int]:
-        """A few slots whose clips are spread over the whole set, to look at before work starts."""
-        return [
-            step * self.stride % len(self.groups)
-            for step in range(min(MINIMUM_TRIED, len(self.groups)))
-        ]
-
-    def __getitem__(self, piece: list[tuple[int, int]]) -> Fetched:
-        started = time.perf_counter()
-        size = self.source.size
-        images = np.empty((len(piece), 2, 3, size, size), np.uint8)
-        fetched = Fetched(images, np.zeros(len(piece), np.int64))
-        for row, (slot, epoch) in enumerate(piece):
-            try:
-                if not self.read_into(fetched, row, slot, epoch):
-                    fetched.error = f"{MINIMUM_TRIED} clips in a row cannot be read."
-            except CacheError as error:
-                fetched.error = str(error)
-        fetched.seconds = time.perf_counter() - started
-        return fetched
-
-    def read_into(self, fetched: Fetched, row: int, slot: int, epoch: int) -> bool:
-        """Read the pair, from the first readable clip on a fixed walk from the one drawn."""
-        random = np.random.default_rng((self.seed, slot, epoch, PAIR_STREAM))
-        group = self.groups[slot % len(self.groups)]
-        index = group[random.integers(len(group))] if len(group) > 1 else group[0]
-        for _ in range(min(MINIMUM_TRIED, self.source.length)):
-            try:
-                times = draw_times(self.source.num_frames(index), random)
-                frames, enlarged = self.source.frames(index, times)
-            except (Unreadable, OSError) as error:
-                fetched.unreadable[self.source.name(index)] = str(error)
-                index = (index + self.stride) % self.source.length
-                # What was drawn before must not matter: it depends on where the clip broke.
-                random = np.random.default_rng((self.seed, slot, epoch, PAIR_STREAM, index))
-                continue
-            fetched.images[row] = augment(frames, self.augmentation, random).transpose(0, 3, 1, 2)
-            fetched.readable.append(index)
-            if enlarged:
-                fetched.enlarged = self.source.name(index)
-            return True
-        return False
 
 
 def draw_times(num_frames: int, random: np.random.Generator) -> list[int]:
