@@ -32,10 +32,9 @@ from gan_models.progan.pipeline import ProGANPipeline
 from gan_models.video import write_clip
 from gan_models.weights import read_config
 from trainers import metrics
-from trainers.data import open_data
-from trainers.data.clips import open_clips
-from trainers.data.sources import FIRST_SCORE_SEED
+from trainers.data import open_clips, open_pictures
 from trainers.fomm import scores as motion_scores
+from trainers.puppets import FIRST_SCORE_SEED
 
 Metric = Literal["swd", "ms_ssim", "fid", "kid"]
 Motion = Literal["reconstruction", "transfer", "expression", "consistency", "judge", "akd", "aed"]
@@ -106,11 +105,9 @@ def real_pictures(data, count, size, *, seed=0, resize="crop", holdout=0.0):
         choices = " or ".join(PUPPET_STYLES)
         raise UserError(f"{data} cannot be scored against: give {choices}; --count says how many.")
     part = "held_out" if holdout else "train"
-    opened = open_data(data, size=size, resize=resize, seed=seed, holdout=holdout, part=part)
+    opened = open_pictures(data, size=size, resize=resize, seed=seed, holdout=holdout, part=part)
     if opened.length is None:
-        raise UserError(
-            f"{data} holds .tar shards; scoring takes a folder of pictures or .tfrecords."
-        )
+        raise UserError(f"{data} holds .tar shards; scoring takes a folder of pictures.")
     if opened.length < count:
         raise UserError(
             f"{data} has {opened.length:,} pictures to score against, fewer than --count "
@@ -121,13 +118,13 @@ def real_pictures(data, count, size, *, seed=0, resize="crop", holdout=0.0):
         print(
             f"{data} has fewer than {2 * count:,} pictures: no floor is computed.", file=sys.stderr
         )
-    batch = next(opened.batches({}, lambda images_seen: wanted))
+    images = opened.first(wanted)["images"]
     if opened.skipped:
         print(
             f"{opened.skipped:,} unreadable files in {data} were replaced by others.",
             file=sys.stderr,
         )
-    pictures = batch.images.permute(0, 2, 3, 1).contiguous().numpy()
+    pictures = images.permute(0, 2, 3, 1).contiguous().numpy()
     return pictures[:count], pictures[count:] if wanted > count else None
 
 

@@ -11,8 +11,15 @@ from pathlib import Path
 import numpy as np
 
 from gan_models import images, video
-from trainers.data.sources import FIRST_SCORE_SEED
-from trainers.puppets import ACTION_UNITS, Pose, PuppetParameters, clip, draw, random_parameters
+from trainers.puppets import (
+    ACTION_UNITS,
+    FIRST_SCORE_SEED,
+    Pose,
+    PuppetParameters,
+    clip,
+    draw,
+    random_parameters,
+)
 
 SIZE, FPS, SECONDS = 256, 25, 3.6
 SOUND_RATE = 22050

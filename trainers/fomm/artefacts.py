@@ -38,9 +38,9 @@ def save_sheet(config, folder, parts, clips, counters, device):
     about = {**description(config, counters), "name": folder.name}
     pipeline = FOMMPipeline(*trained(parts), about, device=device)
     whole = (0, 0, config.size, config.size)  # training squares are crops already
-    batch = next(clips.batches({"images_seen": 0}, SHEET_ROWS))
+    batch = clips.first(SHEET_ROWS)
     rows = []
-    for source, driving in zip(batch.source, batch.driving, strict=True):
+    for source, driving in zip(batch["source"], batch["driving"], strict=True):
         source, driving = (frame.permute(1, 2, 0).numpy() for frame in (source, driving))
         shown = pipeline.explain(
             source, driving, box=whole, driving_box=whole, size=max(config.size, 128)

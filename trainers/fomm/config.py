@@ -19,7 +19,7 @@ class Config:
     fresh: bool = False  # move an earlier run in the same folder aside instead of resuming it
     seed: int = 0  # of the initial networks, the order of the clips and every draw
     device: str = "auto"  # auto, cpu, cuda or cuda:N
-    num_workers: int = 0  # processes that read clips; 0: in the training process
+    num_workers: int | None = None  # processes that read clips; default: as many as pay
     init: str = ""  # weights to start from: folder, shipped name, Hub name, run folder
     size: int = 256  # frames are squares of this many pixels
     framing: Literal["face", "centre"] = "centre"  # how the demo crops pictures for these weights

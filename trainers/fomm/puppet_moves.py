@@ -7,8 +7,14 @@ import cv2
 import numpy as np
 
 from gan_models.images import resize
-from trainers.data.sources import FIRST_SCORE_SEED, puppet_seed
-from trainers.puppets import ACTION_UNITS, clip, draw, random_parameters
+from trainers.puppets import (
+    ACTION_UNITS,
+    FIRST_SCORE_SEED,
+    clip,
+    draw,
+    puppet_seed,
+    random_parameters,
+)
 from trainers.puppets import transfer as follow
 
 FRAMES = 12  # of a puppet clip, one second apart: large movements, other expressions

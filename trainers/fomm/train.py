@@ -130,14 +130,16 @@ def train(config, folder, clips, vgg, processes, command=""):
     for network in (detector, generator, discriminator):
         network.train()
 
-    batches = clips.batches(position, config.batch_size, processes.rank, processes.world_size)
-    for batch in batches:
+    batches = clips.batches(
+        position, config.batch_size, processes.rank, processes.world_size, device
+    )
+    for batch, position_after in batches:
         seen = counters["images_seen"]
         factor = options.learning_rate_factor(config, seen, clips.length)
         rates = [config.learning_rate * factor, config.detector_learning_rate * factor]
         weight = options.adversarial_weight(config, seen, clips.length)
-        source = batch.source.to(device).float() / 255
-        driving = batch.driving.to(device).float() / 255
+        source = batch["source"].float() / 255
+        driving = batch["driving"].float() / 255
         transform = draw_transform(config, seen, processes)
 
         discriminator.requires_grad_(False)
@@ -164,7 +166,7 @@ def train(config, folder, clips, vgg, processes, command=""):
             state.average(parts["detector_ema"], detector, decay)
             state.average(parts["generator_ema"], generator, decay)
 
-        position = batch.position
+        position = position_after
         counters["images_seen"] = now = seen + config.batch_size
         counters["steps"] += 1
         counters["left_out"] += not finite

@@ -4,10 +4,9 @@ import numpy as np
 from tqdm import tqdm
 
 from gan_models.errors import UserError
-from trainers.data.sources import puppet_seed
 from trainers.judge.reading import IDENTITY, STYLE, Readings, load_judge, read
 from trainers.judge.train import draw_truth
-from trainers.puppets import ACTION_UNITS, LABELS, STYLES
+from trainers.puppets import ACTION_UNITS, LABELS, STYLES, puppet_seed
 
 
 def errors(readings, truth):

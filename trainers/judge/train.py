@@ -4,7 +4,8 @@ import copy
 import math
 import os
 import sys
-from dataclasses import dataclass
+import zipfile
+from dataclasses import dataclass, fields
 from typing import Literal
 
 import numpy as np
@@ -13,12 +14,12 @@ import torch.nn.functional as F
 from torch import nn
 from tqdm import tqdm
 
-from gan_models import images, weights
-from gan_models.errors import UserError
+from gan_models import weights
+from gan_models.errors import Unreadable, UserError
 from trainers import run, state
-from trainers.data.sources import puppet_seed
+from trainers.data import Stream
 from trainers.judge.reading import IDENTITY, SIZE, STYLE, Network, Readings
-from trainers.puppets import DOMAINS, LANDMARKS, draw, random_parameters
+from trainers.puppets import DOMAINS, LANDMARKS, Identity, draw, drawn_set, random_parameters
 
 LOSS_WEIGHTS = {
     "labels": 1.0, "landmarks": 0.2, "action_units": 3.0, "domain": 0.3, "style": 8.0,
@@ -84,23 +85,49 @@ def draw_truth(seeds, style="training"):
     )
 
 
-def training_batch(config, images_seen):
+class TruthFiles:
+    """The drawn puppets `names` below `root` with their truth, as a stream's source."""
+
+    def __init__(self, root, names):
+        self.root, self.names, self.length = root, names, len(names)
+        known = [field.name for field in fields(Identity)]
+        self.identity = [known.index(name) for name in IDENTITY]
+
+    def read(self, index, random):
+        """images (3, 64, 64) uint8, and the arrays of `Readings` of one picture."""
+        try:
+            with np.load(self.root / self.names[index]) as file:
+                truth = dict(file)
+        except (ValueError, zipfile.BadZipFile) as error:
+            raise Unreadable(f"{self.names[index]} is damaged: {error}.") from error
+        picture, labels = truth.pop("picture"), truth.pop("label_map")
+        truth["identity"] = truth["identity"][self.identity]
+        return {"images": picture.transpose(2, 0, 1), "labels": labels, **truth}
+
+
+def open_puppets(config):
+    """The run's puppets in the order of their numbers: each once, for half a batch's pictures are
+    the mirror images of the others.
+    """
+    steps = math.ceil(config.total_images / config.batch_size)
+    data = f"puppets:{steps * config.batch_size // 2}"
+    files = TruthFiles(*drawn_set("judge", data, 0, size=SIZE, seed=config.seed))
+    return Stream(files, place=data, noun="puppets", shuffle=False)
+
+
+def training_batch(config, images_seen, batch):
     """The pictures of one step in [-1, 1], their truth, and which of them kept their colours.
 
-    Puppets of the numbers (seed, place in the run) and their mirror images. A random half is
+    The puppets of a batch of `open_puppets` and their mirror images. A random half is
     recoloured, blurred and made noisy: a judge must read generated pictures and other palettes too,
     and only pictures that kept their colours can teach the style.
     """
-    first, count = images_seen // 2, config.batch_size // 2
-    pictures, truth = draw_truth(
-        [puppet_seed(config.seed, place) for place in range(first, first + count)]
-    )
-    truth = {name: torch.from_numpy(value) for name, value in vars(truth).items()}
+    truth = dict(batch)
+    pictures = truth.pop("images").float() * (2 / 255) - 1
     mirrored = {**truth, "labels": truth["labels"].flip(2)}
     mirrored["landmarks"] = truth["landmarks"][:, MIRRORED] * torch.tensor([-1.0, 1.0])
     mirrored["landmarks"][..., 0] += SIZE
     truth = {name: torch.cat([value, mirrored[name]]) for name, value in truth.items()}
-    pictures = images.to_tensor(pictures)
     pictures = torch.cat([pictures, pictures.flip(3)])  # (n, 3, 64, 64)
 
     source = torch.Generator().manual_seed((config.seed << 40) + images_seen)
@@ -179,9 +206,11 @@ def train(config, folder, processes, command=""):
     if stop:
         print(f"{folder} is finished: all {config.total_images} images are seen.", file=sys.stderr)
 
+    position = {"images_seen": counters["images_seen"] // 2}
+    batches = open_puppets(config).batches(position, config.batch_size // 2)
     while not stop:
         seen = counters["images_seen"]
-        pictures, truth, kept = training_batch(config, seen)
+        pictures, truth, kept = training_batch(config, seen, next(batches)[0])
         truth = {name: value.to(processes.device) for name, value in truth.items()}
 
         bfloat16 = config.precision == "bfloat16"
@@ -226,7 +255,7 @@ from its picture of {SIZE} x {SIZE} pixels. It scores the systems and is no part
 | | |
 |---|---|
 | command | `{command}` |
-| data | puppets in the training style, drawn on the fly |
+| data | puppets in the training style |
 | images seen | {counters["images_seen"]:,} |
 | training time | {counters["seconds"] / 60:.0f} minutes |
 | licence | Apache-2.0 |

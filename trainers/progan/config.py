@@ -15,15 +15,13 @@ class Config:
     level 4, 8, 16, ...
     """
 
-    data: str = (
-        "puppets"  # folder of pictures, folder of .tar shards or of .tfrecords, or puppets[:count]
-    )
+    data: str = "puppets"  # folder of pictures or of .tar shards, or puppets[:count]
     out: str = ""  # run folder; default runs/progan-<preset>
     minutes: float = 0  # end cleanly after this much wall-clock time; 0: when total_images are seen
     fresh: bool = False  # move an earlier run in the same folder aside instead of resuming it
     seed: int = 0  # of the initial networks, the order of the pictures and every draw
     device: str = "auto"  # auto, cpu, cuda or cuda:N
-    num_workers: int = 0  # processes that decode pictures; 0: in the training process
+    num_workers: int | None = None  # processes that decode pictures; default: as many as pay
     resolution: int = 64  # size of the finished pictures, a power of two
     resize: Literal["crop", "stretch"] = "crop"  # centre square, or squeeze the whole picture
     mirror: bool = True  # also learn each picture's mirror image

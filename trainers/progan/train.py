@@ -162,7 +162,7 @@ def step(network, optimizer, loss, learning_rate):
 
 def open_pictures(config):
     """The training pictures; UserError where there are none."""
-    return data.open_data(
+    return data.open_pictures(
         config.data,
         size=config.resolution,
         resize=config.resize,
@@ -209,7 +209,10 @@ def train(config, folder, pictures, processes, command=""):
     def batch_size_at(images_seen):
         return schedule(config, images_seen).batch_size
 
-    for batch in pictures.batches(position, batch_size_at, processes.rank, processes.world_size):
+    batches = pictures.batches(
+        position, batch_size_at, processes.rank, processes.world_size, processes.device
+    )
+    for batch, position_after in batches:
         seen = counters["images_seen"]
         phase = schedule(config, seen)
         if phase.index != counters["phase"] and config.reset_optimizers:
@@ -217,8 +220,8 @@ def train(config, folder, pictures, processes, command=""):
             parts.update(optimizer_g=optimizer_g, optimizer_d=optimizer_d)
         counters["phase"] = phase.index
 
-        real = fade_reals(batch.images.to(processes.device), phase.resolution, phase.alpha)
-        labels = batch.labels.to(processes.device)
+        real = fade_reals(batch["images"], phase.resolution, phase.alpha)
+        labels = batch["labels"]
         labels = F.one_hot(labels, num_classes).float() if num_classes else None
         for_d, mix, for_g = draws(config, seen, phase.batch_size, num_classes, processes)
 
@@ -245,7 +248,7 @@ def train(config, folder, pictures, processes, command=""):
         finite = step(generator, optimizer_g, loss_g, phase.learning_rate) and finite
         discriminator.requires_grad_(True)
 
-        position = batch.position
+        position = position_after
         counters["images_seen"] = seen + phase.batch_size
         counters["steps"] += 1
         counters["left_out"] += not finite
