@@ -88,7 +88,7 @@ def test_every_layout_gives_the_same_frames(tmp_path):
     clips = open_clips(tmp_path, size=SIZE)
     assert clips.names == ["film.gif", "film.mp4", "folder", "inner/deep", "strip.png"]
     assert clips.length == 5 and clips.skipped == 0
-    assert [clips.num_frames(index) for index in range(5)] == [12, 12, 12, 3, 12]
+    assert [clips.source.num_frames(index) for index in range(5)] == [12, 12, 12, 3, 12]
     np.testing.assert_array_equal(clips.clip(2), frames)
     np.testing.assert_array_equal(clips.clip(4), frames)
     np.testing.assert_array_equal(clips.clip(4, max_frames=5), frames[:5])
@@ -127,7 +127,7 @@ def test_every_ending_of_a_film_is_found_and_the_rest_is_said(tmp_path, caplog):
     (tmp_path / "frames" / "notes.txt").write_text("ours")
     (tmp_path / "pairs.csv").write_text("source,driving")
     clips = open_clips(tmp_path, size=SIZE)
-    assert clips.length == 11 and clips.num_frames(clips.names.index("frames")) == 4
+    assert clips.length == 11 and clips.source.num_frames(clips.names.index("frames")) == 4
     (message,) = [record.getMessage() for record in caplog.records]
     assert message == (f"Passed over in {tmp_path}: 2, such as pairs.csv (no clips).")
 
@@ -172,7 +172,7 @@ def test_animated_pictures_are_films(tmp_path):
         frames[0].save(tmp_path / name, form, save_all=True, append_images=frames[1:], duration=40)
     clips = open_clips(tmp_path, size=SIZE)
     assert clips.names == ["a.webp", "b.apng"]
-    assert [clips.num_frames(index) for index in (0, 1)] == [3, 3]
+    assert [clips.source.num_frames(index) for index in (0, 1)] == [3, 3]
 
 
 def test_a_picture_that_is_no_strip_is_named(tmp_path):
@@ -497,7 +497,7 @@ def test_unreadable_clips_are_skipped_and_counted(tmp_path, caplog):
     clips = open_clips(tmp_path, size=SIZE)
     batches = take(clips, 9)
     assert clips.skipped == 1 and "broken.mp4" in caplog.text
-    assert clips.num_frames(clips.names.index("partly")) == 3
+    assert clips.source.num_frames(clips.names.index("partly")) == 3
     assert clips.clip(clips.names.index("one")).shape == (1, SIZE, SIZE, 3)
     # Whoever starts later takes the same clips in the place of the broken one.
     later = take(open_clips(tmp_path, size=SIZE), 3, position=batches[5].position)

@@ -15,9 +15,10 @@ from gan_models.images import save_picture, to_tensor
 from gan_models.video import clip_info
 from gan_models.weights import save_weights
 from tests.plain_networks import Networks
+from tests.puppet_regions import action_unit_region
 from trainers import evaluate
 from trainers.fomm import puppet_moves, scores
-from trainers.puppets import action_unit_region, clip, draw, random_parameters, transfer
+from trainers.puppets import clip, draw, random_parameters, transfer
 
 SMALL = {"block_expansion": 4, "max_features": 8, "num_blocks": 2, "scale_factor": 0.5}
 DETECTOR = {"num_keypoints": 4, **SMALL, "pad": 3}

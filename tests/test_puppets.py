@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 import pytest
 
+from tests.puppet_regions import action_unit_region
 from trainers import puppets
 from trainers.puppets import ACTION_UNITS, DOMAINS, LABELS, LANDMARKS
 
@@ -103,7 +104,7 @@ def test_each_unit_is_visible(domain, unit):
 def test_each_unit_changes_its_own_region_only(unit):
     for seed in range(12):
         parameters = puppets.random_parameters(seed, DOMAINS[seed % 3])
-        region = puppets.action_unit_region(parameters, unit, 64)
+        region = action_unit_region(parameters, unit, 64)
         assert 0.02 < region.mean() < 0.55
         rest = puppets.draw(parameters.with_action_units({unit: 0}), 64)
         for intensity in (0.5, 1):
@@ -114,7 +115,7 @@ def test_each_unit_changes_its_own_region_only(unit):
 
 def test_brows_eyes_and_mouth_have_regions_of_their_own():
     for parameters in FRONTAL.values():
-        brows, mouth = (puppets.action_unit_region(parameters, u, 64) for u in (1, 12))
+        brows, mouth = (action_unit_region(parameters, u, 64) for u in (1, 12))
         assert not (brows & mouth).any()
 
 
@@ -194,7 +195,7 @@ def test_a_clip_is_one_identity_in_smooth_motion():
         (lambda: puppets.PuppetParameters(action_units=(0.0,)), "17"),
         (lambda: FRONTAL["cat"].with_action_units({12: 1.5}), r"outside \[0, 1\]"),
         (lambda: FRONTAL["cat"].with_action_units({3: 1}), "3 is not an action unit"),
-        (lambda: puppets.action_unit_region(FRONTAL["cat"], 3, 64), "3 is not an action unit"),
+        (lambda: action_unit_region(FRONTAL["cat"], 3, 64), "3 is not an action unit"),
         (lambda: puppets.draw(FRONTAL["cat"], 512), "32 to 256"),
         (lambda: puppets.draw(FRONTAL["cat"], 64, "sketch"), "training, held_out"),
         (lambda: puppets.random_parameters(1, "dog"), "human, cat, robot"),

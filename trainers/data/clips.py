@@ -26,11 +26,6 @@ MOST_COMPARED = 5_000  # clips; in larger sets nobody looks for twins
 KEPT_BYTES = 2 * 2**30  # decoded frames kept as plain pixels
 ESTIMATED_FROM = 16  # clips that the size of a set is estimated from
 JPEG_SHARE = 0.25  # of the plain pixels, with room to spare
-CLIPS_HELP = """\
-puppets or puppets:COUNT (clips of characters drawn by this project, 6000 unless COUNT says
-otherwise, drawn once); a folder of clips, or one with train/ and test/ folders of them. A clip is a
-folder of frames, a film (any that ffmpeg reads), or a picture with square frames side by side. Any
-size: frames become the square in their middle. Films are decoded once, into the cache folder."""
 
 log = logging.getLogger(__name__)
 
@@ -51,15 +46,17 @@ def open_clips(
     repeats: int = 1,
     cache_folder: str | Path | None = None,
 ) -> "Clips":
-    """Open the training clips at `path` (see CLIPS_HELP); batches of pairs hold "source" and
-    "driving", (n, 3, size, size) uint8, two frames of the same clips.
+    """Open training clips; batches hold "source" and "driving", (n, 3, size, size) uint8 each, two
+    frames of the same clips.
 
-    time_flip, mirror, jitter, resize_range: see `Augmentation`. id_sampling: an epoch has one pair
-    per video, the clips of a video being those whose names agree up to "#". part: "train" or
-    "held_out", which is test/ where there are train/ and test/, and otherwise a share `holdout`, 0
-    to 0.5, chosen by a hash of the names. Copies and mirror images of a clip, and clips of one
-    video, stay on its side. repeats: how often an epoch visits each clip. cache_folder: keeps
-    decoded clips for the next run; a temporary folder when None.
+    path: puppets or puppets:COUNT (6000 unless COUNT says otherwise), or a folder of clips, or of
+    train/ and test/ folders of them; see `frames` for what is one. Frames become the square in
+    their middle. time_flip, mirror, jitter, resize_range: see `Augmentation`. id_sampling: an epoch
+    has one pair per video, the clips of a video being those whose names agree up to "#". part:
+    "train" or "held_out", which is test/ where there are train/ and test/, and otherwise a share
+    `holdout`, 0 to 0.5, chosen by a hash of the names. Copies and mirror images of a clip, and
+    clips of one video, stay on its side. repeats: how often an epoch visits each clip.
+    cache_folder: keeps decoded clips for the next run; a temporary folder when None.
     Raises UserError when there is nothing to train on.
     """
     check_holdout(holdout)
@@ -77,8 +74,8 @@ def open_clips(
         source = open_files(Path(name).expanduser(), size, cache_folder, holdout, part)
     source.augmentation = Augmentation(time_flip, mirror, tuple(jitter), resize_range)
     groups: dict[str, list[int]] = {}
-    for index, clip_name in enumerate(source.names):
-        groups.setdefault(video_id(clip_name) if id_sampling else clip_name, []).append(index)
+    for index, clip_name in enumerate(source.names if id_sampling else ()):
+        groups.setdefault(video_id(clip_name), []).append(index)
     return Clips(
         source,
         place=name,
@@ -94,18 +91,13 @@ def open_clips(
 class Clips(Stream):
     """Opened training clips; made by `open_clips`."""
 
-    def num_frames(self, index: int) -> int:
-        """Frames of clip `index`; Unreadable when it cannot be read."""
-        return self.source.num_frames(index)
-
     def clip(self, index: int, max_frames: int | None = None) -> np.ndarray:
         """(T, size, size, 3) uint8: the clip's frames in order, the first `max_frames` of them.
 
         Raises Unreadable when the clip cannot be read.
         """
-        count = self.num_frames(index)
-        times = range(count if max_frames is None else min(count, max_frames))
-        return self.source.frames(index, list(times))
+        count = self.source.num_frames(index)
+        return self.source.frames(index, list(range(min(count, max_frames or count))))
 
     def pairs(
         self, path: str | Path | None = None, count: int = 50, seed: int = 0

@@ -14,13 +14,6 @@ from trainers.data.stream import Stream
 KEPT_BYTES = 512 * 2**20  # a smaller decoded set is kept in memory after the first epoch
 DEFAULT_PUPPETS = 20_000
 
-DATA_HELP = """\
-puppets or puppets:COUNT (characters drawn by this project, 20000 unless COUNT says otherwise, drawn
-once); a folder of pictures, searched with its subfolders, of any size and mode (with labels, the
-first-level folders are the classes); a folder of .tar shards, one .tar, or a pattern such as
-"shards/{0000..0099}.tar", read as a stream (with labels, a classes.txt beside them names the
-classes and each sample has a .cls). Workers decode in the background."""
-
 
 def open_pictures(
     path,
@@ -34,13 +27,17 @@ def open_pictures(
     holdout: float = 0.0,
     part: str = "train",
 ) -> Stream:
-    """Open the training pictures at `path` (see DATA_HELP); batches hold "images", (n, 3, size,
-    size) uint8, and "labels", (n,) int64, zeros without labels.
+    """Open training pictures; batches hold "images", (n, 3, size, size) uint8, and "labels", (n,)
+    int64, zeros without labels.
 
-    resize: "crop" takes the centre square, "stretch" the whole picture. holdout: share of the
-    pictures, 0 to 0.5, that `part` "train" leaves out and `part` "held_out" gives, chosen by a hash
-    of each picture's name; puppets always have a held-out part of their own. num_workers: processes
-    that decode; None: as many as pay, none for a set that is kept in memory once it is decoded.
+    path: puppets or puppets:COUNT (20000 unless COUNT says otherwise); a folder of pictures,
+    searched with its subfolders, of any size and mode (with labels, the first-level folders are the
+    classes); a folder of .tar shards, one .tar, or a pattern such as "shards/{0000..0099}.tar",
+    read as a stream (with labels, a classes.txt beside them names the classes and each sample has a
+    .cls). resize: "crop" takes the centre square, "stretch" the whole picture. holdout: share of
+    the pictures, 0 to 0.5, that `part` "train" leaves out and `part` "held_out" gives, chosen by a
+    hash of each picture's name; puppets always have a held-out part of their own. num_workers:
+    processes that decode; None: as many as pay, none for a set that is kept in memory.
     Raises UserError when there is nothing to train on.
     """
     check_holdout(holdout)

@@ -13,11 +13,14 @@ from collections import deque
 from pathlib import Path
 
 import numpy as np
+from webdataset import shuffle
+from webdataset.shardlists import expand_urls
+from webdataset.tariterators import tarfile_samples
 
 from gan_models.errors import Unreadable, UserError
 from gan_models.images import centre_square, read_picture
 from trainers.data.files import decode, in_part, is_picture, say_passed_over
-from trainers.data.stream import MINIMUM_TRIED, Fetched, enlarged_note, mirrored
+from trainers.data.stream import MINIMUM_TRIED, Fetched, enlarged_note, fetch, mirrored
 
 MAXIMUM_LANES = 32
 SHUFFLE_BUFFER = 64  # samples of each lane, still compressed
@@ -62,7 +65,7 @@ class Shards:
         return [[r for r, owner in enumerate(owners) if owner == p] for p in range(num_pieces)]
 
     def __getitem__(self, numbers: list[int]) -> Fetched:
-        fetched = Fetched.of(numbers, self.read)
+        fetched = fetch(numbers, self.read)
         fetched.place = min((lane.place for lane in self.lanes.values()), default=None)
         fetched.unreadable.update(self.broken)
         fetched.notes.update(self.merged)
@@ -92,7 +95,7 @@ class Shards:
                 continue
             fetched.readable.append(name)
             if min(picture.shape[:2]) < self.size:
-                fetched.notes.setdefault("enlarged", enlarged_note(name))
+                fetched.notes["enlarged"] = enlarged_note(name)
             images = centre_square(picture, self.size, self.resize).transpose(2, 0, 1)
             item = {"images": images, "labels": np.int64(label)}
             coin = self.mirror and np.random.default_rng((self.seed, number, 1)).integers(2)
@@ -120,8 +123,6 @@ class Shards:
 
     def read_shard(self, url: str, shuffle_key: tuple[int, int, int]):
         """The shard's samples of this part, shuffled; "picture" holds the undecoded bytes."""
-        from webdataset import shuffle
-        from webdataset.tariterators import tarfile_samples
 
         def note(error: Exception) -> bool:  # the rest of a broken shard is left out
             if isinstance(error, ValueError):
@@ -161,22 +162,17 @@ class Shards:
 def merged_note(sample: dict, chosen: str, count: int) -> str:
     name = sample["__key__"]
     return (
-        f"{sample['__url__']} holds {count} pictures whose names begin with {name} and a dot. "
-        "Names that agree up to their first dot are one sample: of this one, and of others like "
-        f"it, only one picture is used, here {name}.{chosen}. Take other dots out of the names of "
-        "pictures that stand for themselves."
+        f"{sample['__url__']} holds {count} pictures whose names begin with {name} and a dot: of "
+        f"this and others like it only one picture is used, here {name}.{chosen}. Take the other "
+        "dots out of the names of pictures that stand for themselves."
     )
 
 
 def expand(path: str) -> list[str]:
     """Shard addresses of a brace pattern, a .tar, or a folder of .tar files, in a fixed order.
 
-    Raises UserError when webdataset is missing or a local shard is not there.
+    Raises UserError when a local shard is not there.
     """
-    try:
-        from webdataset.shardlists import expand_urls
-    except ImportError as error:
-        raise UserError("Reading .tar shards needs webdataset: pip install webdataset") from error
     if Path(path).is_dir():
         names = sorted(file.name for file in Path(path).iterdir())
         beside = [n for n in names if not n.endswith(".tar") and n != "classes.txt"]

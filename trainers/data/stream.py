@@ -2,10 +2,10 @@
 
 A source has `length`, `names` (one of each item) and `read(index, random)`, which returns a dict of
 named arrays or raises Unreadable; arrays of two or more dimensions are pictures (..., H, W). Item n
-of a run is permutation(seed, epoch)[n % epoch length] of epoch n // epoch length. The global batch
-[n, n + batch size) is sliced [rank::world_size], so one process and many see the same items. The
-mirror coin and the generator given to `read` depend on (seed, item, epoch) alone, and workers only
-read: nothing but the number of items seen has to be saved to go on exactly.
+of a run is permutation(seed, epoch)[n % epoch length] of epoch n // epoch length; the global batch
+[n, n + batch size) is sliced [rank::world_size]; mirror coin and `random` depend on (seed, item,
+epoch) alone, and workers only read. So any number of processes sees the same items, and nothing but
+the number of items seen has to be saved to go on exactly.
 """
 
 import functools
@@ -43,23 +43,21 @@ class Fetched:
     notes: dict[str, str] = field(default_factory=dict)  # kind of trouble -> a sentence, said once
     seconds: float = 0.0
     place: tuple[int, int] | None = None  # read position in .tar shards
-    error: str | None = None  # the piece could not be read
+    error: str | None = None  # why the piece could not be read; an exception would lose its words
 
-    @classmethod
-    def of(cls, numbers: list[int], read: Callable[[int, "Fetched"], dict]) -> "Fetched":
-        """The items that `read(number, fetched)` returns, with its UserError where it raises one:
-        a worker's exception would come with its whole traceback.
-        """
-        started, fetched = time.perf_counter(), cls()
-        try:
-            items = [read(number, fetched) for number in numbers]
-            for name in items[0] if items else ():
-                # Not np.stack, which would keep the items' order of axes in memory.
-                fetched.arrays[name] = torch.from_numpy(np.array([item[name] for item in items]))
-        except UserError as error:
-            fetched.error = str(error)
-        fetched.seconds = time.perf_counter() - started
-        return fetched
+
+def fetch(numbers: list[int], read: Callable[[int, Fetched], dict]) -> Fetched:
+    """The items that `read` returns, put together."""
+    started, fetched = time.perf_counter(), Fetched()
+    try:
+        items = [read(number, fetched) for number in numbers]
+        for name in items[0] if items else ():
+            # Not np.stack, which would keep the items' order of axes in memory.
+            fetched.arrays[name] = torch.from_numpy(np.array([item[name] for item in items]))
+    except UserError as error:
+        fetched.error = str(error)
+    fetched.seconds = time.perf_counter() - started
+    return fetched
 
 
 def mirrored(item: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -73,7 +71,7 @@ class Items:
     def __init__(self, source, seed, mirror, shuffle, groups, repeats):
         self.source, self.seed, self.mirror, self.shuffle = source, seed, mirror, shuffle
         self.groups = groups
-        self.epoch_length = repeats * (len(groups) if groups else source.length)
+        self.epoch_length = repeats * len(groups or source.names)
         self.unreadable: dict[int, str] = {}
         # A stride that visits every item and spreads over the whole set.
         self.stride = max(1, int(source.length * 0.618))
@@ -87,7 +85,7 @@ class Items:
         return [range(len(numbers))]
 
     def __getitem__(self, numbers: list[int]) -> Fetched:
-        return Fetched.of(numbers, self.read)
+        return fetch(numbers, self.read)
 
     def read(self, number: int, fetched: Fetched) -> dict[str, np.ndarray]:
         """Item `number` of the run, or the first readable one on a fixed walk from it.
@@ -119,16 +117,13 @@ class Items:
                 continue
             fetched.readable.append(index)
             if item.pop("enlarged", False):
-                fetched.notes.setdefault("enlarged", enlarged_note(self.source.names[index]))
+                fetched.notes["enlarged"] = enlarged_note(self.source.names[index])
             return mirrored(item) if coin else item
         raise UserError(f"{MINIMUM_TRIED} files in a row cannot be read.")
 
 
 def enlarged_note(name: str) -> str:
-    return (
-        f"{name} is smaller than the training size and was enlarged, as others may be; training at "
-        "a smaller size keeps them sharp."
-    )
+    return f"{name} is smaller than the training size and was enlarged, as others may be."
 
 
 @functools.lru_cache(maxsize=4)
@@ -141,10 +136,10 @@ def epoch_order(seed: int, epoch: int, length: int) -> tuple[np.ndarray, np.ndar
 class Stream:
     """An opened set. length: its items, None when streamed; names: theirs; classes: [] without.
 
-    noun: what messages call the items. num_workers: processes that read; None: as many as pay.
-    groups, repeats: an epoch draws one item of each group (default: each item is one), `repeats`
-    times. shuffle: False takes the items as they lie, unmirrored. probes: items looked at before
-    work starts, so that a set that cannot be trained on is refused at once, by UserError.
+    place, noun: what messages call the set and its items. num_workers: processes that read; None:
+    as many as pay. groups, repeats: an epoch draws one item of each group (default: of itself),
+    `repeats` times. shuffle: False takes the items as they lie, unmirrored. probes: items looked at
+    first, so that a set that cannot be trained on is refused at once, by UserError.
     """
 
     def __init__(
@@ -187,11 +182,9 @@ class Stream:
 
     @property
     def loader_rate(self) -> float:
-        """Items per second that loading alone reached lately, all workers together; 0.0 before the
-        first batch."""
-        seconds = sum(seconds for _, seconds in self._reads)
-        items = sum(items for items, _ in self._reads)
-        return max(1, self.num_workers) * items / seconds if seconds else 0.0
+        """Items per second that loading alone reached lately, all workers together; 0.0 at first"""
+        items, seconds = np.sum(self._reads, axis=0) if self._reads else (0, 0)
+        return float(max(1, self.num_workers) * items / seconds) if seconds else 0.0
 
     def first(self, count: int) -> dict[str, torch.Tensor]:
         """The first `count` items of a run as one batch, read in this process."""
@@ -237,10 +230,10 @@ class Stream:
                 plans.append((start, parts))
                 yield from ([numbers[row] for row in rows] for rows in parts)
 
-        fetch = self._fetch(reader, pieces())
-        for fetched in fetch:
+        fetching = self._fetch(reader, pieces())
+        for fetched in fetching:
             end, parts = plans.popleft()
-            read = [fetched, *itertools.islice(fetch, len(parts) - 1)]
+            read = [fetched, *itertools.islice(fetching, len(parts) - 1)]
             for worker, piece in enumerate(read):
                 self._learn(piece)
                 places[worker] = piece.place or places.get(worker)

@@ -19,7 +19,6 @@ from trainers.puppets.parameters import (
     random_parameters,
     transfer,
 )
-from trainers.puppets.regions import action_unit_region
 from trainers.puppets.scene import LABELS
 from trainers.puppets.sets import drawn_set, is_puppets
 from trainers.puppets.sheet import contact_sheet
@@ -37,7 +36,6 @@ __all__ = [
     "Pose",
     "PuppetParameters",
     "Style",
-    "action_unit_region",
     "clip",
     "contact_sheet",
     "draw",

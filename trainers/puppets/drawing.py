@@ -25,38 +25,15 @@ HEAD_CENTRE = (0.5, 0.483)
 FACE_DEPTH = 0.55
 FRACTION_BITS = 4
 
-LANDMARKS = (
-    "left eye outer",
-    "left eye inner",
-    "left eye top",
-    "left eye bottom",
-    "left pupil",
-    "right eye outer",
-    "right eye inner",
-    "right eye top",
-    "right eye bottom",
-    "right pupil",
-    "left brow outer",
-    "left brow middle",
-    "left brow inner",
-    "right brow inner",
-    "right brow middle",
-    "right brow outer",
-    "nose",
-    "nose left",
-    "nose right",
-    "mouth left",
-    "mouth right",
-    "upper lip top",
-    "upper lip bottom",
-    "lower lip top",
-    "lower lip bottom",
-    "chin",
-    "jaw left",
-    "jaw right",
-    "ear left",
-    "ear right",
-    "crown",
+LANDMARKS = tuple(
+    (
+        "left eye outer, left eye inner, left eye top, left eye bottom, left pupil, "
+        "right eye outer, right eye inner, right eye top, right eye bottom, right pupil, "
+        "left brow outer, left brow middle, left brow inner, right brow inner, "
+        "right brow middle, right brow outer, nose, nose left, nose right, mouth left, "
+        "mouth right, upper lip top, upper lip bottom, lower lip top, lower lip bottom, "
+        "chin, jaw left, jaw right, ear left, ear right, crown"
+    ).split(", ")
 )
 
 

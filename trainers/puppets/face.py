@@ -2,7 +2,16 @@
 
 import numpy as np
 
-from trainers.puppets.geometry import arc, between, clamp_between, ellipse, ring, stroke, taper
+from trainers.puppets.geometry import (
+    arc,
+    between,
+    clamp_between,
+    ellipse,
+    points,
+    ring,
+    stroke,
+    taper,
+)
 from trainers.puppets.palette import GLOW, INK, WHITE, darker, lighter, mix
 from trainers.puppets.scene import Eye, Scene, brow_curve, pupil_centre
 
@@ -33,14 +42,9 @@ def add_eye(scene: Scene, side: int) -> None:
         scene.add("skin", palette.hair, ellipse(*centre, m.eye_width + 0.09, m.eye_height + 0.1))
         lid = lighter(palette.hair, 0.3)
     grown = np.array([1.1, 1.28])
-    scene.add(
-        "skin",
-        lid,
-        between(
-            centre + (eye.rest_upper - centre) * grown,
-            centre + (eye.rest_lower - centre) * (1.08, 1.12),
-        ),
-    )
+    upper = centre + (eye.rest_upper - centre) * grown
+    lower = centre + (eye.rest_lower - centre) * (1.08, 1.12)
+    scene.add("skin", lid, between(upper, lower))
     opening = float((eye.lower[:, 1] - eye.upper[:, 1]).max())
     if opening > 0.02:
         scene.add("eye", palette.eye, between(eye.upper, eye.lower))
@@ -117,16 +121,8 @@ def add_cheeks(scene: Scene) -> None:
         scene.add("skin", colour, ellipse(x, y, 0.2 + 0.05 * raised, 0.12 + 0.06 * raised))
         outer = side * (m.eye_x + m.eye_width)
         for rise in (-0.02, 0.1):
-            add_crease(
-                scene,
-                [
-                    (outer + side * 0.04, m.eye_y + rise + 0.03),
-                    (outer + side * 0.1, m.eye_y + rise + 0.035),
-                    (outer + side * 0.16, m.eye_y + rise + 0.05),
-                ],
-                raised,
-                0.02,
-            )
+            line = points("0.04,0.03 0.1,0.035 0.16,0.05") * (side, 1)
+            add_crease(scene, line + (outer, m.eye_y + rise), raised, 0.02)
 
 
 def add_nose(scene: Scene) -> None:
@@ -138,58 +134,24 @@ def add_nose(scene: Scene) -> None:
     width = m.nose_width * (1 + 0.3 * wrinkle)
     for step, reach in ((0, 0.13), (1, 0.16), (2, 0.17)):
         top = m.eye_y - 0.08 + 0.115 * step
-        add_crease(
-            scene, [(-reach, top - 0.035), (0, top + 0.035), (reach, top - 0.035)], wrinkle, 0.034
-        )
+        line = [(-reach, top - 0.035), (0, top + 0.035), (reach, top - 0.035)]
+        add_crease(scene, line, wrinkle, 0.034)
     for side in (-1, 1):
         fold = np.array([(0.21, y - 0.16), (0.29, y - 0.04), (0.36, y + 0.1)]) * (side, 1)
         add_crease(scene, fold, wrinkle, 0.034)
     if domain == "cat":
-        scene.add(
-            "nose",
-            palette.nose,
-            np.array(
-                [
-                    (-width, y - 0.09),
-                    (-0.4 * width, y - 0.12),
-                    (0.4 * width, y - 0.12),
-                    (width, y - 0.09),
-                    (0.3 * width, y + 0.07),
-                    (0, y + 0.1),
-                    (-0.3 * width, y + 0.07),
-                ]
-            ),
-        )
-        scene.add(
-            "nose",
-            mix(palette.nose, WHITE, 0.5),
-            ellipse(-0.3 * width, y - 0.07, 0.25 * width, 0.02),
-        )
+        tip = points("-1,-0.09 -0.4,-0.12 0.4,-0.12 1,-0.09 0.3,0.07 0,0.1 -0.3,0.07")
+        scene.add("nose", palette.nose, tip * (width, 1) + (0, y))
+        glint = ellipse(-0.3 * width, y - 0.07, 0.25 * width, 0.02)
+        scene.add("nose", mix(palette.nose, WHITE, 0.5), glint)
         stem = np.array([(0, y + 0.08), (0, m.mouth_y - 0.1)])
         scene.add("lips", palette.lip, stroke(stem, 0.016))
     elif domain == "robot":
-        scene.add(
-            "nose",
-            palette.nose,
-            np.array(
-                [
-                    (-0.7 * width, y - 0.14),
-                    (0.7 * width, y - 0.14),
-                    (width, y - 0.07),
-                    (width, y + 0.02),
-                    (0.7 * width, y + 0.09),
-                    (-0.7 * width, y + 0.09),
-                    (-width, y + 0.02),
-                    (-width, y - 0.07),
-                ]
-            ),
-        )
+        plate = points("-0.7,-0.14 0.7,-0.14 1,-0.07 1,0.02 0.7,0.09 -0.7,0.09 -1,0.02 -1,-0.07")
+        scene.add("nose", palette.nose, plate * (width, 1) + (0, y))
         for level in (-0.07, 0.02):
-            scene.add(
-                "nose",
-                mix(palette.nose, INK, 0.6),
-                stroke([(-0.6 * width, y + level), (0.6 * width, y + level)], 0.018),
-            )
+            slit = stroke([(-0.6 * width, y + level), (0.6 * width, y + level)], 0.018)
+            scene.add("nose", mix(palette.nose, INK, 0.6), slit)
     else:
         add_human_nose(scene, y, width)
 
@@ -200,17 +162,11 @@ def add_human_nose(scene: Scene, y: float, width: float) -> None:
     bridge = np.array([(0, y - 0.4), (0.1, y - 0.1), (width, y + 0.02), (0, y + 0.06)]) * (away, 1)
     scene.add("nose", darker(palette.skin, 0.11), bridge)
     scene.add("nose", palette.nose, ellipse(0, y + 0.01, width, 0.1))
-    scene.add(
-        "nose",
-        mix(palette.nose, GLOW, 0.45),
-        ellipse(-away * 0.3 * width, y - 0.035, 0.3 * width, 0.032),
-    )
+    glint = ellipse(-away * 0.3 * width, y - 0.035, 0.3 * width, 0.032)
+    scene.add("nose", mix(palette.nose, GLOW, 0.45), glint)
     for side in (-1, 1):
-        scene.add(
-            "nose",
-            mix(palette.nose, INK, 0.55),
-            ellipse(side * 0.46 * width, y + 0.062, 0.2 * width, 0.026),
-        )
+        nostril = ellipse(side * 0.46 * width, y + 0.062, 0.2 * width, 0.026)
+        scene.add("nose", mix(palette.nose, INK, 0.55), nostril)
 
 
 def add_muzzle(scene: Scene) -> None:
@@ -244,11 +200,8 @@ def add_mouth(scene: Scene) -> None:
         if mouth.gap > 0.2:
             low = mouth.lower_inner[9, 1]
             tongue = ellipse(0, low + 0.01, 0.55 * m.mouth_width, 0.42 * mouth.gap)
-            scene.add(
-                "tongue",
-                palette.tongue,
-                clamp_between(tongue, mouth.upper_inner, mouth.lower_inner),
-            )
+            tongue = clamp_between(tongue, mouth.upper_inner, mouth.lower_inner)
+            scene.add("tongue", palette.tongue, tongue)
         inside = slice(1, -1)
         edge = mouth.upper_inner[inside] + (0, 0.105)
         edge[:, 1] = np.minimum(edge[:, 1], mouth.lower_inner[inside, 1])
@@ -258,51 +211,25 @@ def add_mouth(scene: Scene) -> None:
         scene.add("lips", mix(lip, INK, 0.6), stroke(line, taper(len(line), 0.026, 0.014, 0.026)))
 
 
+# Lines beside the right corner of the mouth, from that corner, and their half widths.
+CORNER_CREASES = {
+    14: ("0.03,-0.17 0.12,0 0.03,0.17", 0.055),
+    15: ("0.02,0.03 0.07,0.11 0.08,0.2", 0.036),
+    20: ("0.06,-0.11 0.1,0 0.06,0.11", 0.034),
+    23: ("-0.01,-0.15 0.08,0 -0.01,0.15", 0.03),
+}
+
+
 def add_mouth_creases(scene: Scene) -> None:
     """What 10, 12, 14, 15, 17, 20 and 23 do beside the lips, drawn larger than life."""
     m, unit = scene.measures, scene.units
     mouth = scene.mouth
     for side in (-1, 1):
         corner = mouth.upper_inner[-1 if side > 0 else 0]
-        cx, cy = corner
-        fold = max(unit[10], 0.8 * unit[12])
-        add_crease(
-            scene,
-            [
-                (side * 0.26, m.nose_y + 0.04),
-                (side * 0.42, m.nose_y + 0.13),
-                (cx + side * 0.11, cy - 0.03),
-            ],
-            fold,
-            0.03,
-        )
-        add_crease(
-            scene,
-            [(cx + side * 0.03, cy - 0.17), (cx + side * 0.12, cy), (cx + side * 0.03, cy + 0.17)],
-            unit[14],
-            0.055,
-        )
-        add_crease(
-            scene,
-            [
-                (cx + side * 0.02, cy + 0.03),
-                (cx + side * 0.07, cy + 0.11),
-                (cx + side * 0.08, cy + 0.2),
-            ],
-            unit[15],
-            0.036,
-        )
-        add_crease(
-            scene,
-            [(cx + side * 0.06, cy - 0.11), (cx + side * 0.1, cy), (cx + side * 0.06, cy + 0.11)],
-            unit[20],
-            0.034,
-        )
-        add_crease(
-            scene,
-            [(cx - side * 0.01, cy - 0.15), (cx + side * 0.08, cy), (cx - side * 0.01, cy + 0.15)],
-            unit[23],
-            0.03,
-        )
+        fold = np.array([(0.26, m.nose_y + 0.04), (0.42, m.nose_y + 0.13), (0, 0)]) * (side, 1)
+        fold[2] = corner + (side * 0.11, -0.03)
+        add_crease(scene, fold, max(unit[10], 0.8 * unit[12]), 0.03)
+        for number, (line, half_width) in CORNER_CREASES.items():
+            add_crease(scene, corner + points(line) * (side, 1), unit[number], half_width)
     low = float(mouth.lower_outer[:, 1].max()) + 0.1
     add_crease(scene, [(-0.22, low + 0.08), (0, low), (0.22, low + 0.08)], unit[17], 0.045)

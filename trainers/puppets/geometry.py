@@ -13,6 +13,11 @@ CIRCLE = np.stack([f(np.arange(24) * (2 * np.pi / 24)) for f in (np.cos, np.sin)
 ACROSS = np.linspace(-1, 1, 19)
 
 
+def points(text: str) -> np.ndarray:
+    """The points "x,y x,y ...", as an SVG file writes them."""
+    return np.array(text.replace(",", " ").split(), dtype=float).reshape(-1, 2)
+
+
 @cache
 def spline_matrix(count: int, samples: int, closed: bool) -> np.ndarray:
     """(points, count) weights of a uniform Catmull-Rom spline through `count` control points."""

@@ -36,7 +36,7 @@ from tqdm import tqdm
 from gan_models.errors import UserError
 from gan_models.images import written_whole
 from gan_models.video import write_clip
-from trainers.puppets.drawing import SIZES, STYLES, draw
+from trainers.puppets.drawing import SIZES, draw
 from trainers.puppets.movement import clip
 from trainers.puppets.parameters import (
     ACTION_UNITS,
@@ -49,11 +49,14 @@ from trainers.puppets.scene import LABELS
 from trainers.puppets.sheet import LABEL_COLOURS
 
 WORTH_PROCESSES = 500  # drawings; fewer are made in this process
-# What each layout calls the pictures that training leaves alone; ProGAN's has none.
-SECOND_PART = {
-    "fomm": "test", "stargan_v2": "val", "spade": "val", "ganimation": "test", "progan": "",
-    "judge": "",
-}  # fmt: skip
+# What layouts call the pictures that training leaves alone, where they have some.
+SECOND_PART = {"fomm": "test", "stargan_v2": "val", "spade": "val", "ganimation": "test"}
+PICTURES = {
+    "stargan_v2": "{part}/{domain}/{name}.png",
+    "ganimation": "imgs/{name}.jpg",
+    "progan": "{name}.png",
+    "progan in class folders": "{domain}/{name}.png",
+}
 
 
 @dataclass(frozen=True)
@@ -132,26 +135,22 @@ def write_layout(layout: str, out: str | os.PathLike, count: int, options: Optio
 
 def check(layout: str, out: Path, count: int, options: Options) -> None:
     """Refuse everything that can be refused before a puppet is drawn. Raises UserError."""
-    if layout not in SECOND_PART:
-        raise UserError(f"--layout {layout}: choose one of {', '.join(SECOND_PART)}.")
     least = len(DOMAINS) if layout == "stargan_v2" else 1
     why = f", one of each domain ({', '.join(DOMAINS)})" if least > 1 else ""
-    if count < least:
-        raise UserError(f"--count {count}: give {least} or more{why}.")
-    if options.val_count is not None and options.val_count < least and SECOND_PART[layout]:
-        raise UserError(f"--val-count {options.val_count}: give {least} or more{why}.")
-    if options.val_count and not SECOND_PART[layout]:
+    if options.val_count and layout not in SECOND_PART:
         raise UserError(f"--val-count: the layout {layout} has no second part; leave it out.")
+    numbers = {"count": (count, least), "seed": (options.seed, 0)}
+    if options.val_count is not None and layout in SECOND_PART:
+        numbers["val-count"] = options.val_count, least
+    for name, (number, lowest) in numbers.items():
+        if number < lowest:
+            raise UserError(f"--{name} {number}: give {lowest} or more{why}.")
     if not SIZES[0] <= options.size <= SIZES[1]:
         raise UserError(f"--size {options.size}: choose {SIZES[0]} to {SIZES[1]} pixels.")
     if layout == "fomm" and options.clips == "mp4" and options.size % 2:
         raise UserError(f"--size {options.size}: .mp4 stores even sizes; use --clips frames.")
     if options.num_frames < 2:
         raise UserError(f"--num-frames {options.num_frames}: a clip takes 2 frames or more.")
-    if options.style not in STYLES:
-        raise UserError(f"--style {options.style}: choose one of {', '.join(STYLES)}.")
-    if options.seed < 0:
-        raise UserError(f"--seed {options.seed}: give 0 or more.")
     if out == Path.cwd():
         raise UserError("--out is the working folder itself: name a folder that is still to be.")
     if os.path.lexists(out) and not out.is_dir():
@@ -164,8 +163,8 @@ def plan(layout: str, count: int, options: Options) -> Iterator[Entry]:
     """All puppets of a set, in order. Domains take turns, as they are equally likely anyway."""
     least = len(DOMAINS) if layout == "stargan_v2" else 1
     val_count = max(count // 10, least) if options.val_count is None else options.val_count
-    parts = [("train", count), (SECOND_PART[layout], val_count)]
-    for part, number in parts if SECOND_PART[layout] else parts[:1]:
+    parts = {"train": count} | ({SECOND_PART[layout]: val_count} if layout in SECOND_PART else {})
+    for part, number in parts.items():
         for index in range(number):
             seed = puppet_seed(options.seed, index, part == "train")
             yield Entry(part, f"{part}-{index:06d}", seed, DOMAINS[index % len(DOMAINS)])
@@ -216,9 +215,14 @@ def write_fomm(root: Path, entry: Entry, options: Options) -> list[str]:
     ]
 
 
-def write_stargan_v2(root: Path, entry: Entry, options: Options) -> list[str]:
-    picture = draw(entry.parameters, options.size, options.style).picture
-    return [save(root, f"{entry.part}/{entry.domain}/{entry.name}.png", picture)]
+def write_picture(root: Path, entry: Entry, options: Options, layout: str) -> list[str]:
+    if options.class_folders:
+        layout += " in class folders"
+    parameters = entry.parameters
+    name = PICTURES[layout].format(part=entry.part, domain=parameters.domain, name=entry.name)
+    # GANimation's official loader takes .jpg only; without colour subsampling little is lost.
+    how = {"quality": 95, "subsampling": 0} if name.endswith(".jpg") else {}
+    return [save(root, name, draw(parameters, options.size, options.style).picture, **how)]
 
 
 def write_spade(root: Path, entry: Entry, options: Options) -> list[str]:
@@ -230,19 +234,6 @@ def write_spade(root: Path, entry: Entry, options: Options) -> list[str]:
         save(root, f"{entry.part}_label/{entry.name}.png", label),
         save(root, f"{entry.part}_inst/{entry.name}.png", instances(drawing.label_map)),
     ]
-
-
-def write_ganimation(root: Path, entry: Entry, options: Options) -> list[str]:
-    picture = draw(entry.parameters, options.size, options.style).picture
-    # The official loader takes .jpg only; without colour subsampling little is lost.
-    return [save(root, f"imgs/{entry.name}.jpg", picture, quality=95, subsampling=0)]
-
-
-def write_progan(root: Path, entry: Entry, options: Options) -> list[str]:
-    parameters = entry.parameters
-    folder = f"{parameters.domain}/" if options.class_folders else ""
-    picture = draw(parameters, options.size, options.style).picture
-    return [save(root, f"{folder}{entry.name}.png", picture)]
 
 
 def write_judge(root: Path, entry: Entry, options: Options) -> list[str]:
@@ -262,9 +253,11 @@ def write_judge(root: Path, entry: Entry, options: Options) -> list[str]:
 
 
 WRITERS: dict[str, Callable[[Path, Entry, Options], list[str]]] = {
-    "fomm": write_fomm, "stargan_v2": write_stargan_v2, "spade": write_spade,
-    "ganimation": write_ganimation, "progan": write_progan, "judge": write_judge,
-}  # fmt: skip
+    "fomm": write_fomm,
+    "spade": write_spade,
+    "judge": write_judge,
+    **{name: functools.partial(write_picture, layout=name) for name in PICTURES},
+}
 
 
 def write_action_units(root: Path, entries: list[Entry]) -> None:

@@ -12,22 +12,14 @@ from trainers.puppets.parameters import (
     random_parameters,
 )
 
-# How far each pose number swings over time, beside where the clip's own puppet stands.
+# How far each pose number swings over time around where the clip's own puppet stands; its limit.
 SWING = {
-    "yaw": 0.22,
-    "pitch": 0.1,
-    "roll": 0.08,
-    "shift_x": 0.015,
-    "shift_y": 0.01,
-    "scale": 0.02,
-}
-POSE_LIMIT = {
-    "yaw": 0.42,
-    "pitch": 0.22,
-    "roll": 0.22,
-    "shift_x": 0.035,
-    "shift_y": 0.02,
-    "scale": 0.06,
+    "yaw": (0.22, 0.42),
+    "pitch": (0.1, 0.22),
+    "roll": (0.08, 0.22),
+    "shift_x": (0.015, 0.035),
+    "shift_y": (0.01, 0.02),
+    "scale": (0.02, 0.06),
 }
 SECONDS_PER_EXPRESSION = 1.4
 SECONDS_PER_GAZE = 0.9
@@ -61,10 +53,10 @@ def pose_at(start: Pose, seed: int, time: float, periods: np.ndarray, phases: np
     """The pose `time` seconds into the clip: two slow waves per number, and a wandering gaze."""
     waves = np.sin(2 * np.pi * time / periods + phases).mean(axis=1)
     numbers = {}
-    for (name, swing), wave in zip(SWING.items(), waves, strict=True):
+    for (name, (swing, limit)), wave in zip(SWING.items(), waves, strict=True):
         rest = 1.0 if name == "scale" else 0.0
         around = 0.4 * (getattr(start, name) - rest) + swing * wave
-        numbers[name] = float(rest + np.clip(around, -POSE_LIMIT[name], POSE_LIMIT[name]))
+        numbers[name] = float(rest + np.clip(around, -limit, limit))
     gaze = moving_target(
         lambda index: np.random.default_rng([seed, 2, index]).uniform(-0.8, 0.8, 2),
         time / SECONDS_PER_GAZE,

@@ -12,49 +12,17 @@ GLOW = np.array([255.0, 246.0, 226.0])
 WHITE = np.array([255.0, 255.0, 255.0])
 INK = np.array([34.0, 24.0, 40.0])
 
-SKINS = np.array(
-    [
-        (88, 54, 44),
-        (120, 76, 56),
-        (154, 100, 70),
-        (190, 134, 96),
-        (222, 168, 128),
-        (244, 202, 168),
-        (255, 222, 202),
-    ],
-    dtype=float,
-)
-HAIRS = np.array(
-    [
-        (36, 32, 42),
-        (66, 42, 36),
-        (108, 66, 42),
-        (158, 62, 38),
-        (206, 120, 52),
-        (226, 184, 104),
-        (238, 218, 168),
-        (196, 196, 206),
-    ],
-    dtype=float,
-)
-IRISES = np.array(
-    [(92, 54, 30), (132, 86, 40), (100, 124, 52), (52, 138, 96), (54, 120, 170), (96, 112, 140)],
-    dtype=float,
-)
-COATS = np.array(
-    [
-        (74, 70, 84),
-        (136, 134, 148),
-        (150, 106, 78),
-        (226, 146, 78),
-        (244, 216, 172),
-        (246, 240, 234),
-    ],
-    dtype=float,
-)
-CAT_IRISES = np.array(
-    [(232, 178, 40), (186, 200, 60), (92, 190, 96), (54, 184, 190), (70, 150, 226)], dtype=float
-)
+
+def colours(text: str) -> np.ndarray:
+    """Colours in hexadecimal, "rrggbb rrggbb ...", as rows (n, 3) of a float array."""
+    return np.array([list(bytes.fromhex(colour)) for colour in text.split()], dtype=float)
+
+
+SKINS = colours("58362c 784c38 9a6446 be8660 dea880 f4caa8 ffdeca")
+HAIRS = colours("24202a 422a24 6c422a 9e3e26 ce7834 e2b868 eedaa8 c4c4ce")
+IRISES = colours("5c361e 845628 647c34 348a60 3678aa 60708c")
+COATS = colours("4a4654 888694 966a4e e2924e f4d8ac f6f0ea")
+CAT_IRISES = colours("e8b228 bac83c 5cbe60 36b8be 4696e2")
 
 
 @dataclass(frozen=True)

@@ -13,23 +13,11 @@ from trainers.puppets.geometry import ACROSS
 from trainers.puppets.palette import Palette, make_palette
 from trainers.puppets.parameters import ACTION_UNITS, PuppetParameters
 
-LABELS = (
-    "background",
-    "cloth",
-    "neck",
-    "skin",
-    "ear",
-    "hair",
-    "brow",
-    "eye",
-    "iris",
-    "nose",
-    "lips",
-    "mouth",
-    "teeth",
-    "tongue",
-    "glasses",
-    "extra",
+LABELS = tuple(
+    (
+        "background cloth neck skin ear hair brow eye iris nose lips mouth teeth tongue "
+        "glasses extra"
+    ).split()
 )
 
 

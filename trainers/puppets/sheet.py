@@ -5,6 +5,7 @@ import numpy as np
 from gan_models.images import grid
 from trainers.puppets.drawing import draw
 from trainers.puppets.movement import clip
+from trainers.puppets.palette import colours
 from trainers.puppets.parameters import (
     ACTION_UNITS,
     DOMAINS,
@@ -16,27 +17,10 @@ from trainers.puppets.parameters import (
 )
 
 # One colour per label, for looking at label maps.
-LABEL_COLOURS = np.array(
-    [
-        (232, 236, 242),
-        (74, 92, 150),
-        (206, 150, 122),
-        (244, 196, 160),
-        (226, 168, 132),
-        (112, 74, 60),
-        (44, 36, 60),
-        (255, 255, 255),
-        (58, 150, 190),
-        (222, 132, 104),
-        (206, 70, 92),
-        (110, 24, 44),
-        (250, 246, 220),
-        (240, 128, 140),
-        (70, 170, 140),
-        (240, 190, 60),
-    ],
-    np.uint8,
-)
+LABEL_COLOURS = colours(
+    "e8ecf2 4a5c96 ce967a f4c4a0 e2a884 704a3c 2c243c ffffff 3a96be de8468 ce465c 6e182c "
+    "faf6dc f0808c 46aa8c f0be3c"
+).astype(np.uint8)
 
 
 def neutral(domain: str) -> PuppetParameters:
