@@ -34,7 +34,7 @@ from gan_models.weights import read_config
 from trainers import metrics
 from trainers.data import open_clips, open_pictures
 from trainers.fomm import scores as motion_scores
-from trainers.puppets import FIRST_SCORE_SEED
+from trainers.puppets import FIRST_SCORE_SEED, draw, random_parameters
 
 Metric = Literal["swd", "ms_ssim", "fid", "kid"]
 Motion = Literal["reconstruction", "transfer", "expression", "consistency", "judge", "akd", "aed"]
@@ -130,8 +130,6 @@ def real_pictures(data, count, size, *, seed=0, resize="crop", holdout=0.0):
 
 def drawn_puppets(count, size, style):
     """Puppets (count, size, size, 3) uint8 of seeds that training never draws."""
-    from trainers.puppets import draw, random_parameters
-
     seeds = tqdm(range(FIRST_SCORE_SEED, FIRST_SCORE_SEED + count), "puppets", disable=None)
     return np.stack([draw(random_parameters(number), size, style).picture for number in seeds])
 

@@ -1,4 +1,4 @@
-"""Decoded clips at the training size: a .npy file each, from which any frame is read at once.
+"""Decoded clips at the training size: an array on disk each, from which any frame is read at once.
 
 A film must be decoded from its start, so it is decoded once and packed. Small sets are packed as
 plain pixels, which the system keeps in memory; large ones as JPEGs, in rows of one length. Worker
@@ -54,7 +54,7 @@ class Cache:
         if path in self.opened:
             self.opened.move_to_end(path)
             return self.opened[path]
-        file = self.folder / f"{self.key(path)}.npy"
+        file = self.folder / f"{self.key(path)}.{'jpgs' if self.jpeg else 'raw'}"
         try:
             data = np.load(file, mmap_mode="r")
             if not data[-1].any():  # a power cut leaves an end of zeros
@@ -72,7 +72,7 @@ class Cache:
         names = frame_files(path) if path.is_dir() else [""]
         states = [(name, (path / name).stat()) for name in names]
         files = [(name, s.st_size, s.st_mtime_ns, s.st_ctime_ns) for name, s in states]
-        text = repr((FORMAT, self.jpeg, os.path.abspath(path), self.size, MAX_FRAMES, files))
+        text = repr((FORMAT, os.path.abspath(path), self.size, MAX_FRAMES, files))
         return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:32]
 
     def pack(self, file: Path, path: Path, frames: Iterable[np.ndarray]):
@@ -84,8 +84,8 @@ class Cache:
             kept = [np.pad(row, (0, longest - len(row))) for row in kept]
         try:
             # Another worker may pack the same clip: each writes its own file, the last one stays.
-            with written_whole(file) as part:
-                np.save(part, np.stack(kept))
+            with written_whole(file) as part, open(part, "wb") as stream:
+                np.save(stream, np.stack(kept))
         except OSError as error:
             raise UserError(
                 f"A decoded clip cannot be written to {self.folder} ({error.strerror or error}): "

@@ -207,7 +207,7 @@ def train(config, folder, processes, command=""):
         print(f"{folder} is finished: all {config.total_images} images are seen.", file=sys.stderr)
 
     position = {"images_seen": counters["images_seen"] // 2}
-    batches = open_puppets(config).batches(position, config.batch_size // 2)
+    batches = None if stop else open_puppets(config).batches(position, config.batch_size // 2)
     while not stop:
         seen = counters["images_seen"]
         pictures, truth, kept = training_batch(config, seen, next(batches)[0])
