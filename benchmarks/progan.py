@@ -124,10 +124,10 @@ def training(rounds):
 
     config = dataclasses.replace(PRESETS["puppets"], precision="float32")
     plain = build(config, 0, torch.device("cpu"))
-    for network in (plain["generator"], plain["discriminator"]):
+    for network in (plain.generator, plain.discriminator):
         network.to(memory_format=torch.contiguous_format)
-    plain["generator"].conv1 = nn.ModuleList(map(Enlarging, plain["generator"].conv1))
-    plain["discriminator"].conv2 = nn.ModuleList(map(Reducing, plain["discriminator"].conv2))
+    plain.generator.conv1 = nn.ModuleList(map(Enlarging, plain.generator.conv1))
+    plain.discriminator.conv2 = nn.ModuleList(map(Reducing, plain.discriminator.conv2))
     ours = build(config, 0, torch.device("cpu"))
     mixed_config = dataclasses.replace(config, precision="bfloat16")
     mixed = build(mixed_config, 0, torch.device("cpu"))
@@ -153,37 +153,31 @@ def training(rounds):
 
 def steps(config, parts):
     """STEPS of the trainer's loop on drawn noise; (D, G) losses of the first."""
-    from trainers import state
+    from trainers import optim
     from trainers.progan import train
-    from trainers.progan.config import Phase
 
-    generator, discriminator = parts["generator"], parts["discriminator"]
+    generator, discriminator = parts.generator, parts.discriminator
     size, batch, rate = config.resolution, config.batch_sizes[-1], config.learning_rates[-1]
-    phase = Phase(0, size, alpha=1.0, batch_size=batch, learning_rate=rate)
     source = torch.Generator().manual_seed(0)
     losses = []
+    for optimizer in (parts.optimizer_d, parts.optimizer_g):
+        optimizer.set_rate(rate)
     for number in range(STEPS):
         real = torch.randn(batch, 3, size, size, generator=source)
         latents = torch.randn(batch, config.latent_size, generator=source)
-        with train.autocast(config, real.device):
+        with optim.autocast(config, real.device):
             loss_d, _ = train.discriminator_loss(
-                config,
-                generator,
-                discriminator,
-                real,
-                None,
-                latents,
-                None,
-                None,
-                phase,
-                number == 0,
+                *(config, generator, discriminator, real, None, latents, None, None),
+                *(size, 1.0, number == 0),
             )
-        train.step(discriminator, parts["optimizer_d"], loss_d, rate)
-        state.average(parts["generator_ema"], generator, config.ema_decay)
+        optim.update([discriminator], [parts.optimizer_d], loss_d)
+        optim.average(parts.generator_ema, generator, config.ema_decay)
         discriminator.requires_grad_(False)
-        with train.autocast(config, real.device):
-            loss_g, _ = train.generator_loss(config, generator, discriminator, latents, None, phase)
-        train.step(generator, parts["optimizer_g"], loss_g, rate)
+        with optim.autocast(config, real.device):
+            loss_g, _ = train.generator_loss(
+                config, generator, discriminator, latents, None, size, 1.0
+            )
+        optim.update([generator], [parts.optimizer_g], loss_g)
         discriminator.requires_grad_(True)
         losses.append((loss_d.item(), loss_g.item()))
     return losses[0]

@@ -8,15 +8,22 @@ PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": t
 
 
 def choose_device(device):
-    """torch.device of a name; "auto" is a GPU where there is one. UserError if it is not there."""
+    """torch.device of a name; "auto" is a GPU where there is one, "cuda" the first GPU. UserError
+    if it is not there.
+    """
     if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        device = "cuda" if torch.cuda.is_available() else "cpu"
     try:
         chosen = torch.device(device)
-        torch.empty(0, device=chosen)
+        if chosen.type == "cuda":  # with its number, which set_device asks for
+            chosen = torch.device("cuda", chosen.index or 0)
+            if not torch.cuda.is_available() or chosen.index >= torch.cuda.device_count():
+                raise RuntimeError(f"no usable CUDA GPU of number {chosen.index}")
+        else:
+            torch.empty(0, device=chosen)
     except (RuntimeError, AssertionError) as error:  # torch built without it: AssertionError
         reason = str(error).split(".")[0]
-        raise UserError(f"Device {device!r} cannot be used here ({reason}): take auto.") from error
+        raise UserError(f"Device '{device}' cannot be used here ({reason}): take auto.") from error
     return chosen
 
 

@@ -10,6 +10,7 @@ from gan_models.images import save_picture
 from gan_models.progan.networks import Generator
 from gan_models.weights import save_weights
 from trainers import evaluate, metrics
+from trainers.progan import scores
 
 
 @pytest.fixture(scope="module")
@@ -75,12 +76,12 @@ def test_scores_against_puppets(weights, capsys):
 
 
 def test_real_puppets_lie_outside_training_and_have_two_styles():
-    real, other = evaluate.real_pictures("puppets", 3, 32)
+    real, other = scores.real_pictures("puppets", 3, 32)
     assert real.shape == other.shape == (3, 32, 32, 3)
     from trainers.puppets import draw, random_parameters
 
     np.testing.assert_array_equal(other[0], draw(random_parameters(1_000_000_003), 32).picture)
-    second_style, _ = evaluate.real_pictures("puppets:held_out", 3, 32)
+    second_style, _ = scores.real_pictures("puppets:held_out", 3, 32)
     assert (second_style != real).any()
 
 
@@ -100,7 +101,7 @@ def test_without_enough_pictures_there_is_no_floor(weights, folder, capsys):
 
 
 def test_two_sets_of_a_folder_do_not_overlap(folder):
-    real, other = evaluate.real_pictures(str(folder), 6, 32)
+    real, other = scores.real_pictures(str(folder), 6, 32)
     seen = {picture.tobytes() for picture in np.concatenate([real, other])}
     assert len(seen) == 12
 
@@ -117,7 +118,7 @@ def test_classes_are_drawn_evenly():
         def frames(self, latents, label, resolution):
             return (np.full((resolution, resolution, 3), number, np.uint8) for number in label)
 
-    pictures = evaluate.generated_pictures(Pipeline(), 300, 16, seed=0)
+    pictures = scores.generated_pictures(Pipeline(), 300, 16, seed=0)
     counts = np.bincount(pictures[:, 0, 0, 0])
     assert len(counts) == 3 and counts.min() > 70
 
@@ -126,9 +127,9 @@ def test_classes_are_drawn_evenly():
 def test_half_resolution_keeps_what_is_flat_and_loses_what_is_fine(mode):
     pictures = np.zeros((1, 16, 16, 3), np.uint8)
     pictures[:, ::2] = 200  # stripes of one pixel
-    assert (evaluate.half_resolution(pictures, mode) == 100).all()
+    assert (scores.half_resolution(pictures, mode) == 100).all()
     flat = np.full((1, 16, 16, 3), 77, np.uint8)
-    assert (evaluate.half_resolution(flat, mode) == 77).all()
+    assert (scores.half_resolution(flat, mode) == 77).all()
 
 
 @pytest.mark.parametrize(
@@ -160,7 +161,7 @@ def test_fid_without_its_file_is_refused_before_work(monkeypatch, weights):
         raise AssertionError("work was started")
 
     monkeypatch.setattr(metrics, "inception_file", missing)
-    monkeypatch.setattr(evaluate, "real_pictures", work)
+    monkeypatch.setattr(scores, "real_pictures", work)
     with pytest.raises(SystemExit, match="need Inception weights"):
         evaluate.main(["progan", str(weights), "puppets", "--metrics", "swd", "fid"])
 

@@ -31,7 +31,8 @@ from gan_models.fomm.networks import (
     Keypoints,
 )
 from gan_models.fomm.official import import_network
-from trainers.fomm import objective, train
+from trainers import optim
+from trainers.fomm import objective
 from trainers.fomm.config import PRESETS
 from trainers.vgg import VGG19
 
@@ -72,11 +73,9 @@ def official(description, name):
 
 
 def network(description, name, **settings):
-    """Network `name` of a case, imported as a checkpoint's would be; and settings."""
-    kind, arguments, state = import_network(official(description, name))
-    if "keypoint_variance" in settings:
-        arguments["dense_motion"]["keypoint_variance"] = settings.pop("keypoint_variance")
-    made = NETWORKS[kind](**arguments | settings)
+    """Network `name` of a case, imported as a checkpoint's would be."""
+    kind, arguments, state = import_network(official(description, name), **settings)
+    made = NETWORKS[kind](**arguments)
     made.load_state_dict(state)
     return made.eval()
 
@@ -381,7 +380,9 @@ def test_training_steps(name, letters, count, size):
     sigmas = settings["transform_params"]
     transform = drawn(letters, count, sigmas["sigma_affine"], sigmas.get("sigma_tps", 0))
     check(transform.theta, expected, "theta", 1e-7)
-    optimizers = {which: train.adam(module) for which, module in networks.items()}
+    adam = {which: optim.Adam(module, (0.5, 0.999)) for which, module in networks.items()}
+    for optimizer in adam.values():
+        optimizer.set_rate(2e-4)
     seen = []
     hook = detector.register_forward_hook(lambda _, __, found: seen.append(found))
 
@@ -392,8 +393,8 @@ def test_training_steps(name, letters, count, size):
             config, detector, generator, discriminator, vgg, pyramid, source, driving, transform,
             weight,
         )  # fmt: skip
-        both = [optimizers["generator"], optimizers["detector"]]
-        assert train.step([generator, detector], both, [2e-4, 2e-4], loss)
+        both = [adam["generator"], adam["detector"]]
+        assert not optim.update([generator, detector], both, loss)
         discriminator.requires_grad_(True)
         found = {
             theirs: factor * parts[ours].item()
@@ -405,8 +406,7 @@ def test_training_steps(name, letters, count, size):
             loss, _ = objective.discriminator_loss(
                 discriminator, pyramid, driving, prediction, points, weight
             )
-            one = [optimizers["discriminator"]]
-            assert train.step([discriminator], one, [2e-4], loss)
+            assert not optim.update([discriminator], [adam["discriminator"]], loss)
             found["disc_gan"] = loss.item()
         prefix = f"loss_step{step}_"
         assert {prefix + key for key in found} == {k for k in expected if k.startswith(prefix)}

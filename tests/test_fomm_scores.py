@@ -326,9 +326,9 @@ def test_networks_move_as_the_networks_alone(networks):
 def test_the_pipeline_scores_as_the_networks_do(networks):
     plain = Networks(*networks)
     piped = scores.Piped(FOMMPipeline(*networks, {"size": SIZE}, device="cpu"))
-    options = {"frames": 3, "metrics": ("reconstruction", "transfer", "consistency")}
+    options = {"frames": 3, "names": ("reconstruction", "transfer", "consistency")}
     one, other = (scores.puppets(mover, SIZE, 2, **options) for mover in (plain, piped))
-    assert one.keys() == set(options["metrics"])
+    assert one.keys() == set(options["names"])
     for name, result in one.items():
         for key, value in result.items():
             if not isinstance(value, dict):

@@ -11,11 +11,11 @@ import torch
 
 from gan_models.names import SHIPPED
 from gan_models.weights import load_weights
-from tests import commands
+from tests import runs
+from trainers import evaluate
 from trainers import judge as public
-from trainers import state
 from trainers.judge import __main__ as command
-from trainers.judge import reading, score, train
+from trainers.judge import reading, scores, train
 from trainers.puppets import ACTION_UNITS, DOMAINS, LABELS, LANDMARKS, puppet_seed
 
 TINY = [
@@ -52,14 +52,18 @@ def test_centres_are_in_pixels():
     )
 
 
-def batch_at_40(config):
-    batches = train.open_puppets(config).batches({"images_seen": 20}, config.batch_size // 2)
-    return train.training_batch(config, 40, next(batches)[0])
+def training_batch(config, images_seen):
+    """What `train` shows the network: pictures in [-1, 1], truth, and the draws."""
+    position = {"images_seen": images_seen // 2}
+    batches = train.open_puppets(config).batches(position, config.batch_size // 2)
+    pictures, truth = train.with_mirror_images(next(batches)[0])
+    drawn = train.draws(config, images_seen)
+    return train.recolour(pictures.float() * (2 / 255) - 1, drawn), truth, drawn["kept"]
 
 
 def test_half_a_batch_is_the_mirror_image_of_the_other():
     config = train.Config(batch_size=8, total_images=48)
-    pictures, truth, kept = batch_at_40(config)
+    pictures, truth, kept = training_batch(config, 40)
     assert pictures.shape == (8, 3, 64, 64) and pictures.abs().max() <= 1
     assert kept.any() and not kept.all()
     for first in range(4):
@@ -85,7 +89,7 @@ def test_half_a_batch_is_the_mirror_image_of_the_other():
 def test_only_pictures_that_kept_their_colours_teach_the_style():
     torch.manual_seed(0)
     network = reading.Network((4, 4, 4, 4), 4, 4)
-    pictures, truth, kept = batch_at_40(train.Config(batch_size=8, total_images=48))
+    pictures, truth, kept = training_batch(train.Config(batch_size=8, total_images=48), 40)
     outputs = network(pictures)
     outputs["style"].retain_grad()
     loss, parts = train.judge_loss(outputs, truth, kept)
@@ -107,11 +111,11 @@ def test_learning_rate_rises_and_ends_at_nothing():
 
 def test_errors_of_perfect_and_of_blind_readings():
     _, truth = train.draw_truth(range(12))
-    perfect = score.errors(truth, truth)
+    perfect = scores.errors(truth, truth)
     assert perfect["label_accuracy"] == perfect["label_iou"] == perfect["domain_accuracy"] == 1
     assert perfect["landmark_error"] == perfect["action_units_error"] == 0
-    assert perfect["style_correlation"] == {name: 1 for name in public.STYLE}
-    blind = score.errors(score.guess(truth, 12), truth)
+    assert perfect["style_correlation"] == pytest.approx({name: 1 for name in public.STYLE})
+    blind = scores.errors(scores.guess(truth, 12), truth)
     assert blind["landmark_error"] > 0.5 and blind["label_accuracy"] < 0.95
     assert blind["action_units_error"] > 0.02 and blind["domain_accuracy"] < 0.8
 
@@ -133,34 +137,13 @@ def test_four_steps_are_two_a_kill_and_two(tmp_path, monkeypatch, one_thread):
     """A killed run, continued by the same command, ends bit for bit where an unbroken one ends."""
     monkeypatch.chdir(tmp_path)
     flags = [*TINY, "--total-images", "16", "--save-interval", "8"]
-    process = commands.start(
-        "-c",
-        # The real command, killed the moment the state of step two is whole.
-        "import os, signal, sys\n"
-        "from trainers import state\n"
-        "from trainers.judge.__main__ import main\n"
-        "save = state.save_state\n"
-        "def save_and_die(path, content):\n"
-        "    save(path, content)\n"
-        "    os.kill(os.getpid(), signal.SIGKILL)\n"
-        "state.save_state = save_and_die\n"
-        "main(sys.argv[1:])\n",
-        *flags,
-        *("--out", "two"),
-        cwd=tmp_path,
-    )
+    runs.killed_after_first_save("trainers.judge", *flags, "--out", "two", cwd=tmp_path)
     command.main([*flags, "--out", "four"])
-    assert process.wait(300) == -signal.SIGKILL, process.stderr.read()[-2000:]
-    process.stderr.close()
-    assert state.load_state(tmp_path / "two" / "state.pt")["counters"]["images_seen"] == 8
+    assert runs.final_state(tmp_path / "two")["counters"]["images_seen"] == 8
     command.main([*flags, "--out", "two"])
-    four, two = (state.load_state(tmp_path / name / "state.pt") for name in ("four", "two"))
+    four, two = (runs.final_state(tmp_path / name) for name in ("four", "two"))
     assert four["counters"]["images_seen"] == two["counters"]["images_seen"] == 16
-    flat = [torch.utils._pytree.tree_flatten_with_path(end)[0] for end in (four, two)]
-    for (path, a), (other, b) in zip(*flat, strict=True):
-        assert path == other
-        if "seconds" not in str(path):
-            assert torch.equal(a, b) if isinstance(a, torch.Tensor) else a == b, path
+    runs.assert_equal(two, four)
     lines = (tmp_path / "two" / "scalars.jsonl").read_text().splitlines()
     assert [json.loads(line)["images_seen"] for line in lines] == [4, 8, 12, 16]
     folder = tmp_path / "two" / "weights"
@@ -183,8 +166,8 @@ def unseen():
 def test_the_shipped_judge_sees(unseen, style, landmarks, labels, units):
     """Its errors are at most these shares of what equal readings for all pictures get."""
     pictures, truth = unseen[style]
-    seen = score.errors(public.judge(pictures), truth)
-    blind = score.errors(score.guess(truth, len(pictures)), truth)
+    seen = scores.errors(public.judge(pictures), truth)
+    blind = scores.errors(scores.guess(truth, len(pictures)), truth)
     assert seen["landmark_error"] < landmarks * blind["landmark_error"]
     assert 1 - seen["label_accuracy"] < labels * (1 - blind["label_accuracy"])
     assert seen["action_units_error"] < units * blind["action_units_error"]
@@ -199,12 +182,17 @@ def test_the_shipped_folder_is_small_and_says_how_it_was_made():
     assert sum(file.stat().st_size for file in folder.iterdir()) < 2_000_000
     card = (folder / "README.md").read_text()
     config = load_weights(folder, "judge", ["judge"]).config
-    for words in ("python -m trainers.judge", "--score", f"{config['images_seen']:,}", "held_out"):
+    for words in (
+        "python -m trainers.judge",
+        "trainers.evaluate judge",
+        f"{config['images_seen']:,}",
+        "held_out",
+    ):
         assert words in card, words
 
 
 def test_score_prints_one_line_of_json(capsys):
-    command.main(["--score", "--count", "4"])
+    evaluate.main(["judge", "--count", "4"])
     result = json.loads(capsys.readouterr().out)
     assert result["count"] == 4 and {"training", "held_out", "guess"} < set(result)
 
@@ -216,8 +204,6 @@ def test_score_prints_one_line_of_json(capsys):
         (["--widths", "4", "4"], "--widths takes 4 numbers"),
         (["--total-images", "0"], "--total-images 0"),
         (["--seed", "-1"], "--seed -1"),
-        (["--score", "--count", "1"], "--count is 1"),
-        (["--score", "--weights", "nowhere"], "nowhere"),
         (["--out", "file"], "--out file"),
     ],
 )
@@ -228,6 +214,14 @@ def test_bad_options_are_refused_in_a_sentence(tmp_path, monkeypatch, flags, sen
         command.main(flags)
     assert sentence in str(refused.value)
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize(
+    ("flags", "sentence"), [(["--count", "1"], "--count is 1"), (["nowhere"], "nowhere")]
+)
+def test_scores_that_cannot_be_are_refused_in_a_sentence(flags, sentence):
+    with pytest.raises(SystemExit, match=sentence):
+        evaluate.main(["judge", *flags])
 
 
 def test_several_processes_are_refused(monkeypatch):

@@ -32,7 +32,7 @@ from gan_models.checkpoints import unwrapped
 from gan_models.progan.networks import Discriminator, Generator
 from gan_models.progan.official import import_network
 from gan_models.progan.pipeline import ProGANPipeline, smoothed
-from trainers import losses, state
+from trainers import losses, optim
 from trainers.progan import train
 from trainers.progan.config import PRESETS, Config, Phase, schedule
 
@@ -272,8 +272,8 @@ def test_official_losses(name, letters, classes):
     mix = tensor(f"{letters}eps", (batch, 1, 1, 1), 0, 1)
     latents = [tensor(f"{letters}z{step}", (batch, generator.latent_size)) for step in "dg"]
     loss, parts = train.discriminator_loss(
-        config, full_generator, full_discriminator, real, labels, latents[0], labels, mix, phase,
-        penalise=True,
+        config, full_generator, full_discriminator, real, labels, latents[0], labels, mix,
+        phase.resolution, phase.alpha, penalise=True,
     )  # fmt: skip
     loss.backward()
     assert difference(loss, expected["D_loss"]) < 1e-4
@@ -293,7 +293,13 @@ def test_official_losses(name, letters, classes):
 
     labels = labels.roll(1, 0) if classes else None
     loss, _ = train.generator_loss(
-        config, full_generator, full_discriminator, latents[1], labels, phase
+        config,
+        full_generator,
+        full_discriminator,
+        latents[1],
+        labels,
+        phase.resolution,
+        phase.alpha,
     )
     loss.backward()
     assert difference(loss, expected["G_loss"]) < 1e-4
@@ -343,7 +349,6 @@ def test_akanimax_losses_and_steps():
     generator, discriminator = (network(description, name) for name in description["networks"])
     averaged = copy.deepcopy(generator)
     config = replace(Config(), resolution=16, loss="wgan_gp")
-    phase = Phase(0, 16, 0.6, 8, 3e-3)
     latents = tensor("v3lz", (8, 256))
     real = train.fade_reals((picture("v3lreal", 8, 3, 16, -1, 1) + 1) * 127.5, 16, 0.6)
     assert difference(real[:2], expected["real_downsampled"]) < 1e-4
@@ -352,11 +357,11 @@ def test_akanimax_losses_and_steps():
 
     def discriminator_loss(mix):
         return train.discriminator_loss(
-            config, generator, discriminator, real, None, latents, None, 1 - mix, phase, False
+            config, generator, discriminator, real, None, latents, None, 1 - mix, 16, 0.6, False
         )
 
     def generator_loss():
-        return train.generator_loss(config, generator, discriminator, latents, None, phase)[0]
+        return train.generator_loss(config, generator, discriminator, latents, None, 16, 0.6)[0]
 
     loss, parts = discriminator_loss(tensor("v3leps", (8, 1, 1, 1), 0, 1))
     loss.backward()
@@ -371,7 +376,9 @@ def test_akanimax_losses_and_steps():
     assert difference(0.001 * parts["drift"], expected["drift_x0.001"]) < 1e-4
     assert difference(gradient_norm(discriminator), expected["dis_grad_norm"]) < 1e-3
 
-    optimizer_g, optimizer_d = train.adam(generator), train.adam(discriminator)
+    adam = [optim.Adam(network, (0.0, 0.99)) for network in (generator, discriminator)]
+    for optimizer in adam:
+        optimizer.set_rate(3e-3)
     for step, tolerance in enumerate((1e-4, 5e-3, 5e-2)):
         loss_d, _ = discriminator_loss(tensor(f"v3leps{step}", (8, 1, 1, 1), 0, 1))
         if step == 0:
@@ -381,11 +388,11 @@ def test_akanimax_losses_and_steps():
             assert difference(loss_g, expected["gen_loss"]) < 1e-4
             assert difference(gradient_norm(generator), expected["gen_grad_norm"]) < 1e-3
             discriminator.requires_grad_(True)
-        train.step(discriminator, optimizer_d, loss_d, phase.learning_rate)
-        state.average(averaged, generator, 0.999)
+        optim.update([discriminator], adam[1:], loss_d)
+        optim.average(averaged, generator, 0.999)
         discriminator.requires_grad_(False)
         loss_g = generator_loss()
-        train.step(generator, optimizer_g, loss_g, phase.learning_rate)
+        optim.update([generator], adam[:1], loss_g)
         discriminator.requires_grad_(True)
         row = torch.stack([loss_d, loss_g])
         assert difference(row, expected["trajectory_dis_gen"][step]) < tolerance, step
@@ -423,8 +430,8 @@ def test_zoo_step():
         assert abs(8 * part.item() - expected[key]) <= 1e-4 * abs(expected[key]), key
     (8 * parts[""]).backward()
     assert difference(gradient_norm(discriminator), expected["step_grad_norm_D"]) < 1e-3
-    for group in (optimizer := train.adam(discriminator)).param_groups:
-        group["lr"] = 1e-3
+    optimizer = optim.Adam(discriminator, (0.0, 0.99))
+    optimizer.set_rate(1e-3)
     optimizer.step()
     loss = 8 * losses.wasserstein_g(critic(generator(tensor("zolzg", (8, 128)), alpha=0.7)))
     loss.backward()

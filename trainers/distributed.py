@@ -28,21 +28,23 @@ class Processes:
     def is_main(self):
         return self.rank == 0
 
+    def share(self, drawn):
+        """This process's rows of what was drawn for the global batch, on its device."""
+        mine = drawn[self.rank :: self.world_size]
+        if self.device.type == "cuda":  # copied while the processor goes on
+            mine = mine.pin_memory()
+        return mine.to(self.device, non_blocking=True)
+
 
 def start(device="auto"):
     """Join the process group that torchrun describes, if any; returns Processes.
 
-    device "auto" takes this process's GPU where there is one. UserError for a GPU that is not
-    there.
+    device "auto" takes this process's GPU where there is one. UserError for one that is not there.
     """
     rank, world_size = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
     local_rank = int(os.environ.get("LOCAL_RANK", 0))
-    if device == "auto":
-        device = f"cuda:{local_rank}" if torch.cuda.is_available() else "cpu"
-    if device.startswith("cuda") and not torch.cuda.is_available():
-        raise UserError(
-            f"--device {device}: this machine has no usable CUDA GPU; use --device cpu."
-        )
+    if device == "cuda" or device == "auto" and torch.cuda.is_available():
+        device = f"cuda:{local_rank}"
     try:
         device = choose_device(device)
     except UserError as error:
@@ -50,7 +52,8 @@ def start(device="auto"):
     if device.type == "cuda":
         torch.cuda.set_device(device)
     if world_size > 1 and not distributed.is_initialized():
-        distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
+        # What is agreed on the processor goes by gloo: it does not wait for the GPU.
+        distributed.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo")
     return Processes(rank, world_size, device)
 
 
@@ -143,10 +146,10 @@ def mean(values):
     return dict(zip(values, stacked.tolist(), strict=True))
 
 
-def agree(flag, device):
+def agree(flag):
     """Rank 0's `flag`, on every process: decisions that read a clock must be taken once."""
     if not distributed.is_initialized():
         return flag
-    value = torch.tensor(int(flag), device=device)
+    value = torch.tensor(int(flag))
     distributed.broadcast(value, src=0)
-    return bool(value.item())
+    return bool(value)

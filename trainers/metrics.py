@@ -2,13 +2,13 @@
 
 The first two follow metrics/sliced_wasserstein.py and metrics/ms_ssim.py of the official
 Progressive GAN code number for number (Karras et al. 2018, section 5); FID and KID come from
-torchmetrics. Sets of pictures are (N, H, W, 3) uint8, or (N, H, W) and (N, H, W, 1) for grey, which
-is repeated into RGB.
+torchmetrics. Sets of pictures are (N, S, S, 3) uint8.
 
     reference = SWDReference(real)                 # once for every set that is compared with `real`
     reference.distance(fake)                       # {"64": ..., "32": ..., "16": ..., "mean": ...}
 """
 
+import math
 import pickle
 from functools import cache
 from pathlib import Path
@@ -19,6 +19,7 @@ import torch.nn.functional as F
 
 from gan_models.errors import UserError
 
+STYLES = {"puppets": "training", "puppets:held_out": "held_out"}  # DATA -> how it is drawn
 LOWEST_LEVEL = 16  # pixels; the pyramid of the sliced Wasserstein distance ends here
 PATCH = 7
 PATCHES_PER_IMAGE = 128
@@ -31,43 +32,57 @@ INCEPTION_ADDRESS = (
 )
 
 
-def sliced_wasserstein(real, fake, seed=0):
-    """Sliced Wasserstein distance x1000 between two sets of equally many square pictures.
+# ---------------------------------------------------------------- what every score command does
 
-    Karras et al. 2018, section 5. Returns one value per level of the Laplacian pyramid, keyed by
-    its resolution, and their mean: {"64": ..., "32": ..., "16": ..., "mean": ...}. Raises
-    UserError as SWDReference does.
 
-    Two sets of real pictures do not score 0 but a floor that depends on the count: compare equal
-    counts only.
-    """
-    return SWDReference(real, seed).distance(fake)
+def puppet_style(data):
+    """The drawing style that `data` names, None for a folder; UserError for puppets:COUNT."""
+    if data.partition(":")[0] == "puppets" and data not in STYLES:
+        choices = " or ".join(STYLES)
+        raise UserError(f"{data} cannot be scored against: give {choices}; --count says how many.")
+    return STYLES.get(data)
+
+
+def check_count(count, noun):
+    if count < 2:
+        raise UserError(f"--count is {count}, but a score takes 2 {noun} or more.")
+
+
+def described(system, config, rest):
+    """The first fields of a JSON line: whose scores these are."""
+    name, seen = config.get("name"), config.get("images_seen")
+    return {"system": system, "weights": name, "images_seen": seen, **rest}
+
+
+def rounded(value):
+    """Floats to five digits, which is more than a repetition with other seeds agrees in."""
+    if isinstance(value, dict):
+        return {key: rounded(part) for key, part in value.items()}
+    if isinstance(value, float | np.floating):
+        return float(f"{value:.5g}") if math.isfinite(value) else None  # JSON has no nan
+    return value
+
+
+# ---------------------------------------------------------------- sliced Wasserstein distance
 
 
 class SWDReference:
     """One set of real pictures (N, S, S, 3) uint8, ready to be compared with many others.
 
-    Holds N * 128 patch descriptors per level: 231 MB for 1,024 pictures of 64 px; a comparison
-    takes the same again, and 135 MB. Every comparison draws the same patches and directions, so a
-    curve over checkpoints shows the checkpoints and not the draws.
+    Sliced Wasserstein distance (Karras et al. 2018, section 5). Two sets of real pictures do not
+    score 0 but a floor that depends on the count: compare equal counts only. Every comparison draws
+    the same patches and directions, so a curve over checkpoints shows the checkpoints. Holds
+    N * 128 patches a level: 231 MB for 1,024 pictures of 64 px.
 
-    Raises UserError when the pictures are not square, smaller than 16 px, or cannot be halved
-    down to 16 px or a little more.
+    Raises UserError for pictures that cannot be halved down to 16 px.
     """
 
     def __init__(self, real, seed=0):
         self.seed = seed
-        self.shape = _rgb(real).shape
         self.descriptors = descriptors(real, np.random.RandomState([seed, 0]))
 
     def distance(self, fake):
-        """As `sliced_wasserstein`; `fake` has the shape of the real set."""
-        if (shape := _rgb(fake).shape) != self.shape:
-            raise UserError(
-                f"The sliced Wasserstein distance compares sets of one size: {_said(self.shape)} "
-                f"real against {_said(shape)} generated pictures. Take as many of both, at the "
-                "same resolution."
-            )
+        """x1000 to as many others, by level: {"64": ..., "32": ..., "16": ..., "mean": ...}."""
         random = np.random.RandomState([self.seed, 1])
         return distances(self.descriptors, descriptors(fake, random), random)
 
@@ -104,7 +119,6 @@ def descriptors(pictures, random, batch_size=None):
     default is the official one.
     Differs from the official code: a set without any contrast gives zeros, not NaN.
     """
-    pictures = _rgb(pictures)
     size = pictures.shape[1]
     levels = pyramid_levels(pictures)
     batch_size = batch_size or min(max(8192 // size, 4), 256)
@@ -127,21 +141,17 @@ def descriptors(pictures, random, batch_size=None):
 
 def pyramid_levels(pictures):
     """Pyramid resolutions of square pictures (N, S, S, 3), high to low: 64 -> [64, 32, 16]."""
-    _, height, width, _ = pictures.shape
-    if height != width or height < LOWEST_LEVEL:
+    check_size(pictures)
+    return [pictures.shape[1] >> level for level in range(pictures.shape[1].bit_length() - 4)]
+
+
+def check_size(pictures):
+    size = pictures.shape[1]
+    if size < LOWEST_LEVEL or size.bit_count() > 1:
         raise UserError(
-            f"The sliced Wasserstein distance needs square pictures of at least {LOWEST_LEVEL} px; "
-            f"these are {width}x{height}. Resize them first."
+            f"These scores halve pictures down to {LOWEST_LEVEL} px, and {size} px cannot be "
+            "halved so: score weights of a power of two from 16."
         )
-    levels = [height]
-    while levels[-1] // 2 >= LOWEST_LEVEL:
-        if levels[-1] % 2:
-            raise UserError(
-                f"The sliced Wasserstein distance halves pictures down to {LOWEST_LEVEL} px; "
-                f"{height} px cannot be halved that often. Use a power of two."
-            )
-        levels.append(levels[-1] // 2)
-    return levels
 
 
 def laplacian_pyramid(pictures):
@@ -183,27 +193,23 @@ def _random_patches(images, random):
 def _sorted_projections(values, directions):
     """(M, D), (D, K) -> (K, M): row k holds the values along direction k, sorted.
 
-    One direction per row: sorting contiguous memory is a third faster than sorting columns.
-    Most of a comparison is spent here. On AMD's Zen 4, NumPy's AVX-512 sort is 4 times slower than
-    its AVX2 sort: with NumPy 2.4, start Python under
-    NPY_DISABLE_CPU_FEATURES="X86_V4 AVX512_ICL AVX512_SPR".
+    Sorting rows, which lie together, is faster. On AMD's Zen 4, NumPy's AVX-512 sort is slow: start
+    Python under NPY_DISABLE_CPU_FEATURES="X86_V4 AVX512_ICL AVX512_SPR".
     """
     projections = directions.T @ values.T
     projections.sort(axis=1)
     return projections
 
 
+# ---------------------------------------------------------------- MS-SSIM
+
+
 def ms_ssim(pictures):
     """Mean multi-scale structural similarity of pairs in a set; high means little variety.
 
     As in the official code: the pairs are pictures 0 and 1, 2 and 3, ... (an odd last one is left
-    out), so the order must be random. Returns a float in [0, 1]; errors as pair_ms_ssim.
+    out), so the order must be random. Returns a float in [0, 1]; UserError as `SWDReference`.
     """
-    pictures = _rgb(pictures)
-    if len(pictures) < 2:
-        raise UserError(
-            "MS-SSIM compares pairs of pictures and got fewer than two. Take more pictures."
-        )
     even = len(pictures) // 2 * 2
     return float(pair_ms_ssim(pictures[0:even:2], pictures[1:even:2]).mean())
 
@@ -213,27 +219,14 @@ def pair_ms_ssim(first, second):
 
     Wang et al. 2003. As in the official code: five scales even on small pictures, the window
     shrinks with them; the mean over positions AND channels is taken before the product over scales.
-    Raises UserError when the sets differ in shape or the sides are not multiples of 16 px.
     """
-    first, second = _rgb(first), _rgb(second)
-    if first.shape != second.shape:
-        raise UserError(
-            f"MS-SSIM got {_said(first.shape)} and {_said(second.shape)} pictures; "
-            "the two must agree."
-        )
-    if first.shape[1] % 16 or first.shape[2] % 16:
-        raise UserError(
-            f"MS-SSIM needs sides that are multiples of 16 px; these are "
-            f"{_said(first.shape)} pictures. Resize them first."
-        )
+    check_size(first)
     values = []
     for start in range(0, len(first), 64):
-        a, b = (
-            _images(set_[start : start + 64]).double() for set_ in (first, second)
-        )  # (64, 3, H, W)
+        a, b = (_images(pictures[start : start + 64]).double() for pictures in (first, second))
         product = torch.ones(len(a), dtype=torch.float64)
         for scale, weight in enumerate(MS_SSIM_WEIGHTS):
-            similarity, contrast = _ssim(a, b)
+            similarity, contrast = _ssim(a, b)  # of (64, 3, H, W)
             last = scale == len(MS_SSIM_WEIGHTS) - 1
             product *= (similarity if last else contrast).clamp(min=0) ** weight
             if not last:
@@ -266,6 +259,9 @@ def _gauss_rows(length, size):
     offsets = positions - torch.arange(length - size + 1)[:, None]
     gauss = torch.exp(-(offsets**2) / (2 * sigma**2)) * (offsets.abs() <= (size - 1) / 2)
     return gauss / gauss.sum(1, keepdim=True)
+
+
+# ---------------------------------------------------------------- FID and KID
 
 
 def inception_file():
@@ -302,8 +298,7 @@ def _inception(path):
 
 
 def inception_features(pictures, batch_size=32):
-    """Pictures (N, H, W, 3) -> (N, 2048) float32 Inception features, for `fid` and `kid`."""
-    pictures = _rgb(pictures)
+    """Pictures (N, S, S, 3) -> (N, 2048) float32 Inception features, for `fid` and `kid`."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
     network = _inception(inception_file()).to(device)
     batches = []
@@ -354,28 +349,6 @@ def _updated(metric, real, fake):
     return metric
 
 
-def _rgb(pictures):
-    """Checked (N, H, W, 3) uint8 view of a set of colour or grey pictures."""
-    pictures = np.asarray(pictures)
-    if pictures.ndim == 3:
-        pictures = pictures[..., None]
-    if (
-        pictures.ndim != 4
-        or pictures.shape[3] not in (1, 3)
-        or pictures.dtype != np.uint8
-        or not len(pictures)
-    ):
-        raise UserError(
-            "A metric takes a set of pictures (N, H, W, 3) uint8, or (N, H, W) for grey; "
-            f"it got {pictures.dtype} {tuple(pictures.shape)}."
-        )
-    return np.broadcast_to(pictures, (*pictures.shape[:3], 3))
-
-
 def _images(pictures):
     """(N, H, W, 3) array -> (N, 3, H, W) uint8 tensor of its own memory."""
     return torch.from_numpy(pictures.transpose(0, 3, 1, 2).copy())
-
-
-def _said(shape):
-    return f"{shape[0]:,} {shape[2]}x{shape[1]}"

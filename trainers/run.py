@@ -1,33 +1,65 @@
-"""What every trainer's command does around its loop: options, the run's folder, logs, progress, the
-time budget.
+"""What every trainer has around its loop: the command, the run's folder, and `Training`, the object
+that a loop calls to go on from the last state, count, stop, report and save.
 """
 
+import contextlib
+import copy
 import dataclasses
 import json
 import math
+import os
 import signal
 import sys
 import time
 from pathlib import Path
+from typing import Literal
 
+import torch
+import tyro
+from tqdm import tqdm
+
+from gan_models import weights
 from gan_models.errors import UserError
+from trainers import distributed, state
+
+try:
+    import fcntl
+except ImportError:  # Windows has no such locks: there, nobody watches
+    fcntl = None
 
 # Fields that may change when the same command resumes a run: they alter no number that is trained.
-FREE_FIELDS = {"out", "fresh", "minutes", "num_workers", "device", "vgg"}
-
+FREE_FIELDS = {"out", "fresh", "minutes", "num_workers", "device", "vgg", "capture"}
 MOST_SEEDS = 2**23  # a step's draws are seeded by (seed << 40) + images_seen, 63 bits
+MOST_LEFT_OUT = 20  # steps in a row
+LONG = 20  # minutes from which on cudnn may try out its ways first: 14 s for each size
 
 
-def parse(presets, default, description, argv=None):
-    """Options of a trainer's command: an optional preset name, then flags that change single
-    fields.
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """What every trainer can be told."""
 
-    presets: name -> frozen dataclass. Returns (preset name, config). A misspelt flag ends the
-    program with tyro's message.
+    out: str = ""  # run folder; default runs/<system>-<preset>
+    minutes: float = 0  # end cleanly after this much wall-clock time; 0: when the training is done
+    fresh: bool = False  # move an earlier run in the same folder aside instead of resuming it
+    seed: int = 0  # of the initial networks, the order of the data and every draw
+    device: str = "auto"  # auto, cpu, cuda or cuda:N
+    num_workers: int | None = None  # processes that read the data; default: as many as pay
+    capture: bool = False  # on a GPU: record steps as CUDA graphs
+    precision: Literal["float32", "bfloat16"] = "float32"  # of the convolutions
+    report_interval: int = 2_000  # images between lines of the log
+    save_interval: int = 20_000  # images between states and weights
+    snapshot_interval: int = 0  # images between weights kept for good in snapshots/; 0: none
+
+
+# ---------------------------------------------------------------- the command
+
+
+def parse(presets, default, description, argv):
+    """An optional preset name, then flags that change single fields: (preset name, config).
+
+    presets: name -> frozen dataclass. A misspelt flag ends the program with tyro's message.
     """
-    import tyro
-
-    argv = list(sys.argv[1:] if argv is None else argv)
+    argv = list(argv)
     name = argv.pop(0) if argv and not argv[0].startswith("-") else default
     if name not in presets:
         raise SystemExit(f"There is no preset {name!r}; there are: {', '.join(presets)}.")
@@ -60,111 +92,345 @@ def check_numbers(config, at_least_1=()):
         raise UserError(f"--seed {config.seed}: give a number below {MOST_SEEDS}.")
 
 
-def folder_of(config, system, preset):
-    """Where a run lives: --out, or runs/<system>-<preset>."""
-    return Path(config.out or f"runs/{system}-{preset}")
-
-
-def open_folder(folder, config):
-    """Make the run's folder, or take up the one that is there; config.json holds the options.
-
-    UserError when the folder's state was trained with other options (FREE_FIELDS and *_interval
-    may change), naming each.
+@contextlib.contextmanager
+def command(system, presets, check, description, argv=None):
+    """A trainer's command around its training, as a `Run`; what a person can mend ends it in a
+    sentence, and options that cannot train do so before anything is made.
     """
-    if config.fresh and folder.exists():
-        aside = next(
-            path
-            for path in (folder.with_name(f"{folder.name}-old{i}") for i in range(1, 10**6))
-            if not path.exists()
-        )
-        folder.rename(aside)
-        print(f"--fresh: the earlier run is now {aside}", file=sys.stderr)
+    argv = sys.argv[1:] if argv is None else argv
+    preset, config = parse(presets, "puppets", description, argv)
+    words = " ".join([f"python -m trainers.{system}", *argv])
+    run = None
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"--out {folder}: can't make this folder ({error.strerror}).") from error
-    file = folder / "config.json"
-    ours = json.loads(json.dumps(dataclasses.asdict(config)))
-    if file.exists() and (folder / "state.pt").exists():
-        theirs = json.loads(file.read_text())
-        changed = sorted(
-            key
-            for key in ours.keys() | theirs.keys()
+        world_size = int(os.environ.get("WORLD_SIZE", 1))
+        check(config, world_size)
+        if config.capture and world_size > 1:
+            raise UserError("--capture goes with one process: leave it out under torchrun.")
+        long = not 0 < config.minutes < LONG
+        torch.backends.cudnn.benchmark = long and not config.capture
+        folder = Path(config.out or f"runs/{system}-{preset}")
+        run = Run(system, config, folder, distributed.start(config.device), words)
+        yield run
+    except (UserError, OSError) as error:  # as a full disk
+        raise SystemExit(f"trainers.{system}: {error}") from error
+    finally:
+        if run is not None:
+            run.release()
+        distributed.stop()
+
+
+class Run:
+    """A run's folder and options, and the state that it goes on from (None: a new run).
+
+    Made before the data is opened: a folder in use and other options than the state's are refused
+    at once. One process owns a folder at a time, by a lock that ends with the process.
+    """
+
+    def __init__(self, system, config, folder, processes, command):
+        self.system, self.config, self.folder = system, config, folder
+        self.processes, self.command = processes, command
+        self.lock = None
+        if folder.is_dir():
+            self.own()
+        self.saved = None if config.fresh else state.load_state(folder / "state.pt")
+        if self.saved is not None:
+            self.check_options()
+
+    @property
+    def options(self):
+        return json.loads(json.dumps(dataclasses.asdict(self.config)))
+
+    def own(self):
+        if fcntl is None or self.lock is not None or not self.processes.is_main:
+            return
+        lock = open(self.folder / ".owner", "a+", encoding="utf-8")
+        try:  # of this process alone: those that it starts may outlive it
+            fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            lock.close()
+            raise UserError(
+                f"Another training is at work in {self.folder}: wait for its end, or give this one "
+                "another --out."
+            ) from error
+        self.lock = lock
+
+    def release(self):
+        if self.lock is not None:
+            self.lock.close()
+            self.lock = None
+
+    def check_options(self):
+        """UserError naming each option that differs from those the state was trained with."""
+        ours, theirs = self.options, self.saved.get("options")
+        if theirs is None:
+            raise UserError(
+                f"{self.folder}/state.pt was written by an earlier version of this project, which "
+                "alone can go on with it: give another --out, or --fresh to move it aside."
+            )
+        changed = "; ".join(
+            f"{key} was {theirs.get(key)}, now {ours.get(key)}"
+            for key in sorted(ours.keys() | theirs.keys())
             if ours.get(key) != theirs.get(key)
             and key not in FREE_FIELDS
             and not key.endswith("_interval")
         )
         if changed:
-            lines = "; ".join(
-                f"{key} was {theirs.get(key)}, now {ours.get(key)}" for key in changed
-            )
             raise UserError(
-                f"{folder} holds a run with other options ({lines}). Give the same options to "
-                "resume it, another --out, or --fresh to move it aside."
+                f"{self.folder} holds a run with other options ({changed}). Give the same options "
+                "to resume it, another --out, or --fresh to move it aside."
             )
-    write_text(file, json.dumps(ours, indent=1) + "\n")
+
+    def open_folder(self):
+        """Make the folder, or take up the one that is there; config.json tells the options."""
+        if self.processes.is_main:
+            try:
+                if self.config.fresh and self.folder.exists():
+                    self.move_aside()
+                self.folder.mkdir(parents=True, exist_ok=True)
+                self.own()
+            except OSError as error:
+                raise UserError(
+                    f"--out {self.folder}: can't make this folder ({error.strerror})."
+                ) from error
+            write_text(self.folder / "config.json", json.dumps(self.options, indent=1) + "\n")
+            print(f"{self.folder}: {self.config}", file=sys.stderr)
+        distributed.wait()
+
+    def move_aside(self):
+        names = (f"{self.folder.name}-old{number}" for number in range(1, 10**6))
+        aside = next(p for p in map(self.folder.with_name, names) if not p.exists())
+        self.folder.rename(aside)
+        self.release()
+        print(f"--fresh: the earlier run is now {aside}", file=sys.stderr)
 
 
 def write_text(path, text):
-    """Write a small file so that a kill leaves the old one or the new one."""
-    temporary = Path(path).with_name(Path(path).name + ".part")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
+    state.replace_file(path, lambda file: file.write(text.encode()))
+
+
+# ---------------------------------------------------------------- what the loop calls
+
+
+class Training:
+    """What a loop calls: where it stands, and `step`, which counts and does all that is due.
+
+    images_seen, steps, position (of the data); counters is saved with the state.
+    """
+
+    def __init__(self, run, parts, data, total, describe, sheet=None, noun="image"):
+        """Go on from the run's state, if there is one.
+
+        Args:
+            run: The `Run`, its folder opened.
+            parts: A dataclass of networks and optimisers, or None: all that is trained.
+            data: The stream, for its `skipped` and `loader_rate`.
+            total: Images in the whole training.
+            describe: images_seen -> (title of the card, what else `weights.save_weights` takes).
+            sheet: images_seen -> None; draws a sample sheet into the folder.
+            noun: What the progress bar and the card call an image.
+        """
+        self.run, self.config, self.folder = run, run.config, run.folder
+        self.is_main, self.data, self.total, self.noun = run.processes.is_main, data, total, noun
+        self.parts = {name: part for name, part in vars(parts).items() if part is not None}
+        self.describe, self.sheet = describe, sheet
+        self.counters = {"images_seen": 0, "steps": 0, "left_out": 0, "seconds": 0.0}
+        self.position = {}
+        if run.saved:
+            self.restore(run.saved)
+        self.budget = Budget(self.config.minutes)
+        self.before = dict(self.counters)  # as this process began
+        self.left_out = torch.zeros((), dtype=torch.int64, device=run.processes.device)
+        self.last_update = (self.steps, self.counters["left_out"])  # at the last report with one
+        self.finished = self.images_seen >= total
+        if self.finished:
+            print(f"{self.folder} is finished: all {total} {noun}s are seen.", file=sys.stderr)
+        writes = self.is_main and not self.finished
+        self.log = Log(self.folder, self.images_seen) if writes else None
+        self.bar = tqdm(
+            total=total,
+            initial=self.images_seen,
+            unit=noun,
+            disable=not writes,
+            mininterval=0.5 if sys.stderr.isatty() else 60,  # a log file needs no moving bar
+        )
+
+    @property
+    def images_seen(self):
+        return self.counters["images_seen"]
+
+    @property
+    def steps(self):
+        return self.counters["steps"]
+
+    def restore(self, saved):
+        try:
+            for name, part in self.parts.items():
+                part.load_state_dict(copy.deepcopy(saved[name]))  # not the file's own memory
+            self.counters, self.position = dict(saved["counters"]), saved["position"]
+        except (KeyError, ValueError, RuntimeError) as error:
+            raise UserError(
+                f"{self.folder}/state.pt holds other networks than these options and this data "
+                "make: give what it was trained with, another --out, or --fresh."
+            ) from error
+        if self.is_main:  # a kill may have come between that state and its weights
+            places = self.places(saved["keep"])
+            self.write_weights([place for place in places if not self.has_weights(place)])
+
+    def step(self, count, position, losses, left_out, note="", **shown):
+        """Count a step and do what is due: report; state, then weights, then sheet. Returns whether
+        to stop.
+
+        Args:
+            count: Images in the step, over all processes.
+            position: Of the data, to go on after this step.
+            losses: Tensors () by name, which stay on the device until a report.
+            left_out: A bool tensor (): whether an update was left out.
+            note: For the progress bar.
+            shown: More numbers for the log.
+        """
+        before, now = self.images_seen, self.images_seen + count
+        self.left_out += left_out
+        self.position = position
+        self.counters["images_seen"] = now
+        self.counters["steps"] += 1
+        self.counters["seconds"] = self.before["seconds"] + self.budget.elapsed
+        stop = now >= self.total or distributed.agree(self.budget.over)
+        self.bar.update(count)
+        if stop or due(self.config.report_interval, before, now):
+            self.report(losses, note, shown)
+        keep = due(self.config.snapshot_interval, before, now)
+        if self.is_main and (stop or keep or due(self.config.save_interval, before, now)):
+            self.save(keep)
+        interval = getattr(self.config, "sample_interval", 0)
+        if self.is_main and self.sheet and (stop or due(interval, before, now)):
+            self.draw()
+        if stop and self.log:
+            self.bar.close()
+            self.log.close()
+        return stop
+
+    def report(self, losses, note, shown):
+        """One line of the log and a few words beside the bar; UserError if nothing learns."""
+        self.counters["left_out"] = self.before["left_out"] + int(self.left_out)
+        self.check_updates()
+        scalars = distributed.mean(losses) | shown | {"left_out": self.counters["left_out"]}
+        scalars["unreadable"] = self.data.skipped
+        scalars["loader_rate"] = round(self.data.loader_rate, 1)
+        note += f", loader {self.data.loader_rate:.0f} {self.noun}s/s"
+        if self.budget.left < math.inf:
+            note += f", {self.budget.left / 60:.0f} min left"
+        self.bar.set_postfix_str(note.removeprefix(", "))
+        if self.log:
+            self.log.write(
+                self.images_seen, scalars | {"seconds": round(self.counters["seconds"], 3)}
+            )
+
+    def check_updates(self):
+        steps, left_out = self.steps, self.counters["left_out"]
+        since = steps - self.last_update[0]
+        if left_out - self.last_update[1] < since:
+            self.last_update = (steps, left_out)
+        elif since >= MOST_LEFT_OUT or left_out == steps and self.images_seen >= self.total:
+            raise UserError(
+                f"The last {since} steps were all left out, because their gradients are not "
+                "finite: nothing is learnt any more. Lower the learning rate or the loss weights, "
+                "or take --precision float32, with --fresh."
+            )
+
+    def save(self, keep):
+        """The full state first, then the weights for use, in snapshots/ too if `keep`."""
+        self.counters["left_out"] = self.before["left_out"] + int(self.left_out)
+        rest = {"counters": self.counters, "position": self.position, "keep": keep}
+        states = {name: part.state_dict() for name, part in self.parts.items()}
+        state.save_state(self.folder / "state.pt", states | rest | {"options": self.run.options})
+        self.write_weights(self.places(keep))
+
+    def places(self, keep):
+        kept = [self.folder / "snapshots" / f"{self.images_seen:09d}"] if keep else []
+        return [self.folder / "weights", *kept]
+
+    def has_weights(self, place):
+        try:
+            found = weights.read_config(place, self.run.system)
+        except UserError:
+            return False
+        return found.get("images_seen") == self.images_seen
+
+    def write_weights(self, places):
+        title, about = self.describe(self.images_seen)
+        name, data = self.folder.name, getattr(self.config, "data", "puppets")
+        drawn = data.partition(":")[0] == "puppets"
+        more = {"name": name, "data": data, "images_seen": self.images_seen}
+        more["licence"] = "Apache-2.0" if drawn else "that of the training data"
+        about["config"] |= more
+        size = about["config"]["size"]
+        card = f"""# {name}
+
+{title}, {size} x {size} pixels, written by this project's own trainer.
+
+| | |
+|---|---|
+| command | `{self.run.command}` |
+| data | {data} |
+| {self.noun}s seen | {self.images_seen:,} |
+| training time | {self.counters["seconds"] / 60:.0f} minutes |
+| licence | {more["licence"]} |
+"""
+        for place in places:
+            weights.save_weights(place, system=self.run.system, card=card, **about)
+
+    def draw(self):
+        try:
+            self.sheet(self.images_seen)
+        except Exception as error:  # noqa: BLE001 - whatever it is, what was trained is worth more
+            print(f"No sample sheet was drawn ({error}); training goes on.", file=sys.stderr)
 
 
 class Log:
-    """Scalars to TensorBoard and to `scalars.jsonl`, one line each report; a no-op when `active` is
-    False.
+    """Scalars to TensorBoard and to `scalars.jsonl`, one line each report.
 
-    Lines of a killed run that lie beyond `images_seen`, where the resumed state stands, are
-    dropped.
+    Lines beyond `images_seen`, where the state of a killed run stands, and damaged ones go.
     """
 
-    def __init__(self, folder, images_seen, active=True):
-        self.file = self.board = None
-        if not active:
-            return
+    def __init__(self, folder, images_seen):
         from torch.utils.tensorboard import SummaryWriter
 
         path = folder / "scalars.jsonl"
         if path.exists():
-            kept = [line for line in path.read_text().splitlines() if within(line, images_seen)]
-            write_text(path, "".join(line + "\n" for line in kept))
+            lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
+            kept = [line + "\n" for line in lines if within(line, images_seen)]
+            write_text(path, "".join(kept))
         self.file = open(path, "a", encoding="utf-8")
         self.board = SummaryWriter(folder / "tensorboard", purge_step=images_seen + 1)
 
     def write(self, images_seen, scalars):
-        if self.file is None:
-            return
         self.file.write(json.dumps({"images_seen": images_seen, **scalars}) + "\n")
         self.file.flush()
+        os.fsync(self.file.fileno())
         for key, value in scalars.items():
             self.board.add_scalar(key, value, images_seen)
 
     def close(self):
-        if self.file is not None:
-            self.file.close()
-            self.board.close()
+        self.file.close()
+        self.board.close()
 
 
 def within(line, images_seen):
     """Whether a line of scalars.jsonl is whole and not beyond `images_seen`."""
     try:
         return json.loads(line)["images_seen"] <= images_seen
-    except (ValueError, KeyError):
+    except (ValueError, KeyError, TypeError):
         return False
 
 
 class Budget:
     """When to stop: after `minutes` of wall clock (0: never), or on Ctrl-C or a polite kill
-    (SIGTERM).
-
-    A second Ctrl-C ends the program at once.
+    (SIGTERM). A second one ends the program at once.
     """
 
     def __init__(self, minutes):
         self.begin = time.monotonic()
-        self.seconds = minutes * 60 or float("inf")
+        self.seconds = minutes * 60 or math.inf
         self.interrupted = False
         for name in (signal.SIGINT, signal.SIGTERM):
             signal.signal(name, self.interrupt)
@@ -187,8 +453,11 @@ class Budget:
         return self.interrupted or self.left == 0
 
 
+def step_generator(config, images_seen):
+    """What a step's random numbers are drawn from, for the global batch."""
+    return torch.Generator().manual_seed((config.seed << 40) + images_seen)
+
+
 def due(interval, before, after):
-    """Whether a multiple of `interval` images lies in (before, after]; an interval of 0 is never
-    due.
-    """
+    """Whether a multiple of `interval` images lies in (before, after]; 0: never."""
     return interval > 0 and before // interval != after // interval

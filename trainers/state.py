@@ -1,6 +1,4 @@
-"""The full training state: written so that a kill at any moment leaves the last one whole, and read
-back safely.
-"""
+"""Files that a kill or a power cut leaves whole, and the full training state among them."""
 
 import os
 from pathlib import Path
@@ -10,31 +8,15 @@ import torch
 from gan_models.errors import UserError
 
 
-def average(averaged, trained, decay):
-    """Move the averaged network towards the trained one: a <- decay * a + (1 - decay) * t.
-
-    Batch norm's statistics are averaged alike; whole numbers are copied.
-    """
-    with torch.no_grad():
-        torch._foreach_lerp_(list(averaged.parameters()), list(trained.parameters()), 1 - decay)
-        for mine, theirs in zip(averaged.buffers(), trained.buffers(), strict=True):
-            if mine.is_floating_point():
-                mine.lerp_(theirs, 1 - decay)
-            else:
-                mine.copy_(theirs)
-
-
-def save_state(path, state):
-    """Write `state` (nested dicts, lists, numbers, strings, tensors) under a temporary name, then
-    rename it.
-
-    UserError when the disk is full or not writable; the previous file stays as it was.
+def replace_file(path, write):
+    """Write a file under a temporary name by `write(binary file)`, then rename it: what stands
+    under `path` is always the old file or the new one, also when the power fails.
     """
     path = Path(path)
     temporary = path.with_name(path.name + ".part")
     try:
         with open(temporary, "wb") as file:
-            torch.save(state, file)
+            write(file)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
@@ -46,15 +28,20 @@ def save_state(path, state):
         ) from error
 
 
-def load_state(path, device="cpu"):
-    """The state written by `save_state`, or None where there is none. UserError for a damaged
-    file.
+def save_state(path, state):
+    """Write `state` (nested dicts, lists, numbers, strings, tensors). UserError on a full disk."""
+    replace_file(path, lambda file: torch.save(state, file))
+
+
+def load_state(path):
+    """The state written by `save_state`, on the CPU and read as it is needed; None where there is
+    none. UserError for a damaged file.
     """
     path = Path(path)
     if not path.exists():
         return None
     try:
-        return torch.load(path, map_location=device, weights_only=True)
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except Exception as error:  # torch.load raises half a dozen unrelated types for a damaged file
         raise UserError(
             f"{path} can't be read as a training state ({type(error).__name__}: {error}); "

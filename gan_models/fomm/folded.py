@@ -166,7 +166,7 @@ class FoldedGenerator(nn.Module):
         if not self.blend:
             return x
         colour, share = x.split([3, 1], dim=1)
-        return torch.lerp(deformed, colour, share)
+        return torch.lerp(deformed.float(), colour, share)
 
 
 class FoldedDenseMotion(nn.Module):

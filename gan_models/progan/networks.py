@@ -112,6 +112,16 @@ def downsample(x):
     return F.avg_pool2d(x, 2)
 
 
+def fades(alpha):
+    """Whether a level fades in: alpha is a number, or while it does a tensor () nobody looks at."""
+    return isinstance(alpha, torch.Tensor) or alpha < 1
+
+
+def blend(old, new, alpha):
+    """The fade from `old` to `new`, in float32: autocast of a GPU enlarges in another type."""
+    return torch.lerp(old.float(), new.float(), alpha).to(new.dtype)
+
+
 def check_level(resolution, num_levels):
     """The level of `resolution`; ValueError unless it is one of the network's 4, 8, 16, ..."""
     allowed = [4 << level for level in range(num_levels)]
@@ -198,9 +208,9 @@ class Generator(nn.Module):
             x = self.activate(self.conv1[level - 1](x))  # (N, C, 8 << level, 8 << level) / 2
             x = self.activate(self.conv2[level](x))
         images = self.to_rgb[last](x)
-        if last == 0 or alpha >= 1:
+        if last == 0 or not fades(alpha):
             return images
-        return torch.lerp(upsample(self.to_rgb[last - 1](previous)), images, alpha)
+        return blend(upsample(self.to_rgb[last - 1](previous)), images, alpha)
 
     def first_layer(self, latents, labels):
         if self.label_size and labels is None:
@@ -316,8 +326,8 @@ class Discriminator(nn.Module):
             x = F.leaky_relu(self.conv1[level - 1](x), LEAK)
             x = F.leaky_relu(self.conv2[level - 1](x), LEAK)
             x = downsample(x) if self.pool_last else x  # (N, C, H/2, W/2)
-            if level == top and alpha < 1:
-                x = torch.lerp(self.features_of(downsample(images), top - 1), x, alpha)
+            if level == top and fades(alpha):
+                x = blend(self.features_of(downsample(images), top - 1), x, alpha)
         if self.stddev["group"] != 0:
             x = minibatch_stddev(x, **self.stddev)
         x = F.leaky_relu(self.conv(x), LEAK)

@@ -10,16 +10,10 @@ from trainers import run
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(run.Options):
     """One training run. An "image" is one pair of frames, source and driving, of the same clip."""
 
     data: str = "puppets"  # folder of clips (see the README), or puppets[:count]
-    out: str = ""  # run folder; default runs/fomm-<preset>
-    minutes: float = 0  # end cleanly after this much wall-clock time; 0: at the end of the training
-    fresh: bool = False  # move an earlier run in the same folder aside instead of resuming it
-    seed: int = 0  # of the initial networks, the order of the clips and every draw
-    device: str = "auto"  # auto, cpu, cuda or cuda:N
-    num_workers: int | None = None  # processes that read clips; default: as many as pay
     init: str = ""  # weights to start from: folder, shipped name, Hub name, run folder
     size: int = 256  # frames are squares of this many pixels
     framing: Literal["face", "centre"] = "centre"  # how the demo crops pictures for these weights
@@ -73,11 +67,7 @@ class Config:
     learning_rate: float = 2e-4  # of generator and discriminator
     detector_learning_rate: float = 2e-4
     ema_decay: float = 0.0  # of averaged networks, a step; 0: the trained ones are kept (official)
-    precision: Literal["float32", "bfloat16"] = "float32"  # of the convolutions
-    report_interval: int = 2_000  # images between lines of the log
     sample_interval: int = 20_000  # images between sample sheets
-    save_interval: int = 20_000  # images between states and weights
-    snapshot_interval: int = 0  # images between weights kept for good in snapshots/; 0: none
 
 
 COUNTS = (
@@ -191,6 +181,13 @@ def ema_decay(config, images_seen):
     """The averaged networks' decay for one step: young averages forget faster."""
     steps = images_seen / config.batch_size
     return min(config.ema_decay, (1 + steps) / (10 + steps))
+
+
+def clip_options(config, folder):
+    """Arguments of `open_clips`; films are decoded once, into FOLDER-clips."""
+    same = ("size", "seed", "num_workers", "time_flip", "mirror", "jitter", "resize_range")
+    chosen = {name: getattr(config, name) for name in (*same, "id_sampling", "holdout")}
+    return {"path": config.data, "cache_folder": folder.with_name(f"{folder.name}-clips"), **chosen}
 
 
 def detector_arguments(config):

@@ -32,10 +32,6 @@ class RandomTransform:
         control = sigma_tps * torch.randn(count, 1, points_tps**2, generator=generator)
         return cls(theta, control)
 
-    def to(self, device, rows=slice(None)):
-        control = None if self.control is None else self.control[rows].to(device)
-        return RandomTransform(self.theta[rows].to(device), control)
-
     def _differences(self, points):
         """From the control points to points (N, M, 2): (N, M, P^2, 2), and their L1 lengths."""
         side = round(self.control.shape[-1] ** 0.5)

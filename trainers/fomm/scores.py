@@ -13,15 +13,27 @@ Pictures are (..., S, S, 3) uint8 and L1 is the mean absolute difference on [0, 
 
 import functools
 import math
-from collections.abc import Callable
+import sys
+import warnings
+from pathlib import Path
+from typing import Annotated, Literal
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+import tyro
+from tqdm import tqdm
 
-from gan_models.errors import UserError
+from gan_models.errors import Unreadable, UserError
+from gan_models.faces import finding
 from gan_models.fomm.networks import coordinate_grid, inverse
+from gan_models.fomm.pipeline import FOMMPipeline
 from gan_models.images import resize, to_pictures, to_tensor
+from gan_models.names import find_weights
+from gan_models.video import write_clip
+from gan_models.weights import read_config
+from trainers import metrics
+from trainers.data import open_clips
 from trainers.fomm.puppet_moves import (
     EXPRESSIONS,
     FRAMES,
@@ -30,8 +42,12 @@ from trainers.fomm.puppet_moves import (
     group_set,
     puppet_set,
 )
+from trainers.judge.reading import SIZE, judge
+from trainers.judge.scores import correlation
 from trainers.puppets import ACTION_UNITS
 
+Motion = Literal["reconstruction", "transfer", "expression", "consistency", "judge", "akd", "aed"]
+CLIP_METRICS = ("reconstruction", "consistency", "akd", "aed")  # those that need no drawn truth
 PUPPET_METRICS = ("reconstruction", "transfer", "expression", "consistency", "judge")
 LEGIBLE = 0.6  # correlation from which on the judge's reading of an action unit means something
 
@@ -178,9 +194,6 @@ def judged(moves: Moves, ours) -> dict:
     truth with at least LEGIBLE (nan if none, as in few pictures); units: ours for each; landmarks:
     mean distance from the true ones, in pixels at 64 px.
     """
-    from trainers.judge import SIZE, judge
-    from trainers.judge.score import correlation
-
     pictures = {
         "ours": ours[:, 1:],
         "drawn": moves.truth[:, 1:],
@@ -342,14 +355,10 @@ def puppets(
     count: int = 24,
     style: str = "training",
     frames: int = FRAMES,
-    metrics=PUPPET_METRICS,
+    names=PUPPET_METRICS,
     gauges=(),
-    progress: Callable[[str], None] = lambda name: None,
 ) -> dict:
-    """The chosen PUPPET_METRICS on puppets of one style, as nested plain numbers.
-
-    progress is told the name of each when it begins.
-    """
+    """The chosen PUPPET_METRICS on puppets of one style, as nested plain numbers."""
     result, moves = {}, puppet_set(count, size, style, frames)
     ours = functools.cache(lambda: moved(mover, moves))
     compute = {
@@ -360,7 +369,172 @@ def puppets(
         "judge": lambda: judged(moves, ours()),
     }
     for name in PUPPET_METRICS:
-        if name in metrics or (name == "reconstruction" and gauges):
-            progress(name)
+        if name in names or (name == "reconstruction" and gauges):
+            print(f"{name} ...", file=sys.stderr)
             result[name] = compute[name]()
     return result
+
+
+# ---------------------------------------------------------------- the command
+
+
+def score(
+    weights: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="WEIGHTS")],
+    data: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="DATA")],
+    count: int = 24,
+    frames: int = 0,
+    names: Annotated[tuple[Motion, ...], tyro.conf.arg(name="metrics")] = (),
+    holdout: float = 0.0,
+    embedder: str = "",
+    animations: str = "",
+    pairs: str = "",
+    device: str = "auto",
+) -> dict:
+    """Score motion transfer on puppets, or reconstruction on clips.
+
+    Args:
+        weights: Folder, shipped name, run folder or Hub name of the weights.
+        data: Clips that training did not see: a folder, puppets, or puppets:held_out.
+        count: Clips; of a folder with fewer, all of them.
+        frames: Of each clip, from its first; 0: 12 of a puppet (one a second), 250 of a file.
+        names: What to compute; by default what needs nothing more. transfer, expression and judge
+            need puppets; akd (with mkr) the face landmarks of face_alignment, aed an --embedder.
+        holdout: The share given to training with the same option: only clips left out are taken.
+        embedder: For aed: a TorchScript file that turns faces (N, 3, S, S) in [0, 1] into identity
+            vectors (N, D).
+        animations: A folder to write DRIVING-SOURCE.mp4 into: first frames of clips moved by other
+            clips of DATA, relative, as in the official code's animate mode.
+        pairs: For animations: a CSV with columns source and driving; else random pairs.
+        device: auto, cpu, cuda or cuda:N.
+    """
+    style = metrics.puppet_style(data)
+    names = check(count, frames, names, style)
+    if pairs and not animations or animations and style:
+        raise UserError("--animations takes a folder of clips; --pairs goes with it.")
+    gauges = chosen_gauges(names, embedder)
+    folder = find_weights(weights)
+    config = read_config(folder, "fomm")
+    pipeline = FOMMPipeline.from_weights(folder, device=device)
+    mover = Piped(pipeline)
+    if style:
+        result = puppets(mover, pipeline.size, count, style, frames or FRAMES, names, gauges)
+    else:
+        clips = RealClips(data, count, frames or 250, pipeline.size, holdout)
+        count, result = len(clips), clip_scores(mover, clips, names, gauges)
+        if animations:
+            animate_pairs(pipeline, clips, pairs or None, count, Path(animations))
+    about = {"data": data, "count": count, "size": pipeline.size}
+    return metrics.described("fomm", config, about) | result
+
+
+def check(count, frames, names, style):
+    """The metrics to compute; refuses what could only fail after minutes of work."""
+    metrics.check_count(count, "clips")
+    if frames < 0 or frames == 1:
+        raise UserError(f"--frames is {frames}: motion takes 2 frames or more.")
+    if style:
+        return names or PUPPET_METRICS
+    for name in names:
+        if name not in CLIP_METRICS:
+            raise UserError(
+                f"{name} needs the drawn truth: score against {' or '.join(metrics.STYLES)}, or "
+                "leave it out of --metrics."
+            )
+    return names or CLIP_METRICS[:2]
+
+
+def chosen_gauges(names, embedder):
+    """What measures reconstructed faces further, or a UserError that says what is missing."""
+    gauges = []
+    if "akd" in names:
+        gauges.append(LandmarkGauge(landmark_finder()))
+    if "aed" in names:
+        gauges.append(IdentityGauge(identity_network(embedder)))
+    return gauges
+
+
+def landmark_finder():
+    """What finds 68 face landmarks; UserError where its weights are not on disk."""
+    file = Path(torch.hub.get_dir(), "checkpoints", *finding.FAN)
+    if not file.is_file():
+        raise UserError(
+            f"AKD needs face_alignment's landmark weights: put {file.name} into {file.parent}, or "
+            "leave akd out of --metrics."
+        )
+    return finding.find_landmarks
+
+
+def identity_network(path):
+    """The TorchScript module at `path`; UserError where there is none."""
+    if not path:
+        raise UserError(
+            "AED compares identities, and no network for that comes with this project: give a "
+            "TorchScript file as --embedder, or leave aed out of --metrics."
+        )
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # TorchScript is frozen, not gone
+            return torch.jit.load(path, map_location="cpu").eval()
+    except (OSError, RuntimeError, ValueError) as error:
+        raise UserError(
+            f"{path} is not a TorchScript file that can be read: save the network with "
+            "torch.jit.save and give that file as --embedder."
+        ) from error
+
+
+class RealClips:
+    """Up to `count` filmed clips, read again whenever they are gone through; unreadable ones and
+    single pictures left out.
+    """
+
+    def __init__(self, data, count, frames, size, holdout):
+        folder = Path(data).expanduser()
+        has_test = (folder / "train").is_dir() and (folder / "test").is_dir()
+        part = "held_out" if holdout or has_test else "train"
+        self.opened = open_clips(data, size=size, holdout=holdout, part=part)
+        self.frames, self.data = frames, data
+        # Spread over the whole list, which is in the order of names.
+        places = np.linspace(0, self.opened.length - 1, min(count, self.opened.length))
+        self.indices = []
+        for index in places.round().astype(int):
+            try:
+                if len(self.opened.clip(int(index), 2)) > 1:
+                    self.indices.append(int(index))
+            except Unreadable as error:
+                print(error, file=sys.stderr)
+        if not self.indices:
+            raise UserError(f"{data} holds no clip of 2 frames or more to score.")
+
+    def __len__(self):
+        return len(self.indices)
+
+    def __iter__(self):
+        for index in tqdm(self.indices, "clips", disable=None):
+            yield self.opened.clip(index, self.frames)
+
+
+def clip_scores(mover, clips, names, gauges):
+    """Scores of filmed clips, as those of puppets are named."""
+    result = {}
+    if gauges or "reconstruction" in names:
+        result["reconstruction"] = reconstruction(mover, clips, gauges)
+    if "consistency" in names:
+        first = np.stack([clips.opened.clip(index, 1)[0] for index in clips.indices])
+        result["consistency"] = consistency(mover, first)
+    return result
+
+
+def animate_pairs(pipeline, clips, pairs, count, folder):
+    """Write an animation for each of up to `count` pairs of clips into `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    opened = clips.opened
+    for driving, source in tqdm(opened.pairs(pairs, count), "animations", disable=None):
+        moving, still = (Path(opened.names[index]).stem for index in (driving, source))
+        try:
+            frames = opened.clip(driving, clips.frames)
+            moved = pipeline.animate(opened.clip(source, 1)[0], frames)
+            about = {"driving": moving, "source": still}
+            path = folder / f"{moving}-{still}.mp4"
+            write_clip(path, moved, 25, weights=pipeline.name, settings=about)
+        except Unreadable as error:
+            print(error, file=sys.stderr)

@@ -8,7 +8,7 @@ pretrained network. It is trained on puppets drawn on the fly and ships in asset
     readings = judge(pictures)
 
 Read in this order: reading.py (network, readings), train.py (options, data, loss, the loop),
-score.py (its own errors on puppets that no training sees).
+scores.py (its own errors on puppets that no training sees).
 """
 
 from trainers.judge.reading import IDENTITY, SIZE, STYLE, Readings, judge, load_judge

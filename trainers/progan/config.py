@@ -10,18 +10,12 @@ from trainers import run
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(run.Options):
     """One training run. Sizes are in pixels, lengths in images seen; tuples hold one value per
     level 4, 8, 16, ...
     """
 
     data: str = "puppets"  # folder of pictures or of .tar shards, or puppets[:count]
-    out: str = ""  # run folder; default runs/progan-<preset>
-    minutes: float = 0  # end cleanly after this much wall-clock time; 0: when total_images are seen
-    fresh: bool = False  # move an earlier run in the same folder aside instead of resuming it
-    seed: int = 0  # of the initial networks, the order of the pictures and every draw
-    device: str = "auto"  # auto, cpu, cuda or cuda:N
-    num_workers: int | None = None  # processes that decode pictures; default: as many as pay
     resolution: int = 64  # size of the finished pictures, a power of two
     resize: Literal["crop", "stretch"] = "crop"  # centre square, or squeeze the whole picture
     mirror: bool = True  # also learn each picture's mirror image
@@ -34,13 +28,9 @@ class Config:
     penalty_target: float = 1.0  # wgan_gp: gradient norm aimed at (CIFAR-10 preset: 750)
     drift_weight: float = 0.001  # wgan_gp: of the mean squared score of reals
     class_weight: float = 1.0  # of the classification losses, with labels
-    r1_weight: float = (
-        0.0  # gamma of the R1 penalty at full resolution, scaled with the number of pixels
-    )
+    r1_weight: float = 0.0  # gamma of the R1 penalty at full resolution, scaled with the pixels
     r1_every: int = 16  # steps between R1 penalties (lazy regularisation)
-    stddev_group: int = (
-        4  # samples a group of the minibatch standard deviation; 0: without that layer
-    )
+    stddev_group: int = 4  # samples a group of the minibatch deviation; 0: without that layer
     start_resolution: int = 4
     stable_images: tuple[int, ...] = (600_000,) * 5  # images at each level before the next fades in
     fade_images: tuple[int, ...] = (600_000,) * 5  # images while the level after this one fades in
@@ -51,13 +41,7 @@ class Config:
     ema_decay: float = 0.999  # of the averaged generator, a step
     ema_rampup: float = 0.0  # average over at most about this share of the images seen; 0: no limit
     reset_optimizers: bool = True  # forget Adam's averages when the networks change shape
-    precision: Literal["float32", "bfloat16"] = (
-        "float32"  # of the convolutions; penalties stay float32
-    )
-    report_interval: int = 2_000  # images between lines of the log
     sample_interval: int = 20_000  # images between sample sheets
-    save_interval: int = 20_000  # images between states and weights
-    snapshot_interval: int = 0  # images between weights kept for good in snapshots/; 0: none
 
 
 def published(gpus, resolution=1024, first=600_000, total=12_000_000, **fields):
@@ -134,6 +118,13 @@ PRESETS = {
         labels=False,
     ),
 }
+
+
+def picture_options(config):
+    """Arguments of `open_pictures`."""
+    same = ("resize", "mirror", "seed", "num_workers", "labels", "holdout")
+    chosen = {name: getattr(config, name) for name in same}
+    return {"path": config.data, "size": config.resolution, **chosen}
 
 
 @dataclass(frozen=True)

@@ -1,43 +1,43 @@
 """ProGAN's loss functions and training loop, in that order."""
 
 import copy
-import math
-import sys
+from dataclasses import dataclass
+from functools import partial
 
 import torch
 import torch.nn.functional as F
-from tqdm import tqdm
 
-from gan_models.progan.networks import Discriminator, Generator, downsample, upsample
-from trainers import data, distributed, losses, run, state
-from trainers.progan.artefacts import generator_arguments, save, save_sheet
+from gan_models import images
+from gan_models.progan.networks import (
+    Discriminator,
+    Generator,
+    blend,
+    downsample,
+    fades,
+    upsample,
+)
+from gan_models.progan.pipeline import ProGANPipeline
+from trainers import distributed, losses, optim
+from trainers.capture import Captured
 from trainers.progan.config import ema_decay, schedule
+from trainers.run import Training, step_generator
 
 
 def draws(config, images_seen, batch_size, num_classes, processes):
-    """The random numbers of one step: drawn for the global batch from (seed, images seen), sliced
-    by rank.
-
-    Returns latents and one-hot labels for the discriminator's step, the penalty's mixing weights
-    (n, 1, 1, 1), and latents and labels for the generator's step.
+    """This process's share of one step's random numbers: (latents, one-hot labels or None) for the
+    discriminator, the penalty's mixing weights (n, 1, 1, 1), (latents, labels) for the generator.
     """
-    source = torch.Generator().manual_seed((config.seed << 40) + images_seen)
+    source = step_generator(config, images_seen)
 
-    def mine(tensor):
-        return tensor[processes.rank :: processes.world_size].to(processes.device)
-
-    def some_labels():
+    def latents_and_labels():
+        latents = torch.randn(batch_size, config.latent_size, generator=source)
         classes = torch.randint(max(num_classes, 1), (batch_size,), generator=source)
-        return mine(F.one_hot(classes, num_classes).float()) if num_classes else None
+        labels = F.one_hot(classes, num_classes).float() if num_classes else None
+        return processes.share(latents), None if labels is None else processes.share(labels)
 
-    def some_latents():
-        return mine(torch.randn(batch_size, config.latent_size, generator=source))
-
-    return (
-        (some_latents(), some_labels()),
-        mine(torch.rand(batch_size, 1, 1, 1, generator=source)),
-        (some_latents(), some_labels()),
-    )
+    for_d = latents_and_labels()
+    mix = processes.share(torch.rand(batch_size, 1, 1, 1, generator=source))
+    return for_d, mix, latents_and_labels()
 
 
 def fade_reals(pictures, resolution, alpha):
@@ -49,13 +49,21 @@ def fade_reals(pictures, resolution, alpha):
     real = pictures.float() / 127.5 - 1
     if pictures.shape[-1] > resolution:
         real = F.avg_pool2d(real, pictures.shape[-1] // resolution)
-    if alpha < 1:
-        real = torch.lerp(upsample(downsample(real)), real, alpha)
-    return real
+    return blend(upsample(downsample(real)), real, alpha) if fades(alpha) else real
 
 
 def discriminator_loss(
-    config, generator, discriminator, real, labels, latents, fake_labels, mix, phase, penalise
+    config,
+    generator,
+    discriminator,
+    real,
+    labels,
+    latents,
+    fake_labels,
+    mix,
+    resolution,
+    alpha,
+    penalise,
 ):
     """(loss, parts) of the discriminator's step.
 
@@ -66,18 +74,18 @@ def discriminator_loss(
 
     def critic(pictures):  # in float32 even under autocast: a penalty differentiates it twice
         with torch.autocast(pictures.device.type, enabled=False):
-            return discriminator(pictures.float(), alpha=phase.alpha)[0]
+            return discriminator(pictures.float(), alpha=alpha)[0]
 
     with torch.no_grad():
-        fake = generator(latents, fake_labels, phase.resolution, phase.alpha).float()
-    real_scores, real_logits = discriminator(real, alpha=phase.alpha)
-    fake_scores, fake_logits = discriminator(fake, alpha=phase.alpha)
+        fake = generator(latents, fake_labels, resolution, alpha).float()
+    real_scores, real_logits = discriminator(real, alpha=alpha)
+    fake_scores, fake_logits = discriminator(fake, alpha=alpha)
     real_scores, fake_scores = real_scores.float(), fake_scores.float()
     parts = {"real": real_scores.mean(), "fake": fake_scores.mean()}
     if config.loss == "wgan_gp":
         parts["adversarial"] = losses.wasserstein_d(real_scores, fake_scores)
         # As in the official code: its networks take every level enlarged to the final size.
-        shrink = phase.resolution / config.resolution
+        shrink = resolution / config.resolution
         parts["gradient_penalty"] = losses.gradient_penalty(
             critic, real, fake, mix, config.penalty_target, shrink
         )
@@ -93,7 +101,7 @@ def discriminator_loss(
         loss = parts["adversarial"] = losses.logistic_d(real_scores, fake_scores)
         if penalise and config.r1_weight:
             parts["r1"] = losses.r1_penalty(critic, real)
-            gamma = config.r1_weight * (phase.resolution / config.resolution) ** 2
+            gamma = config.r1_weight * (resolution / config.resolution) ** 2
             loss = loss + gamma / 2 * config.r1_every * parts["r1"]
     if labels is not None:
         parts["class_real"] = F.cross_entropy(real_logits.float(), labels)
@@ -102,10 +110,10 @@ def discriminator_loss(
     return loss, parts
 
 
-def generator_loss(config, generator, discriminator, latents, labels, phase):
+def generator_loss(config, generator, discriminator, latents, labels, resolution, alpha):
     """(loss, parts) of the generator's step; the arguments are those of `discriminator_loss`."""
-    fake = generator(latents, labels, phase.resolution, phase.alpha)
-    scores, logits = discriminator(fake, alpha=phase.alpha)
+    fake = generator(latents, labels, resolution, alpha)
+    scores, logits = discriminator(fake, alpha=alpha)
     scores = scores.float()
     generator_side = {
         "wgan_gp": losses.wasserstein_g,
@@ -120,186 +128,145 @@ def generator_loss(config, generator, discriminator, latents, labels, phase):
     return loss, parts
 
 
+@dataclass
+class Parts:
+    """All that the loop trains."""
+
+    generator: Generator
+    discriminator: Discriminator
+    generator_ema: Generator
+    optimizer_g: optim.Adam
+    optimizer_d: optim.Adam
+
+
+def generator_arguments(config, num_classes):
+    return {
+        "resolution": config.resolution,
+        "latent_size": config.latent_size,
+        "channels": list(config.channels),
+        "label_size": num_classes,
+    }
+
+
 def build(config, num_classes, device):
-    """Fresh networks and optimisers, the same on every process: all that the loop trains."""
+    """Fresh networks and optimisers, the same on every process."""
     torch.manual_seed(config.seed)
     generator = Generator(**generator_arguments(config, num_classes))
     discriminator = Discriminator(
         config.resolution, config.channels, label_size=num_classes, stddev_group=config.stddev_group
     )
-    networks = {"generator": generator, "discriminator": discriminator}
-    for name, network in networks.items():
-        networks[name] = network.to(device, memory_format=torch.channels_last)
-    networks["generator_ema"] = copy.deepcopy(networks["generator"])
-    distributed.broadcast(*networks.values())
-    return {
-        **networks,
-        "optimizer_g": adam(networks["generator"]),
-        "optimizer_d": adam(networks["discriminator"]),
+    for network in (generator, discriminator):
+        network.to(device, memory_format=torch.channels_last)
+    averaged = copy.deepcopy(generator)
+    distributed.broadcast(generator, discriminator, averaged)
+    adam = optim.Adam(generator, (0.0, 0.99)), optim.Adam(discriminator, (0.0, 0.99))
+    return Parts(generator, discriminator, averaged, *adam)
+
+
+def describe(config, parts, classes, images_seen):
+    """What the weights are, for `Training`; their size is the last that is wholly faded in."""
+    phase = schedule(config, images_seen)
+    return "ProGAN generator (averaged weights)", {
+        "networks": {"generator": parts.generator_ema},
+        "arguments": {"generator": generator_arguments(config, len(classes))},
+        "config": {
+            "size": phase.resolution if phase.alpha >= 1 else phase.resolution // 2,
+            "first_size": config.start_resolution,
+            "value_range": [-1, 1],
+            "framing": {"kind": "centre", "margin": 0.0},
+            "classes": classes,
+        },
     }
 
 
-def adam(network):
-    return torch.optim.Adam(network.parameters(), lr=0.0, betas=(0.0, 0.99), eps=1e-8)
-
-
-def step(network, optimizer, loss, learning_rate):
-    """Backward, average over the processes, update; returns whether the gradients were finite.
-
-    As in the official code, an update with a gradient that is not finite is left out.
-    """
-    optimizer.zero_grad(set_to_none=True)
-    loss.backward()
-    distributed.average_gradients(network)
-    norms = torch._foreach_norm([p.grad for p in network.parameters() if p.grad is not None])
-    finite = bool(torch.isfinite(torch.stack(norms)).all())
-    if finite:
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate
-        optimizer.step()
-    return finite
-
-
-def open_pictures(config):
-    """The training pictures; UserError where there are none."""
-    return data.open_pictures(
-        config.data,
-        size=config.resolution,
-        resize=config.resize,
-        mirror=config.mirror,
-        seed=config.seed,
-        num_workers=config.num_workers,
-        labels=config.labels,
-        holdout=config.holdout,
-        part="train",
+def draw_sheet(run, parts, images_seen):
+    """A grid of 8 x 8 samples at the present resolution, drawn by the pipeline the app uses."""
+    phase = schedule(run.config, images_seen)
+    about = {"name": run.folder.name, "size": phase.resolution}
+    pipeline = ProGANPipeline(parts.generator_ema, about, device=run.processes.device)
+    latents = pipeline.latents(run.config.seed, 64)
+    shown = {"resolution": phase.resolution, "alpha": phase.alpha}
+    images.save_picture(
+        run.folder / f"fakes-{images_seen:09d}.png",
+        images.grid(pipeline.sample(latents, **shown), 8),
+        weights=run.folder.name,
+        settings={"images_seen": images_seen, **shown},
     )
 
 
-def train(config, folder, pictures, processes, command=""):
-    """Train into `folder` until total_images, --minutes or Ctrl-C; resumes the state in there.
+def train(run, pictures):
+    """Train into the run's folder until total_images, --minutes or Ctrl-C.
 
     Differs from the official code: learning rate, batch size and fade follow every step, not every
     fourth; the optimisers' state is part of what resumes.
     """
-    budget = run.Budget(config.minutes)
+    config, processes, device = run.config, run.processes, run.processes.device
     num_classes = pictures.num_classes if config.labels else 0
-    parts = build(config, num_classes, processes.device)
-    generator, discriminator, generator_ema = list(parts.values())[:3]
-    optimizer_g, optimizer_d = parts["optimizer_g"], parts["optimizer_d"]
-    counters = {"images_seen": 0, "steps": 0, "phase": 0, "left_out": 0, "seconds": 0.0}
-    position = {"images_seen": 0}
-    saved = state.load_state(folder / "state.pt", processes.device)
-    if saved:
-        for name, part in parts.items():
-            part.load_state_dict(saved[name])
-        counters, position = saved["counters"], saved["position"]
-    log = run.Log(folder, counters["images_seen"], processes.is_main)
-    bar = tqdm(
+    parts = build(config, num_classes, device)
+    generator, discriminator = parts.generator, parts.discriminator
+    training = Training(
+        run,
+        parts,
+        pictures,
         total=config.total_images,
-        initial=counters["images_seen"],
-        unit="img",
-        disable=not processes.is_main,
-        mininterval=0.5 if sys.stderr.isatty() else 60,  # a log file needs no moving bar
+        describe=partial(describe, config, parts, pictures.classes if config.labels else []),
+        sheet=partial(draw_sheet, run, parts),
     )
-    seconds_before = counters["seconds"]
-    if counters["images_seen"] >= config.total_images:
-        print(f"{folder} is finished: all {config.total_images} images are seen.", file=sys.stderr)
+    if training.finished:
         return
 
-    def batch_size_at(images_seen):
-        return schedule(config, images_seen).batch_size
-
-    batches = pictures.batches(
-        position, batch_size_at, processes.rank, processes.world_size, processes.device
-    )
-    for batch, position_after in batches:
-        seen = counters["images_seen"]
-        phase = schedule(config, seen)
-        if phase.index != counters["phase"] and config.reset_optimizers:
-            optimizer_g, optimizer_d = adam(generator), adam(discriminator)
-            parts.update(optimizer_g=optimizer_g, optimizer_d=optimizer_d)
-        counters["phase"] = phase.index
-
-        real = fade_reals(batch["images"], phase.resolution, phase.alpha)
-        labels = batch["labels"]
+    def step(pictures, labels, for_d, mix, for_g, resolution, alpha, penalise):
+        """Both updates: losses by name, and whether one was left out; pictures (n, C, S, S) uint8,
+        alpha 1 or a tensor ().
+        """
+        real = fade_reals(pictures, resolution, alpha)
         labels = F.one_hot(labels, num_classes).float() if num_classes else None
-        for_d, mix, for_g = draws(config, seen, phase.batch_size, num_classes, processes)
-
-        with autocast(config, processes.device):
-            loss_d, parts_d = discriminator_loss(
-                config,
-                generator,
-                discriminator,
-                real,
-                labels,
-                *for_d,
-                mix,
-                phase,
-                penalise=counters["steps"] % config.r1_every == 0,
-            )
-        finite = step(discriminator, optimizer_d, loss_d, phase.learning_rate)
-
-        # As in the official code: the average takes the generator from before this step's update.
-        state.average(generator_ema, generator, ema_decay(config, seen, phase.batch_size))
-
+        with optim.autocast(config, device):
+            loss, parts_d = discriminator_loss(
+                config, generator, discriminator, real, labels, *for_d, mix,
+                resolution, alpha, penalise,
+            )  # fmt: skip
+        bad = optim.update([discriminator], [parts.optimizer_d], loss)
         discriminator.requires_grad_(False)
-        with autocast(config, processes.device):
-            loss_g, parts_g = generator_loss(config, generator, discriminator, *for_g, phase)
-        finite = step(generator, optimizer_g, loss_g, phase.learning_rate) and finite
-        discriminator.requires_grad_(True)
-
-        position = position_after
-        counters["images_seen"] = seen + phase.batch_size
-        counters["steps"] += 1
-        counters["left_out"] += not finite
-        counters["seconds"] = seconds_before + budget.elapsed
-        done = counters["images_seen"] >= config.total_images
-        stop = done or distributed.agree(budget.over, processes.device)
-
-        bar.update(phase.batch_size)
-        if run.due(config.report_interval, seen, counters["images_seen"]) or stop:
-            scalars = distributed.mean({
-                **{f"D/{key}": value for key, value in parts_d.items()},
-                **{f"G/{key}": value for key, value in parts_g.items()},
-            })  # fmt: skip
-            report(bar, log, counters, phase, scalars, pictures, budget)
-        if processes.is_main and (
-            run.due(config.sample_interval, seen, counters["images_seen"]) or stop
-        ):
-            save_sheet(
-                config, folder, generator_ema, num_classes, counters, phase, processes.device
+        with optim.autocast(config, device):
+            loss, parts_g = generator_loss(
+                config, generator, discriminator, *for_g, resolution, alpha
             )
-        keep = run.due(config.snapshot_interval, seen, counters["images_seen"])
-        if processes.is_main and (
-            run.due(config.save_interval, seen, counters["images_seen"]) or keep or stop
+        bad = bad | optim.update([generator], [parts.optimizer_g], loss)
+        discriminator.requires_grad_(True)
+        return optim.named(D=parts_d, G=parts_g), bad
+
+    step = Captured(step, config.capture and device.type == "cuda")
+    index = training.counters.setdefault("phase", 0)
+    for batch, position in pictures.batches(
+        training.position,
+        lambda seen: schedule(config, seen).batch_size,
+        processes.rank,
+        processes.world_size,
+        device,
+    ):
+        seen, phase = training.images_seen, schedule(config, training.images_seen)
+        if phase.index != index and config.reset_optimizers:
+            parts.optimizer_g.forget()
+            parts.optimizer_d.forget()
+        index = training.counters["phase"] = phase.index
+        parts.optimizer_g.set_rate(phase.learning_rate)
+        parts.optimizer_d.set_rate(phase.learning_rate)
+        penalise = config.r1_weight > 0 and training.steps % config.r1_every == 0
+        alpha = torch.full((), phase.alpha, device=device) if phase.alpha < 1 else 1.0
+        # As in the official code: the average takes the generator from before this step's update.
+        optim.average(parts.generator_ema, generator, ema_decay(config, seen, phase.batch_size))
+        losses, bad = step(
+            *(batch["images"], batch["labels"]),
+            *draws(config, seen, phase.batch_size, num_classes, processes),
+            *(phase.resolution, alpha, penalise),
+        )
+        if training.step(
+            *(phase.batch_size, position, losses, bad),
+            note=f"{phase.resolution} px, alpha {phase.alpha:.2f}",
+            resolution=phase.resolution,
+            alpha=phase.alpha,
+            batch_size=phase.batch_size,
+            learning_rate=phase.learning_rate,
         ):
-            save(config, folder, parts, counters, position, pictures, command, keep)
-        if stop:
             break
-    bar.close()
-    log.close()
-
-
-def autocast(config, device):
-    """The convolutions' precision; pixel norms and losses follow torch's own table."""
-    return torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bfloat16")
-
-
-def report(bar, log, counters, phase, scalars, pictures, budget):
-    """One line of the log, and what the progress bar shows beside its own rate and time left."""
-    scalars = {
-        **scalars,
-        "resolution": phase.resolution,
-        "alpha": phase.alpha,
-        "batch_size": phase.batch_size,
-        "learning_rate": phase.learning_rate,
-        "left_out": counters["left_out"],
-        "unreadable": pictures.skipped,
-        "seconds": round(counters["seconds"], 3),
-        "loader_rate": round(pictures.loader_rate, 1),
-    }
-    log.write(counters["images_seen"], scalars)
-    bar.set_postfix_str(
-        f"{phase.resolution} px, alpha {phase.alpha:.2f}, loader {pictures.loader_rate:.0f} img/s"
-        + (f", {budget.left / 60:.0f} min left" if budget.left < math.inf else "")
-    )

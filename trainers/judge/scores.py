@@ -1,9 +1,12 @@
 """The judge's own errors on puppets that no training sees."""
 
+from typing import Annotated
+
 import numpy as np
+import tyro
 from tqdm import tqdm
 
-from gan_models.errors import UserError
+from trainers import metrics
 from trainers.judge.reading import IDENTITY, STYLE, Readings, load_judge, read
 from trainers.judge.train import draw_truth
 from trainers.puppets import ACTION_UNITS, LABELS, STYLES, puppet_seed
@@ -33,7 +36,7 @@ def errors(readings, truth):
         result[f"{name}_correlation"] = {
             str(key): correlation(found[:, i], there[:, i]) for i, key in enumerate(names)
         }
-    return rounded(result)
+    return result
 
 
 def correlation(a, b):
@@ -41,12 +44,6 @@ def correlation(a, b):
     a, b = a - a.mean(), b - b.mean()
     size = np.sqrt((a**2).sum() * (b**2).sum())
     return (a * b).sum() / size if size > 1e-12 else 0.0
-
-
-def rounded(value):
-    if isinstance(value, dict):
-        return {key: rounded(part) for key, part in value.items()}
-    return float(f"{value:.4g}")
 
 
 def guess(truth, count):
@@ -63,7 +60,13 @@ def guess(truth, count):
     return Readings(**{name: np.stack([value] * count) for name, value in constant.items()})
 
 
-def score(weights: str = "judge-puppets", count: int = 1024, device: str = "cpu") -> dict:
+def score(
+    weights: Annotated[
+        str, tyro.conf.Positional, tyro.conf.arg(metavar="WEIGHTS")
+    ] = "judge-puppets",
+    count: int = 1024,
+    device: str = "cpu",
+) -> dict:
     """A judge's errors on puppets that no training sees, in both drawing styles.
 
     Args:
@@ -71,8 +74,7 @@ def score(weights: str = "judge-puppets", count: int = 1024, device: str = "cpu"
         count: How many puppets.
         device: cpu, cuda or cuda:N.
     """
-    if count < 2:
-        raise UserError(f"--count is {count}, but a score takes 2 puppets or more.")
+    metrics.check_count(count, "puppets")
     network = load_judge(weights, device)
     result = {"system": "judge", "weights": weights, "count": count}
     for style in STYLES:
