@@ -121,11 +121,11 @@ def speed(rounds, size=256, detector_arguments=None, generator_arguments=None):
 
 
 def live(rounds, frames=20):
-    from trainers.fomm.config import PRESETS, detector_arguments, generator_arguments
+    from trainers.fomm.config import PRESETS, network_arguments
 
     config = PRESETS["puppets"]
-    size = config.size
-    networks = random_networks(detector_arguments(config), generator_arguments(config), size)
+    size, arguments = config.size, network_arguments(config)
+    networks = random_networks(arguments["detector"], arguments["generator"], size)
     source, drivings = smooth_pictures(1, size, 0)[0], smooth_pictures(frames, size, 1)
     ways = {"official way": official_way(*networks, source, drivings)}
     for precision in ("float32", "bfloat16"):

@@ -127,9 +127,10 @@ def test_every_preset_is_whole(name):
     config = settings.PRESETS[name]
     settings.check(config, 1)
     with torch.device("meta"):
-        detector = training.KeypointDetector(**settings.detector_arguments(config))
-        generator = training.Generator(**settings.generator_arguments(config))
-        discriminator = Discriminator(**settings.discriminator_arguments(config))
+        arguments = settings.network_arguments(config)
+        detector = training.KeypointDetector(**arguments["detector"])
+        generator = training.Generator(**arguments["generator"])
+        discriminator = Discriminator(**arguments["discriminator"])
     assert detector.heatmap.out_channels == config.num_keypoints
     assert generator.dense_motion.mask.out_channels == config.num_keypoints + 1
     assert len(discriminator.scores) == len(config.discriminator_scales)

@@ -22,8 +22,6 @@ def state():
 
 def test_shapes_and_frozen(state):
     network = VGG19.with_weights(state)
-    assert list(network.features) == ["0", "2", "5", "7", "10", "12", "14", "16", "19", "21", "23",
-                                      "25", "28"]  # fmt: skip
     assert not any(p.requires_grad for p in network.parameters()) and not network.training
     images = torch.rand(1, 3, 32, 48, requires_grad=True)
     found = network(images)

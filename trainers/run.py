@@ -54,23 +54,18 @@ class Options:
 # ---------------------------------------------------------------- the command
 
 
-def parse(presets, default, description, argv):
-    """An optional preset name, then flags that change single fields: (preset name, config).
-
-    presets: name -> frozen dataclass. A misspelt flag ends the program with tyro's message.
+def parse(presets, description, argv):
+    """An optional preset name, by default puppets, then flags that change single fields: (preset
+    name, config). A misspelt flag ends the program with tyro's message.
     """
-    argv = list(argv)
-    name = argv.pop(0) if argv and not argv[0].startswith("-") else default
+    name = argv.pop(0) if argv and not argv[0].startswith("-") else "puppets"
     if name not in presets:
         raise SystemExit(f"There is no preset {name!r}; there are: {', '.join(presets)}.")
-    names = "\n".join(f"  {key}{' (default)' if key == default else ''}" for key in presets)
-    config = tyro.cli(
-        type(presets[name]),
-        default=presets[name],
-        args=argv,
-        description=f"{description}\n\nAn optional first word names the preset:\n{names}\n\n"
-        f"The defaults below are those of {name!r}.",
+    about = (
+        f"{description}\n\nAn optional first word names the preset: {', '.join(presets)}.\n\n"
+        f"The defaults below are those of {name!r}."
     )
+    config = tyro.cli(type(presets[name]), default=presets[name], args=argv, description=about)
     return name, config
 
 
@@ -97,10 +92,9 @@ def command(system, presets, check, description, argv=None):
     """A trainer's command around its training, as a `Run`; what a person can mend ends it in a
     sentence, and options that cannot train do so before anything is made.
     """
-    argv = sys.argv[1:] if argv is None else argv
-    preset, config = parse(presets, "puppets", description, argv)
-    words = " ".join([f"python -m trainers.{system}", *argv])
-    run = None
+    argv = list(sys.argv[1:] if argv is None else argv)
+    words, run = " ".join([f"python -m trainers.{system}", *argv]), None
+    preset, config = parse(presets, description, argv)
     try:
         world_size = int(os.environ.get("WORLD_SIZE", 1))
         check(config, world_size)

@@ -1,42 +1,34 @@
 """VGG19's features for perceptual losses (Johnson et al. 2016; Simonyan and Zisserman 2015)."""
 
-import pickle
 import urllib.request
-import zipfile
 from pathlib import Path
 
+import safetensors.torch
 import torch
-import torch.nn.functional as F
 from torch import nn
+from torchvision.models.vgg import cfgs, make_layers
 
 from gan_models.errors import UserError
 
 URL = "https://download.pytorch.org/models/vgg19-dcbb9e9d.pth"  # torchvision's, 548 MB
 CONNECT_SECONDS = 4  # until "no connection": the sentence must come before anything is trained
-BLOCKS = ((64, 2), (128, 2), (256, 4), (512, 4), (512, 1))  # channels, convolutions; to relu5_1
+TAPS = (1, 6, 11, 20, 29)  # torchvision's numbers of relu1_1, relu2_1, relu3_1, relu4_1, relu5_1
+REMEDY = (
+    f"Fetch {URL} on a machine with a connection and name the copy with --vgg FILE, or train with "
+    "the preset puppets, which needs no VGG19."
+)
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet's pictures
 
 
 class VGG19(nn.Module):
     """relu1_1, relu2_1, relu3_1, relu4_1 and relu5_1 of pictures, frozen.
 
-    Weights are named as torchvision's, `features.N.weight`; the layers above relu5_1 and the
-    classifier are left out.
+    Layers and names are torchvision's, `features.N.weight`, up to relu5_1.
     """
 
     def __init__(self):
         super().__init__()
-        layers, channels, number = {}, 3, 0
-        self.taps = []  # numbers of the convolutions whose features come out
-        self.pools = []  # and of those that are pooled before
-        for width, convolutions in BLOCKS:
-            self.taps.append(str(number))
-            for _ in range(convolutions):
-                layers[str(number)] = nn.Conv2d(channels, width, 3, padding=1)
-                channels, number = width, number + 2  # torchvision counts the ReLU
-            number += 1  # and the pooling
-        self.pools = self.taps[1:]
-        self.features = nn.ModuleDict(layers)
+        self.features = make_layers(cfgs["E"])[: TAPS[-1] + 1]
         self.register_buffer("mean", torch.tensor(MEAN).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(STD).view(1, 3, 1, 1), persistent=False)
         self.requires_grad_(False).eval()
@@ -45,13 +37,10 @@ class VGG19(nn.Module):
         """images (N, 3, H, W) in [0, 1], at least 16 pixels; returns 5 feature maps, finest first:
         (N, 64, H, W), (N, 128, H/2, W/2), (N, 256, ..), (N, 512, ..), (N, 512, H/16, W/16).
         """
-        x = (images - self.mean) / self.std
-        found = []
-        for number, layer in self.features.items():
-            if number in self.pools:
-                x = F.max_pool2d(x, 2)
-            x = F.relu(layer(x), inplace=True)
-            if number in self.taps:
+        x, found = (images - self.mean) / self.std, []
+        for number, layer in enumerate(self.features):
+            x = layer(x)
+            if number in TAPS:
                 found.append(x)
         return found
 
@@ -71,48 +60,37 @@ class VGG19(nn.Module):
     @classmethod
     def with_weights(cls, state, name="The file"):
         """The network with a state dict of torchvision's names; UserError if it is another's."""
-        with torch.device("meta"):
-            expected = cls().state_dict()
-        for key, tensor in expected.items():
+        network = cls()
+        for key, tensor in network.state_dict().items():
             shape = tuple(getattr(state.get(key), "shape", ()))
             if shape != tuple(tensor.shape):
                 raise UserError(
                     f"--vgg {name}: this is no VGG19 of torchvision ({key} is {shape or 'absent'}, "
                     f"not {tuple(tensor.shape)}); give {Path(URL).name} or a file of its layout."
                 )
-        network = cls()
-        network.load_state_dict({key: state[key] for key in expected})
+        network.load_state_dict({key: state[key] for key in network.state_dict()})
         return network
 
 
 def read(path):
     """The tensors of a .pth or .safetensors file, by name; nothing in it is executed."""
     if not path.is_file():
-        raise UserError(f"--vgg {path}: there is no such file. {remedy()}")
+        raise UserError(f"--vgg {path}: there is no such file. {REMEDY}")
     try:
         if path.suffix == ".safetensors":
-            import safetensors.torch
-
             return safetensors.torch.load_file(path)
         found = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, ValueError, RuntimeError, EOFError, LookupError, pickle.UnpicklingError,
-            zipfile.BadZipFile, *damage()) as error:  # fmt: skip
+    except Exception as error:  # both raise half a dozen unrelated types for a damaged file
         reason = str(error).strip().split("\n")[0]
         raise UserError(
             f"--vgg {path}: not read, because it is damaged or not plain tensors ({reason:.200}). "
-            f"{remedy()}"
+            f"{REMEDY}"
         ) from error
     if isinstance(found, dict) and isinstance(found.get("state_dict"), dict):
         found = found["state_dict"]
     if not isinstance(found, dict):
-        raise UserError(f"--vgg {path}: this holds no tensors by name. {remedy()}")
+        raise UserError(f"--vgg {path}: this holds no tensors by name. {REMEDY}")
     return {str(key).removeprefix("module."): value for key, value in found.items()}
-
-
-def damage():
-    import safetensors
-
-    return (safetensors.SafetensorError,)
 
 
 def downloaded():
@@ -129,13 +107,6 @@ def downloaded():
         reason = getattr(error, "reason", None) or error
         raise UserError(
             f"The perceptual loss needs VGG19's weights, which are not at {path} and can't be "
-            f"downloaded ({reason}). {remedy()}"
+            f"downloaded ({reason}). {REMEDY}"
         ) from error
     return path
-
-
-def remedy():
-    return (
-        f"Fetch {URL} on a machine with a connection and name the copy with --vgg FILE, or train "
-        "with the preset puppets, which needs no VGG19."
-    )

@@ -81,40 +81,14 @@ ALL_TENTH = (0.1, 0.1, 0.1, 0.1)
 PRESETS = {
     # Ours: learns drawn puppets on two CPU cores, without VGG. Differs from the official code.
     "puppets": Config(
-        size=64,
-        mirror=True,
-        num_keypoints=15,
-        scale_factor=0.5,
-        detector_width=32,
-        detector_max=128,
-        detector_blocks=3,
-        pad=1,
-        head_size=3,
-        anchors=0.3,
-        motion_width=32,
-        motion_max=128,
-        motion_blocks=3,
-        generator_width=24,
-        generator_max=64,
-        down_blocks=1,
-        bottleneck_blocks=3,
-        pixel_path=True,
-        discriminator_width=16,
-        discriminator_max=128,
-        discriminator_blocks=3,
-        perceptual_weight=0.0,
-        reconstruction_weight=40.0,
-        adversarial_weight=0.2,
-        adversarial_start=0.55,
-        feature_matching_weight=2.0,
-        total_images=80_000,
-        milestones=(),
-        decay=0.375,
-        batch_size=8,
-        learning_rate=1e-3,
-        detector_learning_rate=1e-3,
-        ema_decay=0.998,
-        precision="bfloat16",
+        size=64, mirror=True, num_keypoints=15, scale_factor=0.5, detector_max=128,
+        detector_blocks=3, pad=1, head_size=3, anchors=0.3, motion_width=32, motion_max=128,
+        motion_blocks=3, generator_width=24, generator_max=64, down_blocks=1, bottleneck_blocks=3,
+        pixel_path=True, discriminator_width=16, discriminator_max=128, discriminator_blocks=3,
+        perceptual_weight=0.0, reconstruction_weight=40.0, adversarial_weight=0.2,
+        adversarial_start=0.55, feature_matching_weight=2.0, total_images=80_000, milestones=(),
+        decay=0.375, batch_size=8, learning_rate=1e-3, detector_learning_rate=1e-3,
+        ema_decay=0.998, precision="bfloat16",
     ),
     # The eight published configurations; days on several GPUs.
     "vox": Config(
@@ -190,52 +164,44 @@ def clip_options(config, folder):
     return {"path": config.data, "cache_folder": folder.with_name(f"{folder.name}-clips"), **chosen}
 
 
-def detector_arguments(config):
-    return {
-        "num_keypoints": config.num_keypoints,
-        "block_expansion": config.detector_width,
-        "max_features": config.detector_max,
-        "num_blocks": config.detector_blocks,
-        "scale_factor": config.scale_factor,
+def network_arguments(config):
+    """Constructor arguments of the networks, by name."""
+    keypoints = {"num_keypoints": config.num_keypoints}
+    motion = hourglass(config, "motion")
+    detector = hourglass(config, "detector") | {
         "estimate_jacobian": config.jacobian != "none",
         "single_jacobian_map": config.jacobian == "single",
         "pad": config.pad,
-        "head_size": config.head_size,
         "anchors": config.anchors,
     }
-
-
-def generator_arguments(config):
-    return {
-        "num_keypoints": config.num_keypoints,
+    generator = {
         "block_expansion": config.generator_width,
         "max_features": config.generator_max,
         "num_down_blocks": config.down_blocks,
         "num_bottleneck_blocks": config.bottleneck_blocks,
-        "dense_motion": {
-            "block_expansion": config.motion_width,
-            "max_features": config.motion_max,
-            "num_blocks": config.motion_blocks,
-            "scale_factor": config.scale_factor,
-            "head_size": config.head_size,
-        },
+        "dense_motion": motion,
         "align_corners": config.align_corners,
-        "border": config.pixel_path,
-        "warped_skips": config.pixel_path,
-        "blend": config.pixel_path,
-        "motion_features": config.pixel_path,
+        **dict.fromkeys(("border", "warped_skips", "blend", "motion_features"), config.pixel_path),
     }
-
-
-def discriminator_arguments(config):
-    return {
+    discriminator = {
         "scales": list(config.discriminator_scales),
         "block_expansion": config.discriminator_width,
         "max_features": config.discriminator_max,
         "num_blocks": config.discriminator_blocks,
         "spectral_norm": config.spectral_norm,
         "use_keypoints": config.use_keypoints,
-        "num_keypoints": config.num_keypoints,
+    }
+    found = {"detector": detector, "generator": generator, "discriminator": discriminator}
+    return {name: keypoints | arguments for name, arguments in found.items()}
+
+
+def hourglass(config, role):
+    return {
+        "block_expansion": getattr(config, f"{role}_width"),
+        "max_features": getattr(config, f"{role}_max"),
+        "num_blocks": getattr(config, f"{role}_blocks"),
+        "scale_factor": config.scale_factor,
+        "head_size": config.head_size,
     }
 
 

@@ -95,29 +95,31 @@ def puppet_set(count: int, size: int, style: str = "training", frames: int = FRA
 @functools.lru_cache(maxsize=16)
 def expression_set(count: int, size: int, style: str = "training", frames: int = FRAMES) -> Moves:
     """As `puppet_set`, but the head stays as in the first frame: face and gaze move alone."""
-    clips, truths = [], []
+    pairs = []
     for moving, source in actors(count, frames):
         still = moving[0].pose
-        moving = [
-            replace(m, pose=replace(still, gaze_x=m.pose.gaze_x, gaze_y=m.pose.gaze_y))
-            for m in moving
-        ]
-        clips.append(moving)
-        truths.append([follow(source, moment) for moment in moving])
-    driving, truth = (pictures_of(which, size, style) for which in (clips, truths))
-    return Moves(driving, truth, changing(truth))
+        poses = [replace(still, gaze_x=m.pose.gaze_x, gaze_y=m.pose.gaze_y) for m in moving]
+        clip = [replace(m, pose=pose) for m, pose in zip(moving, poses, strict=True)]
+        pairs.append((clip, source))
+    return still_moves(pairs, size, style)
 
 
 @functools.lru_cache(maxsize=16)
 def group_set(group: str, count: int, size: int, style: str = "training") -> Moves:
     """From a neutral face to each step of EXPRESSIONS[group] alone, the head held still."""
-    clips, truths = [], []
+    pairs = []
     for (start, *_), source in actors(count, 1):
         ahead = replace(start.pose, gaze_x=0.0, gaze_y=0.0)
         neutral = replace(start, pose=ahead, action_units=(0.0,) * len(ACTION_UNITS))
-        moving = [neutral, *(stepped(neutral, step) for step in EXPRESSIONS[group])]
-        clips.append(moving)
-        truths.append([follow(source, moment) for moment in moving])
+        steps = [stepped(neutral, step) for step in EXPRESSIONS[group]]
+        pairs.append(([neutral, *steps], source))
+    return still_moves(pairs, size, style)
+
+
+def still_moves(pairs, size, style):
+    """Moves of (clip, source) pairs whose heads hold still: errors count where anything changes."""
+    truths = [[follow(source, moment) for moment in moving] for moving, source in pairs]
+    clips = [moving for moving, _ in pairs]
     driving, truth = (pictures_of(which, size, style) for which in (clips, truths))
     return Moves(driving, truth, changing(truth))
 

@@ -230,11 +230,17 @@ class LandmarkGauge:
     """AKD and MKR: the mean distance of 68 face landmarks found in ours and in the truth, in
     pixels, and the share of the truth's faces that are found in the truth only.
 
-    find: picture (S, S, 3) uint8 -> (68, 2) or None.
+    find: picture (S, S, 3) uint8 -> (68, 2) or None; default: face_alignment's.
     """
 
-    def __init__(self, find):
-        self.find = find
+    def __init__(self, find=None):
+        file = Path(torch.hub.get_dir(), "checkpoints", *finding.FAN)
+        if find is None and not file.is_file():
+            raise UserError(
+                f"AKD needs face_alignment's landmark weights: put {file.name} into {file.parent}, "
+                "or leave akd out of --metrics."
+            )
+        self.find = find or finding.find_landmarks
         self.distances, self.unmoved, self.missed, self.faces = [], [], 0, 0
 
     def add(self, ours, truth, source):
@@ -254,10 +260,7 @@ class LandmarkGauge:
 
     def result(self):
         if not self.faces:
-            raise UserError(
-                "AKD: no face was found in any frame of the clips: score faces, or leave akd out "
-                "of --metrics."
-            )
+            raise UserError("AKD: no face was found in the clips: leave akd out of --metrics.")
         return {
             "akd": float(np.mean(self.distances)) if self.distances else None,
             "akd_unchanged": float(np.mean(self.unmoved)) if self.unmoved else None,
@@ -268,35 +271,47 @@ class LandmarkGauge:
 class IdentityGauge:
     """AED: the mean Euclidean distance between an identity network's vectors of ours and truth.
 
-    embed: images (N, 3, S, S) float in [0, 1] -> (N, D) tensor.
+    embed: images (N, 3, S, S) float in [0, 1] -> (N, D) tensor, or a TorchScript file of it.
     """
 
     def __init__(self, embed):
+        if isinstance(embed, str):
+            embed = identity_network(embed)
         self.embed, self.distances, self.unmoved = embed, [], []
 
     @torch.inference_mode()
     def add(self, ours, truth, source):
         wanted = self.vectors(truth)
         for pictures, distances in ((ours, self.distances), (source[None], self.unmoved)):
-            difference = self.vectors(pictures) - wanted
-            distances += difference.norm(dim=1).tolist()
+            distances += (self.vectors(pictures) - wanted).norm(dim=1).tolist()
 
     def vectors(self, pictures):
         batches = np.array_split(pictures, math.ceil(len(pictures) / 16))
         try:
             return torch.cat([self.embed(to_tensor(batch, (0, 1))) for batch in batches]).flatten(1)
         except (RuntimeError, TypeError, IndexError) as error:
-            size = pictures.shape[1]
             raise UserError(
-                f"AED: the identity network does not turn images (16, 3, {size}, {size}) into "
-                "vectors (16, D): give one that resizes and normalises what it is given."
+                f"AED: the identity network does not turn images (16, 3, {pictures.shape[1]}, "
+                f"{pictures.shape[1]}) into vectors (16, D): give one that resizes and normalises."
             ) from error
 
     def result(self):
-        return {
-            "aed": float(np.mean(self.distances)),
-            "aed_unchanged": float(np.mean(self.unmoved)),
-        }
+        means = (float(np.mean(values)) for values in (self.distances, self.unmoved))
+        return dict(zip(("aed", "aed_unchanged"), means, strict=True))
+
+
+def identity_network(path):
+    """The TorchScript module at `path`; UserError where there is none."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # TorchScript is frozen, not gone
+            return torch.jit.load(path, map_location="cpu").eval()
+    except (OSError, RuntimeError, ValueError) as error:
+        raise UserError(
+            f"AED compares identities by a network that does not come with this project, and "
+            f"{path or 'nothing'} is not a TorchScript file that can be read: save one with "
+            "torch.jit.save and give it as --embedder, or leave aed out of --metrics."
+        ) from error
 
 
 # ---------------------------------------------------------------- keypoints
@@ -411,7 +426,8 @@ def score(
     names = check(count, frames, names, style)
     if pairs and not animations or animations and style:
         raise UserError("--animations takes a folder of clips; --pairs goes with it.")
-    gauges = chosen_gauges(names, embedder)
+    gauges = [LandmarkGauge()] if "akd" in names else []
+    gauges += [IdentityGauge(embedder)] if "aed" in names else []
     folder = find_weights(weights)
     config = read_config(folder, "fomm")
     pipeline = FOMMPipeline.from_weights(folder, device=device)
@@ -419,8 +435,13 @@ def score(
     if style:
         result = puppets(mover, pipeline.size, count, style, frames or FRAMES, names, gauges)
     else:
-        clips = RealClips(data, count, frames or 250, pipeline.size, holdout)
-        count, result = len(clips), clip_scores(mover, clips, names, gauges)
+        clips = FilmedClips(data, count, frames or 250, pipeline.size, holdout)
+        count, result = len(clips.indices), {}
+        if gauges or "reconstruction" in names:
+            result["reconstruction"] = reconstruction(mover, clips, gauges)
+        if "consistency" in names:
+            first = np.stack([clips.opened.clip(index, 1)[0] for index in clips.indices])
+            result["consistency"] = consistency(mover, first)
         if animations:
             animate_pairs(pipeline, clips, pairs or None, count, Path(animations))
     about = {"data": data, "count": count, "size": pipeline.size}
@@ -443,46 +464,7 @@ def check(count, frames, names, style):
     return names or CLIP_METRICS[:2]
 
 
-def chosen_gauges(names, embedder):
-    """What measures reconstructed faces further, or a UserError that says what is missing."""
-    gauges = []
-    if "akd" in names:
-        gauges.append(LandmarkGauge(landmark_finder()))
-    if "aed" in names:
-        gauges.append(IdentityGauge(identity_network(embedder)))
-    return gauges
-
-
-def landmark_finder():
-    """What finds 68 face landmarks; UserError where its weights are not on disk."""
-    file = Path(torch.hub.get_dir(), "checkpoints", *finding.FAN)
-    if not file.is_file():
-        raise UserError(
-            f"AKD needs face_alignment's landmark weights: put {file.name} into {file.parent}, or "
-            "leave akd out of --metrics."
-        )
-    return finding.find_landmarks
-
-
-def identity_network(path):
-    """The TorchScript module at `path`; UserError where there is none."""
-    if not path:
-        raise UserError(
-            "AED compares identities, and no network for that comes with this project: give a "
-            "TorchScript file as --embedder, or leave aed out of --metrics."
-        )
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)  # TorchScript is frozen, not gone
-            return torch.jit.load(path, map_location="cpu").eval()
-    except (OSError, RuntimeError, ValueError) as error:
-        raise UserError(
-            f"{path} is not a TorchScript file that can be read: save the network with "
-            "torch.jit.save and give that file as --embedder."
-        ) from error
-
-
-class RealClips:
+class FilmedClips:
     """Up to `count` filmed clips, read again whenever they are gone through; unreadable ones and
     single pictures left out.
     """
@@ -491,37 +473,23 @@ class RealClips:
         folder = Path(data).expanduser()
         has_test = (folder / "train").is_dir() and (folder / "test").is_dir()
         part = "held_out" if holdout or has_test else "train"
-        self.opened = open_clips(data, size=size, holdout=holdout, part=part)
-        self.frames, self.data = frames, data
+        self.opened, self.frames = open_clips(data, size=size, holdout=holdout, part=part), frames
         # Spread over the whole list, which is in the order of names.
         places = np.linspace(0, self.opened.length - 1, min(count, self.opened.length))
-        self.indices = []
-        for index in places.round().astype(int):
-            try:
-                if len(self.opened.clip(int(index), 2)) > 1:
-                    self.indices.append(int(index))
-            except Unreadable as error:
-                print(error, file=sys.stderr)
+        self.indices = [int(i) for i in places.round() if self.moves(int(i))]
         if not self.indices:
             raise UserError(f"{data} holds no clip of 2 frames or more to score.")
 
-    def __len__(self):
-        return len(self.indices)
+    def moves(self, index):
+        try:
+            return len(self.opened.clip(index, 2)) > 1
+        except Unreadable as error:
+            print(error, file=sys.stderr)
+            return False
 
     def __iter__(self):
         for index in tqdm(self.indices, "clips", disable=None):
             yield self.opened.clip(index, self.frames)
-
-
-def clip_scores(mover, clips, names, gauges):
-    """Scores of filmed clips, as those of puppets are named."""
-    result = {}
-    if gauges or "reconstruction" in names:
-        result["reconstruction"] = reconstruction(mover, clips, gauges)
-    if "consistency" in names:
-        first = np.stack([clips.opened.clip(index, 1)[0] for index in clips.indices])
-        result["consistency"] = consistency(mover, first)
-    return result
 
 
 def animate_pairs(pipeline, clips, pairs, count, folder):

@@ -49,11 +49,9 @@ def build(config, device, init=""):
     init: weights to start from, see `take_over`.
     """
     torch.manual_seed(config.seed)
-    networks = {
-        "detector": KeypointDetector(**options.detector_arguments(config)),
-        "generator": Generator(**options.generator_arguments(config)),
-        "discriminator": Discriminator(**options.discriminator_arguments(config)),
-    }
+    made_by = {"detector": KeypointDetector, "generator": Generator, "discriminator": Discriminator}
+    arguments = options.network_arguments(config)
+    networks = {name: constructor(**arguments[name]) for name, constructor in made_by.items()}
     if init:
         take_over(init, networks)
     for network in networks.values():
@@ -89,13 +87,10 @@ def take_over(name, networks):
 
 def describe(config, parts, images_seen):
     """What the weights are, for `Training`."""
-    detector, generator = parts.for_use
+    arguments, networks = options.network_arguments(config), ("detector", "generator")
     return "First Order Motion Model (keypoint detector and generator)", {
-        "networks": {"detector": detector, "generator": generator},
-        "arguments": {
-            "detector": options.detector_arguments(config),
-            "generator": options.generator_arguments(config),
-        },
+        "networks": dict(zip(networks, parts.for_use, strict=True)),
+        "arguments": {name: arguments[name] for name in networks},
         "config": {
             "size": config.size,
             "value_range": [0, 1],

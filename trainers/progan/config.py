@@ -53,12 +53,8 @@ def published(gpus, resolution=1024, first=600_000, total=12_000_000, **fields):
         4: (512, 256, 128, 64, 32, 16, 16, 16, 16),
         8: (512, 256, 128, 64, 32, 32, 32, 32, 32),
     }[gpus]
-    learning_rates = {
-        1: (1e-3,) * 8 + (1.5e-3,),
-        2: (1e-3,) * 7 + (1.5e-3, 2e-3),
-        4: (1e-3,) * 6 + (1.5e-3, 2e-3, 3e-3),
-        8: (1e-3,) * 5 + (1.5e-3, 2e-3, 3e-3, 3e-3),
-    }[gpus]
+    fast = {1: (1.5e-3,), 2: (1.5e-3, 2e-3), 4: (1.5e-3, 2e-3, 3e-3), 8: (1.5e-3, 2e-3, 3e-3, 3e-3)}
+    learning_rates = (1e-3,) * (9 - len(fast[gpus])) + fast[gpus]
     given = {
         "data": "pictures",
         "resolution": resolution,
@@ -72,7 +68,7 @@ def published(gpus, resolution=1024, first=600_000, total=12_000_000, **fields):
         "sample_interval": 200_000,
         "save_interval": 200_000,
     }
-    return Config(**{**given, **fields})
+    return Config(**given | fields)
 
 
 PRESETS = {
