@@ -37,6 +37,11 @@ SYSTEMS = {  # the discriminator sets in; levels fade in, with a lazy penalty; o
         *(progan, progan_train),
         [*PROGAN, "--total-images", "200", "--r1-every", "2", "--r1-weight", "1"],
     ),
+    "labelled": (
+        *(progan, progan_train),
+        [*PROGAN, "--data", "pets", "--labels", "--loss", "wgan_gp", "--r1-weight", "0"]
+        + ["--total-images", "80"],
+    ),
     "judge": (judge, judge_train, JUDGE),
 }
 
@@ -75,7 +80,8 @@ class Dispatched(TorchDispatchMode):
 def trained(tmp_path, monkeypatch):
     """Runs a system's command in this process; returns the state at its end."""
     make_clips(tmp_path / "clips")
-    commands.make_pictures(tmp_path / "pictures")
+    for folder in ("pictures", "pets/cats", "pets/dogs"):
+        commands.make_pictures(tmp_path / folder)
     monkeypatch.chdir(tmp_path)
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 

@@ -126,9 +126,7 @@ class Run:
         self.lock = None
         if folder.is_dir():
             self.own()
-        self.saved = None if config.fresh else state.load_state(folder / "state.pt")
-        if self.saved is not None:
-            self.check_options()
+        self.saved = self.load()
 
     @property
     def options(self):
@@ -153,9 +151,12 @@ class Run:
             self.lock.close()
             self.lock = None
 
-    def check_options(self):
-        """UserError naming each option that differs from those the state was trained with."""
-        ours, theirs = self.options, self.saved.get("options")
+    def load(self):
+        """The state to go on from; UserError naming each option that it was not trained with."""
+        saved = None if self.config.fresh else state.load_state(self.folder / "state.pt")
+        if saved is None:
+            return None
+        ours, theirs = self.options, saved.get("options")
         if theirs is None:
             raise UserError(
                 f"{self.folder}/state.pt was written by an earlier version of this project, which "
@@ -173,6 +174,7 @@ class Run:
                 f"{self.folder} holds a run with other options ({changed}). Give the same options "
                 "to resume it, another --out, or --fresh to move it aside."
             )
+        return saved
 
     def open_folder(self):
         """Make the folder, or take up the one that is there; config.json tells the options."""
@@ -181,7 +183,9 @@ class Run:
                 if self.config.fresh and self.folder.exists():
                     self.move_aside()
                 self.folder.mkdir(parents=True, exist_ok=True)
-                self.own()
+                if self.lock is None:
+                    self.own()
+                    self.saved = self.load()  # what another training left there since
             except OSError as error:
                 raise UserError(
                     f"--out {self.folder}: can't make this folder ({error.strerror})."
@@ -231,6 +235,7 @@ class Training:
         self.position = {}
         if run.saved:
             self.restore(run.saved)
+            run.saved = None  # which would keep the replaced file on the disk
         self.budget = Budget(self.config.minutes)
         self.before = dict(self.counters)  # as this process began
         self.left_out = torch.zeros((), dtype=torch.int64, device=run.processes.device)

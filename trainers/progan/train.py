@@ -215,12 +215,14 @@ def train(run, pictures):
     if training.finished:
         return
 
+    classes = torch.arange(num_classes, device=device)
+
     def step(pictures, labels, for_d, mix, for_g, resolution, alpha, penalise):
         """Both updates: losses by name, and whether one was left out; pictures (n, C, S, S) uint8,
         alpha 1 or a tensor ().
         """
         real = fade_reals(pictures, resolution, alpha)
-        labels = F.one_hot(labels, num_classes).float() if num_classes else None
+        labels = (labels[:, None] == classes).float() if num_classes else None
         with optim.autocast(config, device):
             loss, parts_d = discriminator_loss(
                 config, generator, discriminator, real, labels, *for_d, mix,
