@@ -221,29 +221,31 @@ def test_landmark_distance_and_missing_faces():
     def shots(*values):
         return np.array(values, np.uint8)[:, None, None, None].repeat(3, 3)
 
-    gauge = scores.LandmarkGauge(find)
+    gauge = scores.Gauge("akd", lambda pictures: [find(picture) for picture in pictures])
     gauge.add(shots(13, 0, 9, 50), shots(10, 20, 0, 50), shots(4)[0])
     assert gauge.result() == {
         "akd": pytest.approx(3 * 2**0.5 / 2),  # of the first and the last
         "akd_unchanged": pytest.approx((6 + 16 + 46) / 3 * 2**0.5),
         "mkr": pytest.approx(1 / 3),
     }
-    with pytest.raises(ValueError, match="no face was found"):
-        scores.LandmarkGauge(lambda picture: None).result()
+    with pytest.raises(ValueError, match="No face was found"):
+        scores.Gauge("akd", lambda pictures: [None]).result()
 
 
-def test_identity_distance():
+def test_identity_distance(monkeypatch):
     def embed(images):  # (N, 3, S, S) in [0, 1]
         assert images.shape[1] == 3 and 0 <= images.min() and images.max() <= 1
         return images.mean(dim=(2, 3)) * 255
 
-    gauge = scores.IdentityGauge(embed)
+    monkeypatch.setattr(scores, "identity_network", lambda path: embed)
+    gauge = scores.identity_gauge("file")
     truth = np.full((20, 4, 4, 3), 9, np.uint8)
     gauge.add(truth + 1, truth, truth[0] + 4)
     distances = {"aed": pytest.approx(3**0.5), "aed_unchanged": pytest.approx(4 * 3**0.5)}
     assert gauge.result() == distances
+    monkeypatch.setattr(scores, "identity_network", lambda path: torch.nn.Linear(7, 1))
     with pytest.raises(ValueError, match="resizes and normalises"):
-        scores.IdentityGauge(torch.nn.Linear(7, 1)).add(truth, truth, truth[0])
+        scores.identity_gauge("file").add(truth, truth, truth[0])
 
 
 # ---------------------------------------------------------------- keypoints

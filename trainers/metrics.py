@@ -114,10 +114,8 @@ def descriptors(pictures, random, batch_size=None):
     """Random 7x7 patches of every pyramid level, normalised: {level: (N * 128, 147) float32}.
 
     As in the official code: positions are drawn batch by batch and level by level (all x, then all
-    y), and the set is normalised by its OWN mean and deviation per channel, so the distance does
-    not see a shift of colour or contrast. `batch_size` only changes which positions are drawn; the
-    default is the official one.
-    Differs from the official code: a set without any contrast gives zeros, not NaN.
+    y), and the set is normalised by its OWN mean and deviation per channel, so that the distance
+    does not see a shift of colour or contrast. Differs from it: no contrast at all gives zeros.
     """
     size = pictures.shape[1]
     levels = pyramid_levels(pictures)
@@ -328,16 +326,13 @@ def fid(real, fake):
 
 
 def kid(real, fake, seed=0):
-    """Kernel Inception distance (Binkowski et al. 2018) of two results of inception_features.
-
-    Mean over 100 random subsets of at most 1,000 features; unbiased at every count.
+    """Kernel Inception distance (Binkowski et al. 2018) of two results of inception_features: mean
+    over 100 random subsets of at most 1,000 features; unbiased at every count.
     """
     from torchmetrics.image.kid import KernelInceptionDistance
 
-    subset_size = min(1000, len(real), len(fake))
-    metric = _updated(
-        KernelInceptionDistance(feature=_Given(), subset_size=subset_size), real, fake
-    )
+    size = min(1000, len(real), len(fake))
+    metric = _updated(KernelInceptionDistance(feature=_Given(), subset_size=size), real, fake)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return float(metric.compute()[0])

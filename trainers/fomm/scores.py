@@ -120,7 +120,7 @@ def reconstruction(mover, clips, gauges=()) -> dict:
 
     Args:
         clips: Gone through twice, one clip in memory at a time.
-        gauges: More to measure on the same pictures: `LandmarkGauge`, `IdentityGauge`.
+        gauges: More to measure on the same pictures: `Gauge`.
 
     Returns l1, that of the source unchanged, that of the mean of all scored frames, and skill.
     """
@@ -226,78 +226,64 @@ def judged(moves: Moves, ours) -> dict:
     }
 
 
-class LandmarkGauge:
-    """AKD and MKR: the mean distance of 68 face landmarks found in ours and in the truth, in
-    pixels, and the share of the truth's faces that are found in the truth only.
+class Gauge:
+    """The mean distance of what is read in ours from what is read in the truth; mkr: the share of
+    the truth's faces that are none in ours.
 
-    find: picture (S, S, 3) uint8 -> (68, 2) or None; default: face_alignment's.
+    AKD: 68 landmarks, in pixels. AED: an identity network's vectors. read: pictures (N, S, S, 3)
+    uint8 -> for each an array, or None where there is no face.
     """
 
-    def __init__(self, find=None):
-        file = Path(torch.hub.get_dir(), "checkpoints", *finding.FAN)
-        if find is None and not file.is_file():
-            raise UserError(
-                f"AKD needs face_alignment's landmark weights: put {file.name} into {file.parent}, "
-                "or leave akd out of --metrics."
-            )
-        self.find = find or finding.find_landmarks
-        self.distances, self.unmoved, self.missed, self.faces = [], [], 0, 0
+    def __init__(self, name, read):
+        self.name, self.read = name, read
+        self.distances, self.unmoved, self.missed = [], [], 0
 
     def add(self, ours, truth, source):
-        start = self.find(source)
-        for mine, true in zip(ours, truth, strict=True):
-            wanted = self.find(true)
+        (start,) = self.read(source[None])
+        for seen, wanted in zip(self.read(ours), self.read(truth), strict=True):
             if wanted is None:
                 continue
-            self.faces += 1
-            if start is not None:
-                self.unmoved.append(np.linalg.norm(start - wanted, axis=1).mean())
-            seen = self.find(mine)
-            if seen is None:
-                self.missed += 1
-            else:
-                self.distances.append(np.linalg.norm(seen - wanted, axis=1).mean())
+            self.missed += seen is None
+            for found, distances in ((seen, self.distances), (start, self.unmoved)):
+                if found is not None:
+                    distances.append(np.linalg.norm(found - wanted, axis=-1).mean())
 
     def result(self):
-        if not self.faces:
-            raise UserError("AKD: no face was found in the clips: leave akd out of --metrics.")
-        return {
-            "akd": float(np.mean(self.distances)) if self.distances else None,
-            "akd_unchanged": float(np.mean(self.unmoved)) if self.unmoved else None,
-            "mkr": self.missed / self.faces,
-        }
+        name, faces = self.name, len(self.distances) + self.missed
+        if not faces:
+            raise UserError(f"No face was found in the clips: leave {name} out of --metrics.")
+        lists = {name: self.distances, f"{name}_unchanged": self.unmoved}
+        result = {key: float(np.mean(values)) if values else None for key, values in lists.items()}
+        return result | ({"mkr": self.missed / faces} if name == "akd" else {})
 
 
-class IdentityGauge:
-    """AED: the mean Euclidean distance between an identity network's vectors of ours and truth.
+def landmark_gauge():
+    """AKD with face_alignment's landmarks; UserError where their weights are not on disk."""
+    file = Path(torch.hub.get_dir(), "checkpoints", *finding.FAN)
+    if not file.is_file():
+        raise UserError(
+            f"AKD needs face_alignment's landmark weights: put {file.name} into {file.parent}, or "
+            "leave akd out of --metrics."
+        )
+    return Gauge("akd", lambda pictures: [finding.find_landmarks(picture) for picture in pictures])
 
-    embed: images (N, 3, S, S) float in [0, 1] -> (N, D) tensor, or a TorchScript file of it.
-    """
 
-    def __init__(self, embed):
-        if isinstance(embed, str):
-            embed = identity_network(embed)
-        self.embed, self.distances, self.unmoved = embed, [], []
+def identity_gauge(embed):
+    """AED with the network of a TorchScript file: images (N, 3, S, S) in [0, 1] -> (N, D)."""
+    network = identity_network(embed)
 
     @torch.inference_mode()
-    def add(self, ours, truth, source):
-        wanted = self.vectors(truth)
-        for pictures, distances in ((ours, self.distances), (source[None], self.unmoved)):
-            distances += (self.vectors(pictures) - wanted).norm(dim=1).tolist()
-
-    def vectors(self, pictures):
+    def read(pictures):
         batches = np.array_split(pictures, math.ceil(len(pictures) / 16))
         try:
-            return torch.cat([self.embed(to_tensor(batch, (0, 1))) for batch in batches]).flatten(1)
+            return torch.cat([network(to_tensor(b, (0, 1))) for b in batches]).flatten(1).numpy()
         except (RuntimeError, TypeError, IndexError) as error:
             raise UserError(
-                f"AED: the identity network does not turn images (16, 3, {pictures.shape[1]}, "
+                f"AED: {embed} does not turn images (16, 3, {pictures.shape[1]}, "
                 f"{pictures.shape[1]}) into vectors (16, D): give one that resizes and normalises."
             ) from error
 
-    def result(self):
-        means = (float(np.mean(values)) for values in (self.distances, self.unmoved))
-        return dict(zip(("aed", "aed_unchanged"), means, strict=True))
+    return Gauge("aed", read)
 
 
 def identity_network(path):
@@ -426,8 +412,8 @@ def score(
     names = check(count, frames, names, style)
     if pairs and not animations or animations and style:
         raise UserError("--animations takes a folder of clips; --pairs goes with it.")
-    gauges = [LandmarkGauge()] if "akd" in names else []
-    gauges += [IdentityGauge(embedder)] if "aed" in names else []
+    gauges = [landmark_gauge()] if "akd" in names else []
+    gauges += [identity_gauge(embedder)] if "aed" in names else []
     folder = find_weights(weights)
     config = read_config(folder, "fomm")
     pipeline = FOMMPipeline.from_weights(folder, device=device)
