@@ -296,7 +296,7 @@ class Training:
         stop = now >= self.total or distributed.agree(self.budget.over)
         self.bar.update(count)
         if stop or due(self.config.report_interval, before, now):
-            self.report(losses, note, shown)
+            self.report(losses, note, shown, stop)
         keep = due(self.config.snapshot_interval, before, now)
         if self.is_main and (stop or keep or due(self.config.save_interval, before, now)):
             self.save(keep)
@@ -308,10 +308,10 @@ class Training:
             self.log.close()
         return stop
 
-    def report(self, losses, note, shown):
+    def report(self, losses, note, shown, stop):
         """One line of the log and a few words beside the bar; UserError if nothing learns."""
         self.counters["left_out"] = self.before["left_out"] + int(self.left_out)
-        self.check_updates()
+        self.check_updates(stop)
         scalars = distributed.mean(losses) | shown | {"left_out": self.counters["left_out"]}
         scalars["unreadable"] = self.data.skipped
         scalars["loader_rate"] = round(self.data.loader_rate, 1)
@@ -324,12 +324,12 @@ class Training:
                 self.images_seen, scalars | {"seconds": round(self.counters["seconds"], 3)}
             )
 
-    def check_updates(self):
+    def check_updates(self, stop):
         steps, left_out = self.steps, self.counters["left_out"]
         since = steps - self.last_update[0]
         if left_out - self.last_update[1] < since:
             self.last_update = (steps, left_out)
-        elif since >= MOST_LEFT_OUT or left_out == steps and self.images_seen >= self.total:
+        elif since >= MOST_LEFT_OUT or left_out == steps and stop:
             raise UserError(
                 f"The last {since} steps were all left out, because their gradients are not "
                 "finite: nothing is learnt any more. Lower the learning rate or the loss weights, "
