@@ -259,7 +259,7 @@ class Gauge:
 
 def landmark_gauge():
     """AKD with face_alignment's landmarks; UserError where their weights are not on disk."""
-    file = Path(torch.hub.get_dir(), "checkpoints", *finding.FAN)
+    file = Path(torch.hub.get_dir(), "checkpoints", finding.FAN)
     if not file.is_file():
         raise UserError(
             f"AKD needs face_alignment's landmark weights: put {file.name} into {file.parent}, or "
