@@ -1,14 +1,13 @@
 """`python -m trainers.judge [options]` trains the judge; `trainers.evaluate judge` scores one."""
 
 from trainers import run
-from trainers.judge.train import PRESETS, check, open_puppets, train
+from trainers.judge.train import PRESETS, check, train
 
 
 def main(argv=None):
     with run.command("judge", PRESETS, check, "Train the judge on puppets.", argv) as begun:
-        puppets = open_puppets(begun.config)
         begun.open_folder()
-        train(begun, puppets)
+        train(begun)
 
 
 if __name__ == "__main__":

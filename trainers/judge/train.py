@@ -217,7 +217,7 @@ def describe(config, parts, images_seen):
     }
 
 
-def train(begun, puppets):
+def train(begun):
     """Train into the run's folder until total_images, --minutes or Ctrl-C."""
     config, processes, device = begun.config, begun.processes, begun.processes.device
     parts = build(config, device)
@@ -225,13 +225,14 @@ def train(begun, puppets):
     training = run.Training(
         begun,
         parts,
-        puppets,
+        None,
         total=config.total_images,
         describe=partial(describe, config, parts),
     )
 
     if training.finished:
         return
+    puppets = training.data = open_puppets(config)  # a finished judge draws none
 
     def step(pictures, truth, drawn):
         """One update: losses by name, and whether it was left out; pictures (n, 3, 64, 64) uint8"""
