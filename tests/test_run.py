@@ -60,7 +60,7 @@ def seen(folder="run"):
 def test_a_folder_has_one_owner_at_a_time(tmp_path, train_here):
     """The second is refused in a sentence, with --fresh too, while the first goes on undisturbed;
     a killed owner leaves the folder free, though processes that it started live on."""
-    long = [*TINY, "--total-images", "100000", "--out", "run"]
+    long = [*TINY, "--total-images", "1200", "--out", "run"]
     first = runs.start("trainers.judge", *long, cwd=tmp_path)
     while not (tmp_path / "run" / "state.pt").exists():
         assert first.process.is_alive(), first.stderr()
@@ -167,7 +167,7 @@ def test_a_run_in_which_nothing_learns_stops_and_says_so(train_here, tmp_path, m
     with pytest.raises(SystemExit, match="last 4 steps were all left out.*learning rate"):
         train_here(99)
     with pytest.raises(SystemExit, match="last 20 steps were all left out"):
-        train_here(9999, "--total-images", "4000", "--fresh")
+        train_here(99, "--total-images", "96", "--fresh")
     monkeypatch.setattr(training, "judge_loss", loss)
     train_here(16, "--fresh")
     assert final_state(tmp_path / "run")["counters"]["left_out"] == 0
