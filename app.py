@@ -3,7 +3,7 @@
     python app.py                                     then open http://127.0.0.1:7860
     python app.py --weights mine=runs/mine/weights --device cuda --port 8000
 
-Adding a tab is one file in tabs/ and one entry in `tabs_shown`. Nothing leaves the computer unless
+Adding a tab is one file in tabs/ and one word in `build`. Nothing leaves the computer unless
 a visitor asks for a download.
 """
 
@@ -31,42 +31,37 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         help="weights to show first, under NAME, in the tab of their system; may be repeated",
     )  # fmt: skip
     parser.add_argument("--device", default="auto", help="cpu, cuda, cuda:1 ... (default: auto)")
-    parser.add_argument("--host", default=None, help="address to serve on (default: 127.0.0.1)")
-    parser.add_argument(
-        "--port", type=int, default=None, help="default: 7860, or the next one that is free"
-    )
+    parser.add_argument("--host", help="address to serve on (default: 127.0.0.1)")
+    parser.add_argument("--port", type=int, help="default: 7860, or the next one that is free")
     parser.add_argument(
         "--share", action="store_true",
         help="also serve the page on a public address, through Gradio's servers (default: off)",
     )  # fmt: skip
     options = parser.parse_args(arguments)
-    for given in options.weights:
-        name, equals, folder = given.partition("=")
-        if not (name and equals and folder):
-            parser.error(f"--weights {given}: write NAME=FOLDER, as in mine=runs/mine/weights")
     options.weights = tuple(tuple(given.split("=", 1)) for given in options.weights)
+    for pair in options.weights:
+        if len(pair) != 2 or not all(pair):
+            parser.error(f"--weights {'='.join(pair)}: write NAME=FOLDER, as in mine=runs/mine")
     return options
 
 
-def keep_to_itself() -> None:
-    """Before Gradio is imported: no telemetry, temporary files that end with the program."""
-    from tabs import jobs
+def set_environment() -> None:
+    """Before Gradio is imported: no telemetry, temporary files that end with the program. Before
+    torch is: its threads sleep while they wait for each other, not spin. With a browser on the same
+    two cores, spinning makes the live view ten times slower.
+    """
+    from tabs.kit import jobs
 
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
     os.environ["GRADIO_TEMP_DIR"] = str(jobs.temporary_root() / "page")
-
-
-def share_the_processor() -> None:
-    """Before torch is imported: its threads sleep while they wait for each other, not spin. With a
-    browser on the same two cores, spinning makes the live view ten times slower."""
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 def settings_of(options: argparse.Namespace):
     """The tabs' settings; SystemExit with a sentence for weights or a device that will not do."""
     from gan_models.weights import read_config
-    from tabs import jobs
+    from tabs.kit import jobs
 
     settings = jobs.Settings(device=options.device, weights=options.weights)
     try:
@@ -83,36 +78,32 @@ def build(settings):
     """The page as gr.Blocks."""
     import gradio as gr
 
-    from tabs import jobs, latent, look, motion
+    from tabs import latent, motion
+    from tabs.kit import jobs, look
 
     def leave(request: gr.Request):
         jobs.end_visit(request)
 
-    tabs_shown = [motion, latent]
-    with gr.Blocks(
-        title=NAME, analytics_enabled=False, fill_width=True, delete_cache=(600, 3600)
-    ) as page:
+    options = {"analytics_enabled": False, "fill_width": True, "delete_cache": (600, 3600)}
+    with gr.Blocks(title=NAME, **options) as page:
         gr.Navbar(visible=False)
-        gr.HTML(look.header(NAME, SENTENCE, tabs_shown[0].README, README_LINK))
+        gr.HTML(look.header(NAME, SENTENCE, motion.README, README_LINK))
         with gr.Tabs():
-            for tab in tabs_shown:
+            for tab in (motion, latent):
                 with gr.Tab(tab.NAME):
-                    footer = gr.HTML(render=False)  # which weights are in use is the tab's to say
-                    tab.build(page, settings, footer)
-                    footer.render()
+                    tab.build(page, settings)
+                if jobs.ON_ZERO_GPU:
+                    tab.system(settings).load_now()
         page.unload(leave)
     with page.route("README", "/readme", show_in_navbar=False):
         gr.Navbar(visible=False)
         gr.Markdown(look.readme(ROOT), header_links=True)
-    if jobs.ON_ZERO_GPU:
-        for tab in tabs_shown:
-            tab.load_now(settings)
     return page
 
 
 def launch(page, options: argparse.Namespace, **more):
     """Serve the page; `more` goes to Gradio's launch."""
-    from tabs import look
+    from tabs.kit import look
 
     page.queue(max_size=64, default_concurrency_limit=8)
     return page.launch(
@@ -135,10 +126,8 @@ def launch(page, options: argparse.Namespace, **more):
 def main() -> None:
     options = parse()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # so that temporary files go then, too
-    keep_to_itself()
-    share_the_processor()
-    settings = settings_of(options)
-    launch(build(settings), options)
+    set_environment()
+    launch(build(settings_of(options)), options)
 
 
 if __name__ == "__main__":

@@ -1,3 +1,3 @@
-"""The page's tabs: a file or folder per tab (layout, events, plain handlers), jobs.py for how they
-run work, look.py for how they look. No tensors, nothing that two visitors could share by accident.
+"""The page's tabs: a folder per tab (layout, events, plain handlers), and kit/ for what they have
+alike. No tensors, nothing that two visitors could share by accident.
 """

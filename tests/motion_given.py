@@ -2,13 +2,12 @@
 
 from types import SimpleNamespace
 
-import gradio as gr
 import numpy as np
 
 from gan_models import images, video
-from tabs import jobs
-from tabs.motion import puppets
+from tabs.kit import jobs
 from tests import tiny
+from tools import singers
 
 COUNT, FPS = 9, 10
 
@@ -26,7 +25,7 @@ def files(folder):
     portrait = images.resize(random.integers(0, 255, (6, 9, 3), np.uint8), (60, 90))
     images.save_picture(folder / "portrait.png", portrait, weights="puppets", settings={})
     frames = [np.roll(images.resize(portrait, (48, 64)), 2 * i, axis=1) for i in range(COUNT)]
-    puppets.write_sound(folder / "sound.wav", puppets.sing(puppets.SINGERS[0])[: 22050 * 2])
+    singers.write_sound(folder / "sound.wav", singers.sing(singers.SINGERS[0])[: 22050 * 2])
     video.write_clip(
         folder / "drive.mp4", frames, FPS, weights="puppets", settings={},
         audio=folder / "sound.wav",
@@ -45,7 +44,3 @@ def visitor(name="a visitor"):
 def last(answers):
     """The last answer of a handler that yields no file."""
     return list(answers)[-1]
-
-
-def is_skip(value):
-    return value == gr.skip()

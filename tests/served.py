@@ -9,7 +9,8 @@ from types import SimpleNamespace
 import httpx
 
 import app
-from tabs import jobs, latent, motion
+from tabs import latent, motion
+from tabs.kit import jobs
 from tests import motion_given, tiny
 
 
@@ -26,7 +27,7 @@ def page(root, monkeypatch):
     settings = jobs.Settings(device="cpu", weights=given_weights(root))
     blocks = app.build(settings)
     for tab in (motion, latent):
-        tab.load_now(settings)
+        tab.system(settings).load_now()
     options = app.parse(["--host", "127.0.0.1"])
     _, url, _ = app.launch(blocks, options, prevent_thread_lock=True, quiet=True)
     try:

@@ -11,8 +11,9 @@ import pytest
 
 import app
 from gan_models import names
-from tabs import jobs, latent, look, motion
-from tabs import texts as words
+from tabs import latent, motion
+from tabs.kit import jobs, look
+from tabs.kit import texts as words
 from tests import tiny
 
 ROOT = Path(app.__file__).resolve().parent
@@ -78,7 +79,7 @@ def test_a_device_that_is_not_there_is_refused():
 
 def test_nothing_is_sent_anywhere(page, monkeypatch):
     monkeypatch.setattr(os, "environ", dict(os.environ))
-    app.keep_to_itself()
+    app.set_environment()
     assert os.environ["GRADIO_ANALYTICS_ENABLED"] == "False"
     assert os.environ["HF_HUB_DISABLE_TELEMETRY"] == "1"
     assert Path(os.environ["GRADIO_TEMP_DIR"]).parent == jobs.temporary_root()
@@ -132,6 +133,23 @@ def test_the_class_menu_follows_the_weights_the_tab_opens_on(page):
         if one["props"].get("label") == latent.texts.CLASS
     ]
     assert len(menus) == 1 and menus[0]["visible"]
+
+
+def test_reset_gives_back_whatever_an_event_changes(page):
+    events = page.config["dependencies"]
+    kinds = {one["id"]: one["type"] for one in page.config["components"]}
+    resets = [set(one["outputs"]) for one in events if one["api_name"].startswith("give_back")]
+    footers = [one["id"] for one in page.config["components"]
+               if "footer" in str(one["props"].get("value"))]  # fmt: skip
+    changed = {one for event in events for one in event["outputs"]} - set(footers)
+    assert len(resets) == 2 and not resets[0] & resets[1]
+    missing = {kinds[one] for one in changed - set.union(*resets)}
+    assert missing == set(), missing
+    for event in page.fns.values():
+        if event.api_name.startswith("give_back"):
+            for component, update in event.fn().items():
+                if kinds[component._id] in ("slider", "dropdown", "radio", "checkbox", "number"):
+                    assert update["value"] == component.value
 
 
 def test_the_page_is_built_without_any_weights(monkeypatch):

@@ -20,7 +20,8 @@ import numpy as np
 import pytest
 
 from gan_models import images, video
-from tabs import texts as words
+from tabs import latent
+from tabs.kit import texts as words
 from tabs.latent import texts
 from tabs.motion import texts as motion
 from tests import tiny
@@ -200,7 +201,7 @@ def test_a_visit(visit, server):
     assert played["moved"] and not played["error"]
     assert played["width"] == 512 and played["duration"] == pytest.approx(1, abs=0.1)
     with page.expect_download() as download:
-        page.get_by_role("button", name=texts.GET_CLIP).click()
+        page.get_by_role("button", name=words.GET_CLIP).click()
     assert download.value.suggested_filename == "tiny-path.mp4"
 
     # Files made when asked for.
@@ -245,6 +246,43 @@ def test_stop_leaves_a_clip_and_leaving_leaves_nothing(visit, server):
     while any(temporary.glob("gan-atelier-*/visitors/*/*")):
         assert time.monotonic() < deadline, "the visitor's files are still there"
         threading.Event().wait(0.1)
+
+
+def test_reset_gives_back_how_the_tab_opened(visit):
+    page = visit
+    picked, caption = page.locator(".picks:visible img"), page.get_by_text(texts.FIRST_CLIP)
+    first = picked.first.get_attribute("src")
+    page.get_by_role("button", name=texts.MORE).click()
+    page.wait_for_function(
+        "(first) => [...document.querySelectorAll('.picks img')]"
+        ".every((one) => one.getAttribute('src') !== first)",
+        arg=first,
+    )
+    page.get_by_label(texts.SEED.format(point=texts.START)).fill("-3")
+    page.get_by_role("alert").get_by_text(texts.BAD_SEED).wait_for()
+    seconds = page.get_by_label(f"number input for {texts.SECONDS}")
+    seconds.fill("1")
+    seconds.press("Enter")
+    page.get_by_text("30 frames, 1 s, 512 px (16 px pictures).").wait_for()
+    ready(page)
+    page.get_by_label(words.WEIGHTS, exact=True).locator("visible=true").click()
+    page.get_by_role("option").get_by_text("progan-puppets").click()
+    page.get_by_text("64 px, shown at 512 px.").first.wait_for()
+    seconds.fill("60")
+    seconds.press("Enter")
+    page.get_by_text("of 1800 frames").wait_for()
+
+    page.get_by_role("button", name=words.RESET).locator("visible=true").click()
+    page.get_by_text("16 px, shown at 512 px.").first.wait_for()
+    page.get_by_text("Weights: tiny").locator("visible=true").wait_for()
+    ready(page)  # the clip that was being made has ended
+    page.get_by_role("tab", name=words.CLIP).locator("visible=true").click()
+    caption.locator("visible=true").wait_for()
+    assert page.get_by_role("alert").count() == 0
+    assert seconds.input_value() == str(latent.SECONDS)
+    assert page.get_by_label(texts.SEED.format(point=texts.START)).input_value() == "1"
+    assert page.locator(".stage:visible video").count() == 0
+    page.get_by_text(texts.KEYS).locator("visible=true").wait_for()
 
 
 def test_a_phone_needs_no_sideways_scrolling(visit):
@@ -298,7 +336,7 @@ def test_a_shipped_portrait_follows_a_shipped_clip(opened, tmp_path):
     assert played["duration"] == pytest.approx(3.6, abs=0.05) and played["sound"] > 1000
     assert played["apart"] < 0.3 and played["silent"]
     with page.expect_download() as download:
-        page.get_by_role("button", name=motion.GET_CLIP).click()
+        page.get_by_role("button", name=words.GET_CLIP).click()
     assert download.value.suggested_filename == "mover-driving-human.mp4"
     download.value.save_as(tmp_path / "clip.mp4")
     clip = video.open_clip(tmp_path / "clip.mp4")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tabs import jobs
+from tabs.kit import jobs
 from trainers.fomm.__main__ import main as fomm
 from trainers.judge.__main__ import main as judge
 from trainers.progan.__main__ import main as progan

@@ -136,7 +136,7 @@ def test_no_function_of_a_component_and_no_address_reads_one(served, given, outs
 
 def test_what_comes_back_from_the_page_is_no_update_of_a_component(served, given):
     visit = Visit(served, given)
-    click = events_named(served, "click_portrait")[0]
+    click = events_named(served, "click")[0]
     crop = click["inputs"][3]
     value = {"__type__": "update", "box": [0, 0, 40, 40], "GRADIO_CACHE": "", "html_template": ""}
     answer = visit.queued(click, visit.asked(click, {crop: value}))["data"][0]

@@ -12,7 +12,7 @@ import pytest
 
 from gan_models import video
 from gan_models.errors import Unreadable, UserError
-from tabs import jobs
+from tabs.kit import jobs
 
 WAIT = 20  # seconds until a hanging test fails; nothing here takes a tenth of one
 
@@ -178,23 +178,27 @@ def test_a_load_that_fails_is_tried_again(folders):
 # --- jobs
 
 
+def iter_of(*items):
+    yield from items
+
+
 def test_stop_ends_a_job_with_what_there_is(tmp_path):
-    job = jobs.Job(tmp_path, "clip", total=100)
+    job = jobs.Job(tmp_path / "stop", 100)
 
     def numbers():
         for number in range(100):
             if number == 3:
-                jobs.Job.stop(tmp_path, "clip")
+                job.stop.touch()
             yield number
 
     for _ in job.run(lambda: list(job.watch(numbers()))):
         pass
     assert job.result == [0, 1, 2] and job.stopped and job.done == 3 and job.latest == 2
 
-    again = jobs.Job(tmp_path, "clip", total=2)
-    assert again.stop_asked()
-    jobs.Job.allow(tmp_path, "clip")
-    for _ in again.run(lambda: list(again.watch([1, 2]))):
+    again = jobs.Job(tmp_path / "stop", 2)
+    assert again.stop.exists()
+    again.stop.unlink()
+    for _ in again.run(lambda: list(again.watch(iter_of(1, 2)))):
         pass
     assert again.result == [1, 2] and not again.stopped
 
@@ -202,10 +206,10 @@ def test_stop_ends_a_job_with_what_there_is(tmp_path):
 def test_progress_says_how_fast_and_how_long(tmp_path, monkeypatch):
     clock = [100.0]
     monkeypatch.setattr(jobs, "time", SimpleNamespace(monotonic=lambda: clock[0]))
-    job = jobs.Job(tmp_path, "clip", total=10)
+    job = jobs.Job(tmp_path / "stop", 10)
     assert job.status()["left"] is None
     clock[0] = 103.0  # loading took three seconds, which say nothing about the rate
-    items = job.watch(range(10))
+    items = job.watch(iter_of(*range(10)))
     for _ in range(5):
         next(items)
         clock[0] += 0.5
@@ -214,14 +218,14 @@ def test_progress_says_how_fast_and_how_long(tmp_path, monkeypatch):
 
 
 def test_an_error_in_the_work_reaches_the_handler(tmp_path):
-    job = jobs.Job(tmp_path, "clip")
+    job = jobs.Job(tmp_path / "stop")
     with pytest.raises(ZeroDivisionError):
         for _ in job.run(lambda: 1 // 0):
             pass
 
 
 def test_when_the_visitor_leaves_the_half_made_clip_goes(tmp_path):
-    job, ended = jobs.Job(tmp_path, "clip"), threading.Event()
+    job, ended = jobs.Job(tmp_path / "stop"), threading.Event()
     frame = np.zeros((16, 16, 3), np.uint8)
 
     def endless():
@@ -296,17 +300,6 @@ def test_an_unexpected_error_is_logged_and_never_shown(caplog):
         sentence = jobs.sentence(KeyError("secret"))
     assert "secret" not in sentence and "terminal" in sentence
     assert "secret" in caplog.text
-
-
-def test_a_told_handler_answers_an_error_last():
-    @jobs.told(lambda sentence: ("error", sentence))
-    def handler(fails):
-        yield "first", ""
-        if fails:
-            raise UserError("No.")
-
-    assert list(handler(False)) == [("first", "")]
-    assert list(handler(True)) == [("first", ""), ("error", "No.")]
 
 
 def test_a_sentence_names_the_file_but_not_where_it_lies():

@@ -7,20 +7,21 @@ import pytest
 
 from gan_models import faces, images, video
 from gan_models.fomm.pipeline import FOMMPipeline
-from tabs import jobs, results
+from tabs import motion
+from tabs.kit import jobs, results
 from tabs.motion import live, texts
 from tests import motion_given
-from tests.motion_given import is_skip, last, visitor
+from tests.motion_given import last, visitor
 
 
 @pytest.fixture(scope="module")
-def settings(tmp_path_factory):
-    return motion_given.settings(tmp_path_factory.mktemp("weights"))
+def system(tmp_path_factory):
+    return motion.system(motion_given.settings(tmp_path_factory.mktemp("weights")))
 
 
 @pytest.fixture(scope="module")
-def pipeline(settings):
-    return FOMMPipeline.from_weights(dict(settings.weights)["drawn"], device="cpu")
+def pipeline(system):
+    return FOMMPipeline.from_weights(system.folder("drawn"), device="cpu")
 
 
 @pytest.fixture(scope="module")
@@ -28,12 +29,13 @@ def given(tmp_path_factory):
     return motion_given.files(tmp_path_factory.mktemp("given"))
 
 
-def prepared(settings, given, request=None, **other):
+def prepared(system, given, request=None, **other):
     chosen = {
-        "name": "drawn", "portrait": given.portrait, "shown": None, "strength": 1.0,
+        "weights": "drawn", "portrait": given.portrait, "portrait_crop": None, "strength": 1.0,
         "mode": "relative", "adapt": True,
     } | other  # fmt: skip
-    return last(live.prepare(settings, *chosen.values(), request))
+    answer = last(live.prepare(system, *chosen.values(), request))
+    return answer.get("live"), answer["live_notice"]
 
 
 def sent(picture):
@@ -47,48 +49,52 @@ def camera(given):
     return [images.resize(frame, (64, 64)) for frame in frames]
 
 
+def picture_of(answer):
+    return base64.b64decode(answer["picture"].partition(",")[2])
+
+
 def ask(value, frame, **other):
     asked = {key: value[key] for key in ("ticket", "strength", "relative", "adapt")}
     return asked | {"picture": sent(frame), "neutral": None, "find": False} | other
 
 
-def test_the_camera_moves_the_portrait_from_the_neutral_pose(settings, given, camera, pipeline):
-    value, notice = prepared(settings, given)
+def test_the_camera_moves_the_portrait_from_the_neutral_pose(system, given, camera, pipeline):
+    value, notice = prepared(system, given)
     assert value["ghost"].startswith("data:image/jpeg") and value["side"] == 64
     assert value["find"] is False and texts.LIVE_PUPPETS in notice
-    first = live.move(settings, ask(value, camera[0]))
+    first = live.move(system, ask(value, camera[0]))
     portrait = images.read_picture(given.portrait)
     source = pipeline.encode(faces.crop(portrait, pipeline.frame(portrait).box, pipeline.size))
     still = pipeline.render(source, source.motion, source.motion)[0].astype(int)
-    shown = images.read_picture(base64.b64decode(first["picture"]))
+    shown = images.read_picture(picture_of(first))
     assert np.abs(shown - still).mean() < 3, "the neutral pose is the portrait's own"
-    moved = live.move(settings, ask(value, camera[2], neutral=first["pose"]))
+    moved = live.move(system, ask(value, camera[2], neutral=first["pose"]))
     poses = [pipeline.detect(live.decoded(sent(camera[at]))) for at in (2, 0)]
     expected = pipeline.render(source, *poses)[0].astype(int)
-    shown = images.read_picture(base64.b64decode(moved["picture"]))
+    shown = images.read_picture(picture_of(moved))
     assert np.abs(shown - expected).mean() < 3
     assert np.allclose(first["pose"], poses[1].rows[0], atol=1e-4)
 
 
-def test_the_live_view_follows_the_controls_once_it_is_open(settings, given):
+def test_the_live_view_follows_the_controls_once_it_is_open(system, given):
     given_now = ("drawn", given.portrait, None, 0.5, "absolute", False)
-    assert all(map(is_skip, last(live.update(settings, *given_now, None))))
-    value, notice = last(live.update(settings, *given_now, {"ticket": "old"}))
+    assert last(live.update(system, *given_now, None)) == {}
+    value = last(live.update(system, *given_now, {"ticket": "old"}))["live"]
     assert (value["strength"], value["relative"], value["adapt"]) == (0.5, False, False)
 
 
-def test_live_looks_for_a_face_where_the_weights_do(settings, given, camera):
-    value, notice = prepared(settings, given, name="filmed")
+def test_live_looks_for_a_face_where_the_weights_do(system, given, camera):
+    value, notice = prepared(system, given, weights="filmed")
     assert value["find"] is True and notice == ""
-    answer = live.move(settings, ask(value, camera[0], find=True))
+    answer = live.move(system, ask(value, camera[0], find=True))
     assert answer == {"box": [0, 0, 64, 64], "found": False}
 
 
-def test_no_face_is_looked_for_in_a_camera_frame(settings, given, camera, monkeypatch):
+def test_no_face_is_looked_for_in_a_camera_frame(system, given, camera, monkeypatch):
     """The visitor's crop of the portrait stands, and each frame is used as it comes."""
     shown = {"box": [10, 5, 50, 45]}
-    value, _ = prepared(settings, given, name="filmed", shown=shown)
-    taken = images.read_picture(live.checked(value["ticket"])["source"])
+    value, _ = prepared(system, given, weights="filmed", portrait_crop=shown)
+    taken = images.read_picture(live.source_of(value["ticket"]))
     portrait = images.read_picture(given.portrait)
     assert np.array_equal(taken, faces.crop(portrait, faces.Box(10, 5, 50, 45), len(taken)))
     encoded, crops = FOMMPipeline.encode, []
@@ -96,15 +102,15 @@ def test_no_face_is_looked_for_in_a_camera_frame(settings, given, camera, monkey
         FOMMPipeline, "encode", lambda self, crop: crops.append(crop) or encoded(self, crop)
     )
     monkeypatch.setattr("gan_models.faces.framing.find_faces", None)
-    assert "picture" in live.move(settings, ask(value, camera[0]))
+    assert "picture" in live.move(system, ask(value, camera[0]))
     assert len(crops) == 1 and np.array_equal(crops[0], taken)
 
 
-def test_live_says_what_is_missing(settings, given, monkeypatch):
-    assert texts.NO_PORTRAIT in prepared(settings, given, portrait=None)[1]
-    assert "not on this computer" in prepared(settings, given, name="published:vox")[1]
+def test_live_says_what_is_missing(system, given, monkeypatch):
+    assert texts.NO_PORTRAIT in prepared(system, given, portrait=None)[1]
+    assert "not on this computer" in prepared(system, given, weights="published:vox")[1]
     monkeypatch.setattr(jobs, "ON_ZERO_GPU", True)
-    assert texts.LIVE_NOT_HERE in prepared(settings, given)[1]
+    assert texts.LIVE_NOT_HERE in prepared(system, given)[1]
 
 
 @pytest.mark.parametrize(
@@ -122,17 +128,24 @@ def test_live_says_what_is_missing(settings, given, monkeypatch):
         ({"strength": 9}, texts.BAD_STRENGTH),
     ],
 )
-def test_a_frame_that_cannot_be_used_says_why(settings, given, camera, wrong, told, caplog):
-    value, _ = prepared(settings, given)
-    answer = live.move(settings, ask(value, camera[0]) | wrong)
+def test_a_frame_that_cannot_be_used_says_why(system, given, camera, wrong, told, caplog):
+    value, _ = prepared(system, given)
+    answer = live.move(system, ask(value, camera[0]) | wrong)
     assert list(answer) == ["error"] and told in answer["error"] and not caplog.records
 
 
-def test_a_ticket_is_ours_alone_and_ends_with_the_visit(settings, given, camera):
+def test_a_ticket_is_ours_alone_and_ends_with_the_visit(system, given, camera):
     visit = visitor("on camera")
-    value, _ = prepared(settings, given, visit)
-    forged = value["ticket"].replace("drawn", "filmed")
-    assert live.move(settings, ask(value, camera[0], ticket=forged)) == {"error": texts.LIVE_OVER}
-    assert "picture" in live.move(settings, ask(value, camera[0]))
+    value, _ = prepared(system, given, visit)
+    folder, _, name = value["ticket"].partition("/")
+    for forged in (
+        f"{'0' * 20}/{name}",
+        f"{folder}/{name[::-1]}",
+        f"{folder}/../{value['ticket']}",
+    ):
+        assert live.move(system, ask(value, camera[0], ticket=forged)) == {"error": texts.LIVE_OVER}
+    assert value["ticket"] == prepared(system, given, visit, strength=0.5)[0]["ticket"]
+    assert value["ticket"] != prepared(system, given, visit, weights="filmed")[0]["ticket"]
+    assert "picture" in live.move(system, ask(value, camera[0]))
     jobs.end_visit(visit)
-    assert live.move(settings, ask(value, camera[0])) == {"error": texts.LIVE_OVER}
+    assert live.move(system, ask(value, camera[0])) == {"error": texts.LIVE_OVER}

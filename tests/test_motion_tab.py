@@ -13,21 +13,24 @@ from gan_models import faces, images, names, video
 from gan_models.errors import UserError
 from gan_models.fomm.motion import Motion
 from gan_models.fomm.pipeline import FOMMPipeline
-from tabs import jobs, motion, results
-from tabs import texts as words
-from tabs.motion import clips, crop, examples, handlers, puppets, texts
+from tabs import motion
+from tabs.kit import clips as kit
+from tabs.kit import jobs, results, systems
+from tabs.kit import texts as words
+from tabs.motion import clips, crop, handlers, texts
 from tests import motion_given
-from tests.motion_given import COUNT, FPS, is_skip, last, visitor
+from tests.motion_given import COUNT, FPS, last, visitor
+from tools import examples, singers
 
 
 @pytest.fixture(scope="module")
-def settings(tmp_path_factory):
-    return motion_given.settings(tmp_path_factory.mktemp("weights"))
+def system(tmp_path_factory):
+    return motion.system(motion_given.settings(tmp_path_factory.mktemp("weights")))
 
 
 @pytest.fixture(scope="module")
-def pipeline(settings):
-    return FOMMPipeline.from_weights(dict(settings.weights)["drawn"], device="cpu")
+def pipeline(system):
+    return FOMMPipeline.from_weights(system.folder("drawn"), device="cpu")
 
 
 @pytest.fixture(scope="module")
@@ -35,22 +38,23 @@ def given(tmp_path_factory):
     return motion_given.files(tmp_path_factory.mktemp("given"))
 
 
-def clip_of(settings, given, request=None, **other):
+def clip_of(system, given, request=None, **other):
     """The answers of make_clip."""
     chosen = {
-        "name": "drawn", "portrait": given.portrait, "shown": None, "driving": given.clip,
-        "driving_shown": None, "replay": None, "strength": 1.0, "mode": "relative", "adapt": True,
+        "weights": "drawn", "portrait": given.portrait, "portrait_crop": None,
+        "driving": given.clip, "driving_crop": None, "replay": None, "strength": 1.0,
+        "mode": "relative", "adapt": True,
         "reference": "first", "frame": 0, "smoothing": 0, "paste": False, "size": 0,
     } | other  # fmt: skip
-    return clips.make_clip(settings, *chosen.values(), request)
+    return clips.make_clip(system, *chosen.values(), request)
 
 
 def finished(answers, tmp_path):
     """(last answer, copies of clip and driving): the handler's own files go when it ends."""
     kept = {}
     for answer in answers:
-        for place, name in ((2, "clip.mp4"), (4, "driving.mp4")):
-            value = answer[place]
+        for key, name in (("clip", "clip.mp4"), ("shown", "driving.mp4")):
+            value = answer.get(key)
             path = value.get("value") if isinstance(value, dict) else value
             if path:
                 kept[name] = tmp_path / name
@@ -61,60 +65,69 @@ def finished(answers, tmp_path):
 # --- the crop
 
 
+def show_portrait(system, portrait, weights="drawn"):
+    return last(handlers.show_portrait(system, weights, portrait))
+
+
+def show_driving(system, clip, weights="drawn"):
+    return last(handlers.show_driving(system, weights, clip))
+
+
 def box_of(value):
-    return crop.chosen(value, np.zeros((60, 90, 3), np.uint8))
+    return crop.chosen(value, (60, 90))
 
 
-def test_the_crop_of_a_portrait_is_shown_before_the_run(settings, given):
-    uploader, shown, other, notice = handlers.show_portrait(settings, "drawn", given.portrait)
-    assert uploader["visible"] == "hidden" and shown["visible"] and other["visible"]
-    value = shown["value"]
+def test_the_crop_of_a_portrait_is_shown_before_the_run(system, given):
+    answer = show_portrait(system, given.portrait)
+    assert answer["portrait"]["visible"] == "hidden" and answer["other_portrait"]["visible"]
+    assert answer["portrait_crop"]["visible"] and answer["portrait_notice"] == ""
+    value = answer["portrait_crop"]["value"]
     assert value["box"] == [15, 0, 75, 60] and (value["width"], value["height"]) == (90, 60)
-    assert value["picture"].startswith("data:image/jpeg;base64,") and notice == ""
+    assert value["picture"].startswith("data:image/jpeg;base64,")
     assert box_of(value) == faces.Box(15, 0, 75, 60)
 
 
-def test_face_weights_say_that_there_is_no_face(settings, given):
-    *_, notice = handlers.show_portrait(settings, "filmed", given.portrait)
-    assert "No face was found" in notice
-    *_, notice = handlers.show_portrait(settings, "published:vox", given.portrait)
-    assert "No face was found" in notice
+def test_face_weights_say_that_there_is_no_face(system, given):
+    for name in ("filmed", "published:vox"):
+        answer = show_portrait(system, given.portrait, name)
+        assert "No face was found" in answer["portrait_notice"]
 
 
-def test_the_crop_goes_with_the_portrait(settings):
-    uploader, shown, other, notice = handlers.show_portrait(settings, "drawn", None)
-    assert uploader["visible"] and not shown["visible"] and not other["visible"] and notice == ""
+def test_the_crop_goes_with_the_portrait(system):
+    answer = show_portrait(system, None)
+    assert answer["portrait"]["visible"] is True and not answer["portrait_crop"]["visible"]
+    assert not answer["other_portrait"]["visible"] and answer["portrait_notice"] == ""
 
 
-def test_what_is_no_picture_is_a_sentence(settings, tmp_path):
+def test_what_is_no_picture_is_a_sentence(system, tmp_path):
     (tmp_path / "broken.png").write_bytes(b"nothing")
-    answer = handlers.show_portrait(settings, "drawn", str(tmp_path / "broken.png"))
-    assert "broken.png" in answer[3] and "error" in answer[3] and answer[0]["visible"]
-    answer = handlers.show_driving(settings, "drawn", str(tmp_path / "broken.png"))
-    assert "broken.png" in answer[3] and "error" in answer[3]
+    answer = show_portrait(system, str(tmp_path / "broken.png"))
+    assert "broken.png" in answer["portrait_notice"] and "error" in answer["portrait_notice"]
+    assert answer["portrait"]["visible"] is True
+    notice = show_driving(system, str(tmp_path / "broken.png"))["driving_notice"]
+    assert "broken.png" in notice and "error" in notice
 
 
-def click(x, y):
-    return SimpleNamespace(x=x, y=y)
+def click(system, given, shown, x, y, weights="drawn"):
+    event = SimpleNamespace(x=x, y=y)
+    return last(handlers.click(system, weights, given.portrait, shown, event))
 
 
-def test_a_click_moves_the_crop(settings, given, monkeypatch):
-    shown = handlers.show_portrait(settings, "drawn", given.portrait)[1]["value"]
-    moved, notice = handlers.click_portrait(settings, "drawn", given.portrait, shown, click(20, 30))
-    assert moved["box"] == [-10, 0, 50, 60] and notice == ""
+def test_a_click_moves_the_crop(system, given, monkeypatch):
+    shown = show_portrait(system, given.portrait)["portrait_crop"]["value"]
+    answer = click(system, given, shown, 20, 30)
+    assert answer == {"crop": shown | {"box": [-10, 0, 50, 60]}, "notice": ""}
     face = faces.Box(50, 10, 80, 40)
     found = faces.Framing(faces.Box(45, 5, 90, 50), [face, faces.Box(2, 10, 30, 38)])
     monkeypatch.setattr(faces, "frame", lambda *_, **__: found)
-    moved, _ = handlers.click_portrait(settings, "filmed", given.portrait, shown, click(60, 20))
-    assert moved["box"] == [45, 5, 90, 50]
-    value = handlers.show_portrait(settings, "filmed", given.portrait)[1]["value"]
-    assert value["faces"] == [[50, 10, 80, 40], [2, 10, 30, 38]]
+    assert click(system, given, shown, 60, 20, "filmed")["crop"]["box"] == [45, 5, 90, 50]
+    shown = show_portrait(system, given.portrait, "filmed")["portrait_crop"]["value"]
+    assert shown["faces"] == [[50, 10, 80, 40], [2, 10, 30, 38]]
 
 
-def test_a_click_that_came_back_damaged_is_a_sentence(settings, given):
-    shown = {"box": ["a", 1, 2, 3]}
-    same, notice = handlers.click_portrait(settings, "drawn", given.portrait, shown, click(20, 30))
-    assert is_skip(same) and texts.BAD_CROP in notice
+def test_a_click_that_came_back_damaged_is_a_sentence(system, given):
+    answer = click(system, given, {"box": ["a", 1, 2, 3]}, 20, 30)
+    assert list(answer) == ["notice"] and texts.BAD_CROP in answer["notice"]
 
 
 @pytest.mark.parametrize(
@@ -131,52 +144,58 @@ def test_no_crop_is_the_weights_own():
     assert box_of(None) is None and box_of({}) is None and box_of("text") is None
 
 
-def test_the_driving_crop_is_shown_where_it_leaves_something_out(settings, given, tmp_path):
-    shown, frame, other, notice = handlers.show_driving(settings, "drawn", given.clip)
+def test_the_driving_crop_is_shown_where_it_leaves_something_out(system, given, tmp_path):
+    answer = show_driving(system, given.clip)
+    shown = answer["driving_crop"]
     assert shown["visible"] and shown["value"]["box"] == [8, 0, 56, 48]
-    assert frame["maximum"] == COUNT - 1 and other["visible"] and notice == ""
+    assert answer["frame"]["maximum"] == COUNT - 1 and answer["other_driving"]["visible"]
+    assert answer["driving_notice"] == ""
     video.write_clip(
         tmp_path / "square.mp4", [np.zeros((32, 32, 3), np.uint8)] * 2, 10, weights="", settings={}
     )
-    assert not handlers.show_driving(settings, "drawn", str(tmp_path / "square.mp4"))[0]["visible"]
-    assert not handlers.show_driving(settings, "drawn", None)[0]["visible"]
+    square = show_driving(system, str(tmp_path / "square.mp4"))
+    assert not square["driving_crop"]["visible"]
+    assert not show_driving(system, None)["driving_crop"]["visible"]
 
 
 # --- the notice before the run
 
 
-def test_photographs_for_puppet_weights_are_told_before_the_run(settings, given, tmp_path):
-    assert handlers.warn(settings, "drawn", given.portrait, given.clip) == ""
-    assert "The portrait is not one" in handlers.warn(settings, "drawn", given.photo, given.clip)
+def test_photographs_for_puppet_weights_are_told_before_the_run(system, given, tmp_path):
+    def warn(weights, portrait, driving):
+        return handlers.warn(system, weights, portrait, driving)["photograph_notice"]
+
+    assert warn("drawn", given.portrait, given.clip) == ""
+    assert "The portrait is not one" in warn("drawn", given.photo, given.clip)
     video.write_clip(
         tmp_path / "film.mp4", [np.zeros((32, 32, 3), np.uint8)] * 2, 10, weights="x", settings={}
     )
     film = str(tmp_path / "film.mp4")
-    assert "The driving clip is" in handlers.warn(settings, "drawn", given.portrait, film)
-    both = handlers.warn(settings, "drawn", given.photo, film)
+    assert "The driving clip is" in warn("drawn", given.portrait, film)
+    both = warn("drawn", given.photo, film)
     assert "This pair" in both and "751 MB" in both
-    assert handlers.warn(settings, "filmed", given.photo, film) == ""
-    assert handlers.warn(settings, "published:vox", given.photo, film) == ""
-    assert handlers.warn(settings, "drawn", None, None) == ""
+    assert warn("filmed", given.photo, film) == ""
+    assert warn("published:vox", given.photo, film) == ""
+    assert warn("drawn", None, None) == ""
 
 
 # --- weights
 
 
-def test_the_menu_ends_with_the_published_weights_and_opens_on_what_is_here(settings, monkeypatch):
+def test_the_menu_ends_with_the_published_weights_and_opens_on_what_is_here(system, monkeypatch):
     monkeypatch.setattr(names, "known_weights", lambda system: [("vox (run, 256 px)", "runs/vox")])
-    menu = handlers.menu(settings)
+    menu = system.menu()
     assert menu[0] == ("drawn (--weights)", "drawn") and menu[-1][1] == "published:vox-adv"
     assert "751 MB" in menu[-1][0]
     assert "published:vox" not in [name for _, name in menu]  # here already, as a run
-    assert handlers.first_choice(settings) == "drawn"
+    assert system.first() == "drawn"
     monkeypatch.setattr(names, "known_weights", lambda system: [])
-    assert handlers.first_choice(jobs.Settings()) is None
+    assert motion.system(jobs.Settings()).first() is None
 
 
-def test_published_weights_say_where_they_come_from(settings, given):
-    footer, about, notice = handlers.choose_weights(settings, "published:vox-adv")
-    assert is_skip(footer) and notice == ""
+def test_published_weights_say_where_they_come_from(system, given):
+    answer = last(systems.choose(system, "published:vox-adv"))
+    assert "footer" not in answer and answer["weights_notice"] == ""
     for part in (
         "vox-adv-cpk.pth.tar",
         "MIT",
@@ -184,30 +203,33 @@ def test_published_weights_say_where_they_come_from(settings, given):
         "https://",
         "gan_models.checkpoints import",
     ):
-        assert part in about
-    answer = last(clip_of(settings, given, name="published:vox-adv"))
-    assert "not on this computer" in answer[8] and "error" in answer[8]
-    footer, about, _ = handlers.choose_weights(settings, "filmed")
-    assert "filmed" in footer and "filmed faces" in about and "Apache-2.0" in about
-    assert "no weights called" in handlers.choose_weights(settings, "nothing-here")[2]
+        assert part in answer["about"]
+    notice = last(clip_of(system, given, weights="published:vox-adv"))["clip_notice"]
+    assert "not on this computer" in notice and "error" in notice
+    answer = last(systems.choose(system, "filmed"))
+    assert "filmed" in answer["footer"] and "filmed faces" in answer["about"]
+    assert "Apache-2.0" in answer["about"]
+    assert "no weights called" in last(systems.choose(system, "nothing-here"))["weights_notice"]
 
 
 # --- clips
 
 
-def test_a_clip_has_the_length_and_the_sound_of_the_driving(settings, given, tmp_path):
-    answer, clip, driving = finished(clip_of(settings, given, size=64), tmp_path)
-    _, preview, _, download, shown, caption, text, stage, notice, animate, stop = answer
+def test_a_clip_has_the_length_and_the_sound_of_the_driving(system, given, tmp_path):
+    answer, clip, driving = finished(clip_of(system, given, size=64), tmp_path)
     made, beside = video.open_clip(clip), video.open_clip(driving)
     assert (made.frame_count, made.fps, made.width, made.height) == (COUNT, FPS, 64, 64)
     assert made.has_sound and not beside.has_sound
     assert (beside.frame_count, beside.fps, beside.width) == (COUNT, FPS, clips.BESIDE)
     label = video.clip_info(clip).label
     assert label["weights"] == "drawn" and label["settings"]["strength"] == 1
-    assert caption == "9 frames, 0.9 s, 64 x 64 px (32 px frames), with sound."
-    assert "portrait_crop: 15, 0, 75, 60" in text and "driving_crop: 8, 0, 56, 48" in text
-    assert preview == notice == "" and stage.selected == "clip" and shown["visible"]
-    assert animate["interactive"] and not stop["interactive"] and download["interactive"]
+    told = "9 frames, 0.9 s, 64 x 64 px (32 px frames), with sound."
+    assert answer["clip_caption"] == told and answer["preview"] == answer["clip_notice"] == ""
+    assert "portrait_crop: 15, 0, 75, 60" in answer["text"]
+    assert "driving_crop: 8, 0, 56, 48" in answer["text"]
+    assert answer["stage"].selected == "clip" and answer["shown"]["visible"]
+    assert answer["run"]["interactive"] and not answer["stop"]["interactive"]
+    assert answer["get_clip"]["interactive"]
 
 
 @pytest.fixture
@@ -224,18 +246,18 @@ def started(monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["drawn", "filmed"])
-def test_a_clip_is_decoded_once_and_starts_ffmpeg_three_times(settings, given, started, name):
-    box = handlers.show_driving(settings, name, given.clip)[0]["value"]
+def test_a_clip_is_decoded_once_and_starts_ffmpeg_three_times(system, given, started, name):
+    box = show_driving(system, given.clip, name)["driving_crop"]["value"]
     started.clear()
-    answers = list(clip_of(settings, given, name=name, driving_shown=box))
-    assert "with sound" in answers[-1][5]
+    answer = last(clip_of(system, given, weights=name, driving_crop=box))
+    assert "with sound" in answer["clip_caption"]
     assert len(started) == 3
     reads = [command for command in started if f"file:{given.clip}" in command]
     assert sum("rawvideo" in command and "pipe:1" in command for command in reads) == 1
     assert len(reads) == 2  # its frames, and its sound beside the result's
 
 
-def test_the_settings_reach_the_network(settings, given, pipeline, tmp_path, monkeypatch):
+def test_the_settings_reach_the_network(system, given, pipeline, tmp_path, monkeypatch):
     asked = {}
     original = FOMMPipeline.animate
 
@@ -246,13 +268,14 @@ def test_the_settings_reach_the_network(settings, given, pipeline, tmp_path, mon
     monkeypatch.setattr(FOMMPipeline, "animate", noted)
     answer, *_ = finished(
         clip_of(
-            settings, given, shown={"box": [0, 0, 40, 40]}, driving_shown={"box": [4, 4, 40, 40]},
-            strength=1.5, mode="absolute", adapt=False, reference="chosen", frame=3, smoothing=1,
+            system, given, portrait_crop={"box": [0, 0, 40, 40]},
+            driving_crop={"box": [4, 4, 40, 40]}, strength=1.5, mode="absolute", adapt=False,
+            reference="chosen", frame=3, smoothing=1,
         ),
         tmp_path,
     )  # fmt: skip
     assert asked.pop("box") == faces.Box(0, 0, 40, 40)
-    assert "driving_crop: 4, 4, 40, 40" in answer[6]
+    assert "driving_crop: 4, 4, 40, 40" in answer["text"]
     assert asked.pop("driving_box") == faces.Box(0, 0, clips.BESIDE, clips.BESIDE)  # cut by then
     assert asked == {
         "relative": False, "adapt_scale": False, "reference": 3, "smoothing": 1.0,
@@ -260,85 +283,85 @@ def test_the_settings_reach_the_network(settings, given, pipeline, tmp_path, mon
     }  # fmt: skip
 
 
-def test_pasting_back_keeps_the_full_picture(settings, given, tmp_path):
-    _, clip, _ = finished(clip_of(settings, given, paste=True), tmp_path)
+def test_pasting_back_keeps_the_full_picture(system, given, tmp_path):
+    _, clip, _ = finished(clip_of(system, given, paste=True), tmp_path)
     made = video.open_clip(clip)
     assert (made.width, made.height) == (90, 60)
 
 
 def test_the_best_reference_is_found_while_others_get_their_turn(
-    settings, given, tmp_path, monkeypatch
+    system, given, tmp_path, monkeypatch
 ):
     monkeypatch.setattr(clips, "TURN", 2)
     turns = []
     monkeypatch.setattr(jobs.device, "give_way", lambda: turns.append(1))
-    answer, clip, _ = finished(clip_of(settings, given, reference="best"), tmp_path)
-    assert "reference: best" in answer[6] and video.open_clip(clip).frame_count == COUNT
+    answer, clip, _ = finished(clip_of(system, given, reference="best"), tmp_path)
+    assert "reference: best" in answer["text"] and video.open_clip(clip).frame_count == COUNT
     assert len(turns) == COUNT // 2
 
 
-def test_a_picture_drives_for_one_frame_without_a_sound(settings, given, tmp_path):
-    answer, clip, driving = finished(clip_of(settings, given, replay=given.photo), tmp_path)
+def test_a_picture_drives_for_one_frame_without_a_sound(system, given, tmp_path):
+    answer, clip, driving = finished(clip_of(system, given, replay=given.photo), tmp_path)
     assert video.open_clip(clip).frame_count == 1 and driving is None
-    assert "without sound" in answer[5] and answer[4]["visible"] is False
+    assert "without sound" in answer["clip_caption"] and answer["shown"]["visible"] is False
 
 
-def saved_motion(settings, given, tmp_path):
-    for answer in clips.save_motion(settings, "drawn", given.clip, None):
-        if isinstance(answer[1], str):
+def saved_motion(system, given, tmp_path):
+    for answer in clips.save_motion(system, "drawn", given.clip, None):
+        if "motion_file" in answer:
             copy = tmp_path / "kept.safetensors"
-            copy.write_bytes(Path(answer[1]).read_bytes())
-    assert answer[3]["interactive"] and "9 frames, 0.9 s" in answer[2]
+            copy.write_bytes(Path(answer["motion_file"]).read_bytes())
+    assert answer["run"]["interactive"] and "9 frames, 0.9 s" in answer["clip_notice"]
     return copy
 
 
-def test_a_saved_motion_replays_as_the_clip_moved(settings, given, tmp_path):
-    file = saved_motion(settings, given, tmp_path)
+def test_a_saved_motion_replays_as_the_clip_moved(system, given, tmp_path):
+    file = saved_motion(system, given, tmp_path)
     kept = Motion.load(file)
     assert len(kept) == COUNT and kept.fps == FPS and kept.weights == "drawn"
-    answer, clip, driving = finished(clip_of(settings, given, replay=str(file)), tmp_path)
-    assert driving is None and "kept.safetensors" in answer[6]
+    answer, clip, driving = finished(clip_of(system, given, replay=str(file)), tmp_path)
+    assert driving is None and "kept.safetensors" in answer["text"]
     replayed = [frame.astype(int) for frame in video.open_clip(clip).frames()]
-    _, clip, _ = finished(clip_of(settings, given), tmp_path)
+    _, clip, _ = finished(clip_of(system, given), tmp_path)
     for ours, theirs in zip(replayed, video.open_clip(clip).frames(), strict=True):
         assert np.abs(ours - theirs).max() <= 3
 
 
-def stops_after(count, visit, monkeypatch):
+def stops_after(count, system, visit, monkeypatch):
     """The network asks for Stop itself once it has made so many frames."""
     original = clips.frames
 
     def stopping(*inputs):
         for number, picture in enumerate(original(*inputs)):
             if number == count:
-                clips.stop(visit)
+                kit.stop(system, visit)
             yield picture
 
     monkeypatch.setattr(clips, "frames", stopping)
 
 
-def test_stop_leaves_the_part_that_was_made(settings, given, tmp_path, monkeypatch):
+def test_stop_leaves_the_part_that_was_made(system, given, tmp_path, monkeypatch):
     visit = visitor("stopper")
-    clips.begin(visit)
-    stops_after(4, visit, monkeypatch)
-    answer, clip, driving = finished(clip_of(settings, given, visit), tmp_path)
+    kit.begin(system, visit)
+    stops_after(4, system, visit, monkeypatch)
+    answer, clip, driving = finished(clip_of(system, given, visit), tmp_path)
     made = video.open_clip(clip)
     assert made.frame_count == 4 and video.open_clip(driving).frame_count == 4 and made.has_sound
-    assert answer[5].startswith("Stopped at frame 4 of 9.") and answer[8] == ""
+    assert answer["clip_caption"].startswith("Stopped at frame 4 of 9.")
+    assert answer["clip_notice"] == ""
 
 
-def test_stop_before_the_first_frame_is_said(settings, given, monkeypatch):
+def test_stop_before_the_first_frame_is_said(system, given):
     visit = visitor("early")
-    clips.begin(visit)
-    clips.stop(visit)
-    answer = last(clip_of(settings, given, visit, reference="best"))
-    assert all(map(is_skip, answer[2:8])) and words.STOPPED_EARLY in answer[8]
-    progress, animate, stop = clips.begin(visit)  # the next one is not stopped
-    assert words.QUEUED in progress and not animate["interactive"] and stop["interactive"]
-    assert last(clip_of(settings, given, visit))[8] == ""
+    kit.begin(system, visit)
+    kit.stop(system, visit)
+    answer = last(clip_of(system, given, visit, reference="best"))
+    assert "clip" not in answer and words.STOPPED_EARLY in answer["clip_notice"]
+    kit.begin(system, visit)  # the next one is not stopped
+    assert last(clip_of(system, given, visit))["clip_notice"] == ""
 
 
-def test_progress_and_the_newest_frame_are_shown(settings, given, monkeypatch):
+def test_progress_and_the_newest_frame_are_shown(system, given, monkeypatch):
     original, go_on = clips.frames, threading.Event()
 
     def slow(*inputs):
@@ -349,15 +372,15 @@ def test_progress_and_the_newest_frame_are_shown(settings, given, monkeypatch):
 
     monkeypatch.setattr(clips, "frames", slow)
     monkeypatch.setattr(jobs, "REPORT_SECONDS", 0.01)
-    for answer in clip_of(settings, given):
-        if " of 9 frames, " in answer[0]:
-            assert "progressbar" in answer[0] and "data:image/jpeg" in answer[1]
-            assert all(map(is_skip, answer[2:8])), "the old result stays"
+    for answer in clip_of(system, given):
+        if " of 9 frames, " in answer["progress"]:
+            assert "progressbar" in answer["progress"] and "data:image/jpeg" in answer["preview"]
+            assert "clip" not in answer and "stage" not in answer, "the old result stays"
             go_on.set()
-    assert go_on.is_set() and answer[0] == clips.IDLE
+    assert go_on.is_set() and answer["progress"] == clips.IDLE["progress"]
 
 
-def test_a_visitor_who_leaves_ends_the_work(settings, given, monkeypatch):
+def test_a_visitor_who_leaves_ends_the_work(system, given, monkeypatch):
     monkeypatch.setattr(jobs, "REPORT_SECONDS", 0.01)
     original, ended = clips.frames, threading.Event()
 
@@ -370,8 +393,8 @@ def test_a_visitor_who_leaves_ends_the_work(settings, given, monkeypatch):
 
     monkeypatch.setattr(clips, "frames", endless)
     visit = visitor("leaver")
-    answers = clip_of(settings, given, visit)
-    next(answer for answer in answers if "data:image" in answer[1])
+    answers = clip_of(system, given, visit)
+    next(answer for answer in answers if "data:image" in answer["preview"])
     answers.close()
     assert ended.wait(20) and not list(jobs.visitor_folder(visit).iterdir())
 
@@ -385,85 +408,85 @@ def test_a_visitor_who_leaves_ends_the_work(settings, given, monkeypatch):
         ({"strength": None}, texts.BAD_STRENGTH),
         ({"reference": "chosen", "frame": 9}, "from 0 to 8"),
         ({"reference": "chosen", "frame": 1.5}, "whole number"),
-        ({"shown": {"box": [1]}}, texts.BAD_CROP),
-        ({"name": None}, "no weights yet"),
+        ({"portrait_crop": {"box": [1]}}, texts.BAD_CROP),
+        ({"weights": None}, "no weights yet"),
         ({"replay": __file__}, "test_motion_tab.py"),
     ],
 )
-def test_a_clip_that_cannot_be_made_says_why(settings, given, wrong, told, caplog):
-    answer = last(clip_of(settings, given, **wrong))
-    assert all(map(is_skip, answer[2:8])) and told in answer[8] and answer[1] == ""
-    assert answer[-2]["interactive"] and not answer[-1]["interactive"] and not caplog.records
+def test_a_clip_that_cannot_be_made_says_why(system, given, wrong, told, caplog):
+    answer = last(clip_of(system, given, **wrong))
+    assert set(answer) == {*clips.IDLE, "clip_notice"} and told in answer["clip_notice"]
+    assert answer["run"]["interactive"] and not answer["stop"]["interactive"]
+    assert answer["preview"] == "" and not caplog.records
 
 
-def test_a_motion_of_other_weights_is_a_sentence(settings, given, tmp_path, caplog):
+def test_a_motion_of_other_weights_is_a_sentence(system, given, tmp_path, caplog):
     Motion(np.zeros((3, 7, 2))).save(tmp_path / "other.safetensors")
-    answer = last(clip_of(settings, given, replay=str(tmp_path / "other.safetensors")))
-    assert "error" in answer[8] and "7" in answer[8] and not caplog.records
+    notice = last(clip_of(system, given, replay=str(tmp_path / "other.safetensors")))["clip_notice"]
+    assert "error" in notice and "7" in notice and not caplog.records
 
 
 # --- the explanation
 
 
-def explain(settings, given, **other):
+def explain(system, given, **other):
     chosen = {
-        "name": "drawn", "portrait": given.portrait, "shown": None, "driving": given.clip,
-        "driving_shown": None, "replay": None, "moment": 50, "strength": 1.0, "mode": "relative",
-        "adapt": True,
+        "weights": "drawn", "portrait": given.portrait, "portrait_crop": None,
+        "driving": given.clip, "driving_crop": None, "replay": None, "moment": 50,
+        "strength": 1.0, "mode": "relative", "adapt": True,
     } | other  # fmt: skip
-    return handlers.explain(settings, *chosen.values())
+    return handlers.explain(system, *chosen.values())
 
 
 @pytest.mark.parametrize("other", [{}, {"mode": "absolute"}, {"moment": 100}])
-def test_the_explanation_shows_five_pictures(settings, given, other):
-    pictures, notice = last(explain(settings, given, **other))
-    assert pictures.count("<figure>") == 5 and notice == ""
+def test_the_explanation_shows_five_pictures(system, given, other):
+    answer = last(explain(system, given, **other))
+    pictures = answer["explained"]
+    assert pictures.count("<figure>") == 5 and answer["how_notice"] == ""
     assert all(title in pictures for title in texts.PICTURES.values())
 
 
-def test_a_motion_cannot_be_explained(settings, given, tmp_path):
-    file = saved_motion(settings, given, tmp_path)
-    pictures, notice = last(explain(settings, given, replay=str(file)))
-    assert is_skip(pictures) and texts.NO_FRAMES_SHOWN in notice
+def test_a_motion_cannot_be_explained(system, given, tmp_path):
+    file = saved_motion(system, given, tmp_path)
+    answer = last(explain(system, given, replay=str(file)))
+    assert list(answer) == ["how_notice"] and texts.NO_FRAMES_SHOWN in answer["how_notice"]
 
 
 # --- what is shipped
 
 
 def test_the_singers_open_their_mouths_when_they_are_heard():
-    for singer in puppets.SINGERS:
-        parts = puppets.performance(singer)
-        times = np.arange(len(parts)) / puppets.FPS
-        open_mouth = np.array([part.action_units[puppets.ACTION_UNITS.index(25)] for part in parts])
-        sound = np.abs(puppets.sing(singer)).reshape(len(parts), -1).mean(1)
-        assert len(parts) == round(puppets.SECONDS * puppets.FPS)
-        assert 0.3 < np.abs(puppets.sing(singer)).max() <= 1
+    for singer in singers.SINGERS:
+        parts = singers.performance(singer)
+        times = np.arange(len(parts)) / singers.FPS
+        open_mouth = np.array([part.action_units[singers.ACTION_UNITS.index(25)] for part in parts])
+        sound = np.abs(singers.sing(singer)).reshape(len(parts), -1).mean(1)
+        assert len(parts) == round(singers.SECONDS * singers.FPS)
+        assert 0.3 < np.abs(singers.sing(singer)).max() <= 1
         assert np.corrcoef(open_mouth, sound)[0, 1] > 0.6
-        assert open_mouth[puppets.loudness(singer, times) == 0].max() < 0.35
+        assert open_mouth[singers.loudness(singer, times) == 0].max() < 0.35
 
 
-def test_the_example_is_made_by_the_handlers(settings, tmp_path, monkeypatch):
+def test_the_example_is_made_by_the_handlers(system, tmp_path, monkeypatch):
     monkeypatch.setattr(motion, "EXAMPLES", tmp_path)
-    monkeypatch.setattr(puppets, "SECONDS", 0.4)
-    assert motion.read_example("drawn") == {}
-    examples.draw_material()
-    examples.make(settings, "drawn")
-    example = motion.read_example("drawn")
+    monkeypatch.setattr(singers, "SECONDS", 0.4)
+    assert results.stored_example(tmp_path, "drawn") == {}
+    examples.make_motion(system.settings, "drawn")
+    example = results.stored_example(tmp_path, "drawn")
     assert "drawn" in example["caption"] and "with sound" in example["caption"]
-    assert motion.read_example("filmed") == {}
+    assert results.stored_example(tmp_path, "filmed") == {}
     names = {path.name for path in tmp_path.iterdir()}
-    singers = {f"driving-{one.name}.{end}" for one in puppets.SINGERS for end in ("mp4", "jpg")}
-    portraits = {f"{name}.jpg" for name, *_ in puppets.PORTRAITS}
-    assert names == {"example.json", "clip.mp4", "clip-driving.mp4"} | singers | portraits
-    assert handlers.warn(
-        settings, "drawn", str(tmp_path / motion.PORTRAIT), str(tmp_path / motion.SINGER)
-    ) == ""  # fmt: skip
+    clips_of = {f"driving-{one.name}.{end}" for one in singers.SINGERS for end in ("mp4", "jpg")}
+    portraits = {f"{name}.jpg" for name, *_ in singers.PORTRAITS}
+    assert names == {"example.json", "clip.mp4", "clip-driving.mp4"} | clips_of | portraits
+    shipped = str(tmp_path / motion.PORTRAIT), str(tmp_path / motion.SINGER)
+    assert handlers.warn(system, "drawn", *shipped) == {"photograph_notice": ""}
 
 
 def test_what_ships_is_there_and_small():
     files = list(motion.EXAMPLES.iterdir())
     assert sum(file.stat().st_size for file in files) < 1.5e6
-    for singer in puppets.SINGERS:
+    for singer in singers.SINGERS:
         clip = video.open_clip(motion.EXAMPLES / f"driving-{singer.name}.mp4")
         assert clip.has_sound and clip.frame_count == 90 and (clip.width, clip.height) == (256, 256)
     assert (motion.EXAMPLES / motion.PORTRAIT) in files

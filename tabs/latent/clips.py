@@ -1,101 +1,71 @@
-"""The clip of the tab "Latent space": one long job with progress, and a usable part after Stop."""
+"""The clip of the tab "Latent space": a path from start to end, or a random walk."""
 
-import itertools
-from collections.abc import Iterable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 
 import gradio as gr
 import numpy as np
 
-from gan_models import images, video
+from gan_models import images
 from gan_models.errors import UserError
-from tabs import jobs, look
-from tabs import texts as words
+from tabs.kit import clips, jobs
+from tabs.kit.answers import answers
+from tabs.kit.results import enlarge, file_stem, picture_file
 from tabs.latent import texts
-from tabs.latent.handlers import (
-    THUMB,
-    check_seed,
-    folder_of,
-    frames,
-    latent_of,
-    open_pipeline,
-)
-from tabs.results import buttons, enlarge, file_stem, lines, progress
+from tabs.latent.handlers import THUMB, check_seed, frames, latent_of
 
-JOB = "latent-clip"  # its name for Stop
 STRIP = 8  # frames shown side by side under the clip
-SKIPS = (gr.skip(),) * 6
-IDLE = look.hint(texts.KEYS)
 
 
-def begin(request: gr.Request | None = None):
-    """Before the clip waits for its turn: (progress, Walk, Stop)."""
-    jobs.Job.allow(jobs.visitor_folder(request), JOB)
-    return look.progress(words.QUEUED), *buttons(running=True)
-
-
-def stop(request: gr.Request | None = None) -> None:
-    jobs.Job.stop(jobs.visitor_folder(request), JOB)
-
-
-@jobs.told(lambda sentence: (IDLE, *SKIPS, look.notice(sentence, "error"), *buttons(False)))
+@answers(
+    "progress", "clip", "get_clip", "strip", "clip_caption", "text", "stage", "clip_notice", "run",
+    "stop", "preview", notice="clip_notice", failed=clips.idle(texts.KEYS),
+)  # fmt: skip
 def make_clip(
-    settings, name, label, start, end, kind, seconds, fps, way, walk_seed, smoothing, size, sharp,
+    system, weights, label, start, end, kind, seconds, fps, way, walk_seed, smoothing, size, sharp,
     request: gr.Request | None = None,
 ):  # fmt: skip
     """A clip along the path (`kind` "path") or of a random walk ("walk").
 
-    Yields (progress, clip, download, frames, caption, settings text, stage, notice, Walk, Stop).
     After Stop the clip holds the frames made so far.
     """
     if not 0.5 <= (seconds or 0) <= 60 or not 1 <= (fps or 0) <= 60:
         raise UserError(texts.BAD_DURATION)
-    folder_of(settings, name)  # weights that are not there are said before the work starts
+    system.folder(weights)  # weights that are not there are said before the work starts
     total = max(2, round(seconds * fps))
-    record = {"weights": name, "clip": kind, "seconds": seconds, "fps": fps}
+    record = {"weights": weights, "clip": kind, "seconds": seconds, "fps": fps}
     if kind == "path":
         record |= {"start": start["name"], "end": end["name"], "path": way}
     else:
         record |= {"walk_seed": check_seed(walk_seed), "smoothing_seconds": smoothing}
     record |= {"class": label} if label else {}
-    job = jobs.Job(jobs.visitor_folder(request), JOB, total)
+    job = jobs.Job(clips.stop_file(system, request), total)
     kept: list[np.ndarray] = []
 
-    def work(path: Path) -> video.ClipInfo | None:
-        pipeline = open_pipeline(settings, name)
+    def work():
+        pipeline = system.open(weights)
         if kind == "path":
             ends = latent_of(pipeline, start), latent_of(pipeline, end)
             latents = pipeline.interpolate(*ends, total, way)
         else:
             latents = pipeline.random_walk(record["walk_seed"], total, smoothing * fps)
-        pictures = _noted(job.watch(frames(settings, name, latents, label)), kept)
-        large = (enlarge(picture, size, sharp) for picture in pictures)
-        first = next(large, None)
-        if first is None:
-            return None
-        every = itertools.chain([first], large)
-        return video.write_clip(path, every, fps, weights=name, settings=record)
+        pictures = _noted(job.watch(frames(system, weights, latents, label)), kept)
+        return clips.write(clip, pictures, size, fps, sharp, weights=weights, settings=record)
 
-    with (
-        jobs.handed_over(request, f"{file_stem(name)}-{kind}.mp4") as clip,
-        jobs.handed_over(request, f"{file_stem(name)}-{kind}-frames.png") as sheet,
-    ):
-        for _ in job.run(lambda: work(clip)):
-            yield progress(job), *SKIPS, "", *buttons(running=True)
+    stem = f"{file_stem(weights)}-{kind}"
+    with jobs.handed_over(request, f"{stem}.mp4") as clip:
+        yield from clips.working(job, work, texts.KEYS)
         if job.result is None:
-            yield IDLE, *SKIPS, look.notice(words.STOPPED_EARLY), *buttons(running=False)
             return
+        caption = clips.caption(job, job.result, texts.CLIP_DONE, native=len(kept[0]))
         strip = _strip(kept, job.latest, sharp)
-        images.save_picture(sheet, strip, weights=name, settings=record)
-        yield (
-            IDLE, str(clip), gr.update(value=str(clip), interactive=True),
-            gr.update(value=str(sheet), visible=True),
-            _caption(job, len(kept[0])), lines(record), gr.Tabs(selected="clip"), "",
-            *buttons(running=False),
-        )  # fmt: skip
+        with picture_file(request, f"{stem}-frames.png", strip, weights, record) as sheet:
+            yield {
+                **clips.done(clip, caption, record, texts.KEYS),
+                "strip": gr.update(value=sheet, visible=True),
+            }
 
 
-def _noted(pictures: Iterable[np.ndarray], kept: list) -> Iterator[np.ndarray]:
+def _noted(pictures: Iterator[np.ndarray], kept: list) -> Iterator[np.ndarray]:
     """`pictures`; `kept` fills with evenly spaced ones, a few more than the strip shows."""
     step = 1
     for index, picture in enumerate(pictures):
@@ -113,13 +83,3 @@ def _strip(kept: list[np.ndarray], newest: np.ndarray, sharp: bool) -> np.ndarra
     places = np.linspace(0, len(kept) - 1, count).round().astype(int)
     shown = [kept[place] for place in places[:-1]] + [newest]
     return images.grid([enlarge(picture, THUMB, sharp) for picture in shown], count)
-
-
-def _caption(job: jobs.Job, native: int) -> str:
-    clip = job.result
-    sentence = texts.CLIP_DONE.format(
-        frames=clip.frames, seconds=round(clip.seconds, 2), size=clip.width, native=native
-    )
-    if job.stopped:
-        sentence = f"{words.CLIP_PARTLY.format(frames=clip.frames, total=job.total)} {sentence}"
-    return sentence

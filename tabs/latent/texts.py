@@ -29,16 +29,14 @@ FPS, FPS_HELP = "Frames per second", "More frames, smoother and slower to make."
 WALK_SEED, WALK_SEED_HELP = "Seed of the random walk", "Another number, another walk."
 SMOOTHING = "Calmness of the random walk (smoothing, s)"
 SMOOTHING_HELP = "How long the walk takes to change its mind."
-CLIP_SIZE = "Size of the clip (px)"
-CLIP_SIZES = [("As the network makes it", 0), ("256", 256), ("512", 512)]
 CLIP_SIZE_HELP = "Smaller pictures are enlarged to it; never reduced."
 SHARP, SHARP_HELP = "Enlarge with sharp pixels", "Shows every pixel as a square."
 SAVE, LOAD = "Save start and end", "Load saved latents"
 
 # Get
-PICTURE, CLIP = "Picture", "Clip"
+PICTURE = "Picture"
 FRAMES = "Frames of the clip"
-GET_PICTURE, GET_CLIP = "Download picture", "Download clip"
+GET_PICTURE = "Download picture"
 GROWTH_PICTURES = "The same latent at every resolution"
 ABOUT = f"""
 A generator network turns a list of random numbers (a *latent*) into a picture; the seed decides the
@@ -53,7 +51,7 @@ FIRST_CLIP = "Press Walk to make a clip."
 
 # While it works
 KEYS = "Enter walks, Escape stops."
-CLIP_DONE = "{frames} frames, {seconds:g} s, {size} px ({native} px pictures)."
+CLIP_DONE = "{frames} frames, {seconds:g} s, {width} px ({native} px pictures)."
 
 # Errors
 BAD_SEED = "A seed is a whole number from 0 to 4,294,967,295."

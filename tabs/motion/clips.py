@@ -1,12 +1,8 @@
-"""The clip of the tab "Motion transfer": one long job with progress, and a usable part after Stop;
-and the motion alone, as a file.
-"""
+"""The clip of the tab "Motion transfer"; and the motion alone, as a file."""
 
 import itertools
-from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
 from pathlib import Path
 
 import gradio as gr
@@ -17,62 +13,27 @@ from gan_models.errors import UserError
 from gan_models.fomm.motion import Motion
 from gan_models.fomm.pipeline import FOMMPipeline
 from gan_models.fomm.sources import Driving
-from tabs import jobs, look, results
-from tabs import texts as words
+from tabs.kit import clips, jobs, look
+from tabs.kit.answers import answers
+from tabs.kit.results import enlarge, file_stem
 from tabs.motion import crop, texts
-from tabs.motion.handlers import (
-    checked_strength,
-    chosen_driving,
-    folder_of,
-    open_drive,
-    open_pipeline,
-    read_portrait,
-)
-from tabs.results import buttons, enlarge, file_stem
+from tabs.motion.handlers import Motions, checked_strength, open_drive, read_portrait
 
-JOB = "motion-clip"  # its name for Stop
-SKIPS = (gr.skip(),) * 6
-IDLE = look.hint(texts.KEYS)
+IDLE = clips.idle(texts.KEYS)
 TURN = 16  # frames read before other visitors get a turn
 BESIDE = 256  # pixels of the driving clip shown beside the result
-PREVIEW = 384  # pixels of the newest frame while a clip is made
 
 
-@dataclass(frozen=True)
-class Order:
-    """A clip as it was asked for, checked."""
-
-    name: str
-    portrait: np.ndarray
-    box: faces.Box | None
-    drive: Driving
-    drive_box: faces.Box | None
-    how: dict  # the rest of `animate`'s arguments
-    size: int
-    folder: Path  # of the visitor
-
-
-def begin(request: gr.Request | None = None):
-    """Before the clip waits for its turn: (progress, Animate, Stop)."""
-    jobs.Job.allow(jobs.visitor_folder(request), JOB)
-    return look.progress(words.QUEUED), *buttons(running=True)
-
-
-def stop(request: gr.Request | None = None) -> None:
-    jobs.Job.stop(jobs.visitor_folder(request), JOB)
-
-
-@jobs.told(lambda told: (IDLE, "", *SKIPS, look.notice(told, "error"), *buttons(False)))
+@answers(
+    "progress", "preview", "clip", "get_clip", "shown", "clip_caption", "text", "stage",
+    "clip_notice", "run", "stop", notice="clip_notice", failed=IDLE,
+)  # fmt: skip
 def make_clip(
-    settings, name, portrait, shown, driving, driving_shown, replay, strength, mode, adapt,
+    system, weights, portrait, portrait_crop, driving, driving_crop, replay, strength, mode, adapt,
     reference, frame, smoothing, paste, size, request: gr.Request | None = None,
 ):  # fmt: skip
-    """The portrait moved by the clip.
-
-    Yields (progress, newest frame, clip, download, driving beside it, caption, settings text,
-    stage, notice, Animate, Stop). After Stop the clip holds the frames made so far.
-    """
-    folder_of(settings, name)  # weights that are not there are said before the work starts
+    """The portrait moved by the clip. After Stop the clip holds the frames made so far."""
+    system.folder(weights)  # weights that are not there are said before the work starts
     picture, drive = read_portrait(portrait), open_drive(driving, replay)
     how = {
         "relative": mode == "relative", "adapt_scale": bool(adapt),
@@ -80,88 +41,76 @@ def make_clip(
         "smoothing": float(smoothing or 0), "strength": checked_strength(strength),
         "paste_back": bool(paste),
     }  # fmt: skip
-    drive_box = None if replay or drive.single else chosen_driving(driving_shown, drive)
-    order = Order(
-        name, picture, crop.chosen(shown, picture), drive, drive_box, how, int(size),
-        jobs.visitor_folder(request),
-    )  # fmt: skip
-    job = jobs.Job(order.folder, JOB, drive.count)
-    stem = f"{file_stem(name.rpartition('/')[2])}-{file_stem(Path(drive.name).stem)}"
+    box = crop.chosen(portrait_crop, picture.shape[:2])
+    drive_box = None if replay or drive.single else crop.chosen(driving_crop, drive.sides())
+    film = None if drive.single else drive.clip
+    stop = clips.stop_file(system, request)
+    job = jobs.Job(stop, drive.count)
+
+    def work():
+        """(ClipInfo, pixels of the network's frames, settings), None if Stop came first."""
+        pipeline = system.open(weights)
+        boxes = box or pipeline.frame(picture).box, drive_box
+        if film and drive_box is None:
+            boxes = boxes[0], pipeline.frame_driving(drive).box
+        record = settings_of(weights, drive, *boxes, how)
+        pairs = job.watch(frames(system, weights, picture, drive, *boxes, how, stop))
+        labels = {"weights": weights, "settings": record}
+        info = write(pairs, clip, beside, int(size), drive.fps, film, labels)
+        return info and (info, pipeline.size, record)
+
+    stem = f"{file_stem(weights.rpartition('/')[2])}-{file_stem(Path(drive.name).stem)}"
     with (
         jobs.handed_over(request, f"{stem}.mp4") as clip,
         jobs.handed_over(request, f"{stem}-driving.mp4") as beside,
     ):
-        for _ in job.run(lambda: write(settings, order, job, clip, beside)):
-            yield *_running(job), *SKIPS, "", *buttons(running=True)
+        yield from clips.working(job, work, texts.KEYS)
         if job.result is None:
-            told = look.notice(words.STOPPED_EARLY)
-            yield IDLE, "", *SKIPS, told, *buttons(running=False)
             return
         info, native, record = job.result
-        yield (
-            IDLE, "", str(clip), gr.update(value=str(clip), interactive=True),
-            gr.update(value=str(beside) if beside.is_file() else None, visible=beside.is_file()),
-            caption(job, info, native, drive), results.lines(record), gr.Tabs(selected="clip"), "",
-            *buttons(running=False),
-        )  # fmt: skip
+        sound = texts.WITH_SOUND if film and film.has_sound else texts.WITHOUT_SOUND
+        caption = clips.caption(job, info, texts.CLIP_DONE, native=native, sound=sound)
+        there = beside.is_file()
+        yield {
+            **clips.done(clip, caption, record, texts.KEYS),
+            "shown": gr.update(value=str(beside) if there else None, visible=there),
+        }
 
 
-def write(settings, order: Order, job: jobs.Job, clip: Path, beside: Path):
-    """Write the clip and, from a clip's frames, the driving beside it.
-
-    Returns (ClipInfo, pixels of the network's frames, settings), None if Stop came first.
-    """
-    drive = order.drive
-    pipeline = open_pipeline(settings, order.name)
-    box = order.box or pipeline.frame(order.portrait).box
-    drive_box = order.drive_box
-    film = None if drive.single else drive.clip
-    if film and drive_box is None:
-        drive_box = pipeline.frame_driving(drive).box
-    record = settings_of(order, box, drive_box)
-    shown = deque()  # the driving of each picture
-
-    def moved():
-        with closing(frames(settings, order, box, drive_box)) as pairs:
-            for picture, driving in pairs:
-                shown.append(driving)
-                yield picture
-
-    pictures = job.watch(moved())
-    first = next(pictures, None)
-    if first is None:
-        return None
-    labels = {"weights": order.name, "settings": record}
-    with ExitStack() as files:
-        files.enter_context(closing(pictures))
-        result = files.enter_context(video.clip_writer(clip, drive.fps, audio=film, **labels))
+def write(pairs: Iterator, clip: Path, beside: Path, size: int, fps, film, labels: dict):
+    """Write the moved frames and, of a film, the driving beside them; None if there are none."""
+    with closing(pairs), ExitStack() as files:
+        first = next(pairs, None)
+        if first is None:
+            return None
+        result = files.enter_context(video.clip_writer(clip, fps, audio=film, **labels))
         if film:
-            companion = files.enter_context(video.clip_writer(beside, drive.fps, **labels))
-        for picture in itertools.chain([first], pictures):
-            result.write(enlarge(picture, order.size))
+            companion = files.enter_context(video.clip_writer(beside, fps, **labels))
+        for picture, shown in itertools.chain([first], pairs):
+            result.write(enlarge(picture, size))
             if film:
-                companion.write(shown.popleft())
-    return result.info, pipeline.size, record
+                companion.write(shown)
+    return result.info
 
 
 @jobs.lease
-def frames(settings, order: Order, box: faces.Box, drive_box: faces.Box | None) -> Iterator:
+def frames(system, weights, portrait, drive: Driving, box, drive_box, how, stop: Path) -> Iterator:
     """(moved frame (H, W, 3) uint8, the driving beside it or None); the device is held for one
     batch. A clip is decoded once; twice with the best reference, for which all of it is looked at
     before the first frame is made.
     """
-    pipeline, drive = open_pipeline(settings, order.name), order.drive
+    pipeline = system.open(weights)
     if drive_box is None:
-        made = pipeline.animate(order.portrait, drive, box=box, **order.how)
+        made = pipeline.animate(portrait, drive, box=box, **how)
         yield from ((picture, None) for picture in jobs.batches(made))
         return
     crops, whole = squares(pipeline, drive, drive_box)
-    with closing(taking_turns(crops, order.folder)) as read:
-        if order.how["reference"] == "best":
+    with closing(taking_turns(crops, stop)) as read:
+        if how["reference"] == "best":
             given, beside = read, squares(pipeline, drive, drive_box)[0]
         else:
             given, beside = itertools.tee(read)
-        made = pipeline.animate(order.portrait, given, box=box, driving_box=whole, **order.how)
+        made = pipeline.animate(portrait, given, box=box, driving_box=whole, **how)
         for picture, shown in zip(jobs.batches(made), beside, strict=False):
             yield picture, images.resize(shown, BESIDE)
 
@@ -172,7 +121,7 @@ def squares(pipeline: FOMMPipeline, drive: Driving, box: faces.Box) -> tuple[Ite
     return drive.crops(box, side), faces.Box(0, 0, side, side)
 
 
-def taking_turns(pictures: Iterable[np.ndarray], folder: Path) -> Iterator[np.ndarray]:
+def taking_turns(pictures: Iterator[np.ndarray], stop: Path) -> Iterator[np.ndarray]:
     """`pictures`, read while the device is held: now and then the others in line come first.
 
     The search for the best reference frame reads a whole clip before the first frame is made. Stop
@@ -182,7 +131,7 @@ def taking_turns(pictures: Iterable[np.ndarray], folder: Path) -> Iterator[np.nd
         for number, picture in enumerate(pictures):
             if number and number % TURN == 0:
                 jobs.device.give_way()
-                if jobs.Job.is_stopped(folder, JOB):
+                if stop.exists():
                     return
             yield picture
 
@@ -197,88 +146,57 @@ def checked_reference(reference: str, frame: float | None, drive: Driving) -> st
     return int(frame)
 
 
-def settings_of(order: Order, box: faces.Box, drive_box: faces.Box | None) -> dict:
+def settings_of(weights, drive: Driving, box, drive_box, how: dict) -> dict:
     """The settings of a result, as they go into its label and onto the page."""
-    record = {
-        "weights": order.name,
-        "driving": Path(order.drive.name).name[:120],
-        "portrait_crop": ", ".join(f"{edge:g}" for edge in crop.corners(box)),
-    }
-    if drive_box is not None:
-        record["driving_crop"] = ", ".join(f"{edge:g}" for edge in crop.corners(drive_box))
-    if not order.how["relative"]:
-        return record | {"motion": "absolute", **_rest(order, ("smoothing", "strength"))}
-    return record | {"motion": "relative", **_rest(order, tuple(order.how)[1:])}
-
-
-def _rest(order: Order, keys: tuple[str, ...]) -> dict:
-    return {key: order.how[key] for key in keys}
-
-
-def _running(job: jobs.Job) -> tuple[str, str]:
-    """(progress, newest frame) while a clip is made."""
-    newest = job.latest
-    preview = ""
-    if newest is not None:
-        url = results.data_url(newest, PREVIEW)
-        preview = f'<img src="{url}" alt="{texts.PREVIEW}">'
-    if job.total and job.done >= job.total:
-        return look.progress(texts.BESIDE, 1.0), preview
-    return results.progress(job), preview
-
-
-def caption(job: jobs.Job, info: video.ClipInfo, native: int, drive: Driving) -> str:
-    sound = bool(drive.clip and drive.clip.has_sound and not drive.single)
-    sentence = texts.CLIP_DONE.format(
-        frames=info.frames, seconds=round(info.seconds, 2), width=info.width, height=info.height,
-        native=native, sound=texts.WITH_SOUND if sound else texts.WITHOUT_SOUND,
-    )  # fmt: skip
-    if job.stopped:
-        partly = words.CLIP_PARTLY.format(frames=info.frames, total=job.total)
-        sentence = f"{partly} {sentence}"
-    return sentence
+    record = {"weights": weights, "driving": Path(drive.name).name[:120]}
+    for key, crop_box in (("portrait_crop", box), ("driving_crop", drive_box)):
+        if crop_box is not None:
+            record[key] = ", ".join(f"{edge:g}" for edge in crop.corners(crop_box))
+    rest = dict(how)
+    if rest.pop("relative"):
+        return record | {"motion": "relative", **rest}
+    return record | {"motion": "absolute"} | {key: how[key] for key in ("smoothing", "strength")}
 
 
 # --- the motion alone -------------------------------------------------------------------------
 
 
-@jobs.told(lambda told: (IDLE, gr.skip(), look.notice(told, "error"), *buttons(False)))
-def save_motion(settings, name, driving, driving_shown, request: gr.Request | None = None):
-    """The clip's keypoints as a small file: yields (progress, file, notice, Animate, Stop)."""
-    folder_of(settings, name)
+@answers(
+    "progress", "preview", "motion_file", "clip_notice", "run", "stop", notice="clip_notice",
+    failed=IDLE,
+)  # fmt: skip
+def save_motion(system, weights, driving, driving_crop, request: gr.Request | None = None):
+    """The clip's keypoints as a small file."""
+    system.folder(weights)
     drive = open_drive(driving)
-    job = jobs.Job(jobs.visitor_folder(request), JOB, drive.count)
-    box = chosen_driving(driving_shown, drive)
-    with jobs.handed_over(
-        request, f"{file_stem(Path(drive.name).stem)}-motion.safetensors"
-    ) as path:
+    box = crop.chosen(driving_crop, drive.sides())
+    job = jobs.Job(clips.stop_file(system, request), drive.count)
+    stem = file_stem(Path(drive.name).stem)
+    with jobs.handed_over(request, f"{stem}-motion.safetensors") as path:
 
         def work() -> Motion | None:
-            parts = list(job.watch(detected(settings, name, drive, box)))
-            if not parts:
+            rows = list(job.watch(detected(system, weights, drive, box)))
+            if not rows:
                 return None
-            motion = Motion.from_rows(np.concatenate([part.rows for part in parts]))
-            motion = Motion(motion.value, motion.jacobian, drive.fps, parts[0].weights)
+            motion = Motion.from_rows(rows, drive.fps, system.open(weights).name)
             motion.save(path)
             return motion
 
-        for _ in job.run(work):
-            yield look.progress(words.STARTING), gr.skip(), "", *buttons(running=True)
-        if job.result is None:
-            told = look.notice(words.STOPPED_EARLY)
-            yield IDLE, gr.skip(), told, *buttons(running=False)
-            return
-        count = len(job.result)
-        told = texts.MOTION_DONE.format(frames=count, seconds=round(count / float(drive.fps), 2))
-        yield IDLE, str(path), look.notice(told), *buttons(running=False)
+        yield from clips.working(job, work, texts.KEYS)
+        if job.result is not None:
+            count = len(job.result)
+            seconds = round(count / float(drive.fps), 2)
+            told = look.notice(texts.MOTION_DONE.format(frames=count, seconds=seconds))
+            yield {**IDLE, "motion_file": str(path), "clip_notice": told}
 
 
 @jobs.lease
-def detected(settings, name: str, drive: Driving, box: faces.Box | None) -> Iterator[Motion]:
-    """The keypoints of `drive`, a batch of frames at a time."""
-    pipeline = open_pipeline(settings, name)
+def detected(system: Motions, weights, drive: Driving, box: faces.Box | None) -> Iterator:
+    """The keypoints of each frame as a row, found by the batch."""
+    pipeline = system.open(weights)
     box = box or pipeline.frame_driving(drive).box
     pictures, whole = squares(pipeline, drive, box)
     while batch := list(itertools.islice(pictures, TURN)):
         with jobs.device:
-            yield pipeline.detect(np.stack(batch), whole)
+            rows = pipeline.detect(np.stack(batch), whole).rows
+        yield from rows

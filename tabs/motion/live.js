@@ -141,7 +141,7 @@ function located({box: [left, top, right, bottom], found}) {
 
 async function show(answer, when) {
   const picture = new Image();
-  picture.src = 'data:image/jpeg;base64,' + answer.picture;
+  picture.src = answer.picture;
   await picture.decode();
   paint(picture);
   state.pose = answer.pose;

@@ -3,122 +3,70 @@
 The browser (live.js) takes a small square of the newest camera frame and asks `move` for the moved
 portrait; it asks again when the answer is there, so that late frames are dropped and never queue.
 Nothing is kept between two frames but the portrait's crop, a file in the visitor's folder: the
-neutral pose stays in the browser as numbers, and the ticket that names weights and file is signed.
+neutral pose stays in the browser as numbers, and the ticket names that file, whose label names the
+weights. Nobody guesses another's ticket: the folder is named after the visit.
 """
 
 import base64
 import binascii
 import hashlib
-import hmac
-import io
-import json
-import secrets
+import re
 from pathlib import Path
 
 import gradio as gr
 import numpy as np
-from PIL import Image
 
 from gan_models import faces, images
 from gan_models.errors import UserError
 from gan_models.fomm.motion import Motion
-from tabs import jobs, look, results
-from tabs import texts as words
+from tabs.kit import jobs, look, results
+from tabs.kit import texts as words
+from tabs.kit.answers import answers, changes
 from tabs.motion import crop, texts
-from tabs.motion.handlers import (
-    checked_strength,
-    config_of,
-    framing,
-    knows_puppets,
-    open_pipeline,
-    read_portrait,
-)
+from tabs.motion.handlers import Motions, checked_strength, read_portrait
 
-SECRET = secrets.token_bytes(32)  # tickets of another start of the program are worth nothing
 LARGEST_FRAME = 2**19  # characters of a frame that comes from the browser
 GHOST = 320  # pixels of the portrait that is laid over the camera picture
 LARGEST_SENT = 256  # pixels of the camera's square, twice the network's where that is small
-SCRIPT = (Path(__file__).parent / "live.js").read_text(encoding="utf-8")
-
-TEMPLATE = """
-<div class="live">
-  <div class="live-stage"><canvas class="live-result" width="512" height="512" role="img"></canvas>
-    <p class="live-hint"></p></div>
-  <div class="live-below">
-    <div class="live-camera"><video muted playsinline></video><img alt="" class="live-ghost"></div>
-    <div class="live-controls">
-      <div class="live-buttons"><button type="button" class="live-start run"></button>
-      <button type="button" class="live-neutral" disabled></button>
-      <button type="button" class="live-stop stop-button" disabled></button></div>
-      <label><input type="checkbox" class="live-ghosted" checked> <span></span></label>
-      <p class="live-status" role="status"></p>
-    </div>
-  </div>
-</div>
-"""
-
-CSS = """
-.live-stage { position: relative; }
-.live-result { width: 100%; aspect-ratio: 1; display: block; border-radius: var(--block-radius);
-  background: var(--background-fill-secondary); }
-.live-hint { position: absolute; inset: auto 12px 12px; padding: 10px 14px; margin: 0;
-  border-radius: var(--radius-md); font-size: 0.9rem; color: var(--body-text-color);
-  background: var(--body-background-fill); opacity: 0.92; }
-.live-below { display: flex; gap: 12px; margin-top: 12px; align-items: flex-start; }
-.live-camera { position: relative; flex: 0 0 38%; max-width: 220px; aspect-ratio: 1;
-  overflow: hidden; border-radius: var(--radius-md); background: var(--background-fill-secondary); }
-.live-camera video { width: 100%; height: 100%; object-fit: cover; transform: scaleX(-1); }
-.live-ghost { position: absolute; inset: 0; width: 100%; height: 100%; opacity: 0.45; margin: 0;
-  pointer-events: none; }
-.live-controls { flex: 1; min-width: 0; font-size: 0.9rem; }
-.live-controls p { margin: 8px 0 0; min-height: 2.8em; color: var(--body-text-color-subdued); }
-.live-controls p.live-error { color: var(--error-text-color); }
-.live-controls label { display: flex; gap: 8px; align-items: center; margin-top: 8px; }
-.live-buttons { display: flex; flex-wrap: wrap; gap: 8px; }
-.live-buttons button { margin: 0; line-height: 1.4; padding: 8px 14px; border: none;
-  border-radius: var(--button-medium-radius, 6px);
-  background: var(--button-secondary-background-fill); color: var(--button-secondary-text-color);
-  font-weight: 500; cursor: pointer; }
-.live-buttons button.run { background: var(--button-primary-background-fill);
-  color: var(--button-primary-text-color); }
-.live-buttons button:disabled { opacity: 0.5; cursor: default; }
-"""
+TICKET = re.compile(r"[0-9a-f]{20}/live-[0-9a-f]{20}\.png")
 
 
 # --- the widget -------------------------------------------------------------------------------
 
 
-def widget(settings: jobs.Settings) -> gr.HTML:
+def widget(system: Motions) -> gr.HTML:
     """The live view; its value is what `prepare` gives."""
 
     def move_frame(asked: dict) -> dict:
-        return move(settings, asked)
+        return move(system, asked)
 
     return gr.HTML(
-        None, html_template=TEMPLATE, css_template=CSS, js_on_load=SCRIPT, elem_id="motion-live",
+        None, **look.widget(Path(__file__), "live"), elem_id="motion-live",
         words=texts.LIVE_WORDS, server_functions=[move_frame],
     )  # fmt: skip
 
 
-@jobs.told(lambda sentence: (gr.skip(), look.notice(sentence, "error")))
+@answers("live", notice="live_notice")
 def prepare(
-    settings, name, portrait, shown, strength, mode, adapt, request: gr.Request | None = None
-):
-    """The portrait becomes ready to be moved: yields (value of the widget, notice)."""
+    system, weights, portrait, portrait_crop, strength, mode, adapt,
+    request: gr.Request | None = None,
+):  # fmt: skip
+    """The portrait becomes ready to be moved."""
     if jobs.ON_ZERO_GPU:
         raise UserError(texts.LIVE_NOT_HERE)
-    yield gr.skip(), look.notice(words.LOADING)
-    config = config_of(settings, name)
+    yield {"live_notice": look.notice(words.LOADING)}
+    config = system.config(weights)
     picture = read_portrait(portrait)
-    box = crop.chosen(shown, picture) or framing(config, picture).box
+    box = crop.chosen(portrait_crop, picture.shape[:2]) or system.frame(weights, picture).box
     size = config["size"]
-    file = jobs.visitor_folder(request) / "live.png"
-    images.save_picture(file, faces.crop(picture, box, size), weights=name, settings={})
-    pipeline = open_pipeline(settings, name)
+    name = hashlib.sha256(weights.encode()).hexdigest()[:20]
+    file = jobs.visitor_folder(request) / f"live-{name}.png"
+    images.save_picture(file, faces.crop(picture, box, size), weights=weights, settings={})
+    pipeline = system.open(weights)
     with jobs.device:
         pipeline.encode(images.read_picture(file))
     value = {
-        "ticket": signed({"weights": name, "source": str(file)}),
+        "ticket": f"{file.parent.name}/{file.name}",
         "ghost": results.data_url(faces.crop(picture, box, GHOST)),
         "side": min(LARGEST_SENT, 2 * size) if size < LARGEST_SENT else size,
         "find": config["framing"]["kind"] == "face",
@@ -126,54 +74,56 @@ def prepare(
         "relative": mode == "relative",
         "adapt": bool(adapt),
     }
-    yield value, look.notice(texts.LIVE_PUPPETS if knows_puppets(config) else "")
+    puppets = texts.LIVE_PUPPETS if system.knows_puppets(weights) else ""
+    yield {"live": value, "live_notice": look.notice(puppets)}
 
 
+@changes("live", "live_notice")
 def update(
-    settings, name, portrait, shown, strength, mode, adapt, value,
+    system, weights, portrait, portrait_crop, strength, mode, adapt, live,
     request: gr.Request | None = None,
 ):  # fmt: skip
     """`prepare` again after a change, once the live view has been opened."""
-    if not value:
-        yield gr.skip(), gr.skip()
-        return
-    yield from prepare(settings, name, portrait, shown, strength, mode, adapt, request)
+    given = portrait, portrait_crop, strength, mode, adapt
+    yield from prepare(system, weights, *given, request) if live else [{}]
 
 
 # --- one frame --------------------------------------------------------------------------------
 
 
-def move(settings: jobs.Settings, asked: dict) -> dict:
+def move(system: Motions, asked: dict) -> dict:
     """What the browser asks for each frame, and the answer it draws.
 
     asked: "ticket", "picture" (a JPEG as base64: the camera's square; its full frame with "find"),
     "neutral" (keypoints of the neutral pose, rows of numbers, or None), "strength", "relative",
     "adapt".
-    Returns {"picture": JPEG as base64, "pose": rows}, with "find" {"box": [left, top, right,
+    Returns {"picture": data URL, "pose": rows}, with "find" {"box": [left, top, right,
     bottom] in that frame, "found"}, or {"error": sentence}.
     """
     try:
-        ticket = checked(asked["ticket"])
+        source = source_of(asked["ticket"])
+        weights = images.read_settings(source)["weights"]
         frame = decoded(asked["picture"])
         if asked.get("find"):
-            found = framing(config_of(settings, ticket["weights"]), frame)
+            found = system.frame(weights, frame)
             return {"box": crop.corners(found.box), "found": bool(found.faces)}
-        source = images.read_picture(ticket["source"])
         neutral = read_pose(asked.get("neutral"))
         how = {
             "relative": bool(asked.get("relative", True)),
             "adapt_scale": bool(asked.get("adapt", True)),
             "strength": checked_strength(asked.get("strength", 1.0)),
         }
-        picture, pose = moved(settings, ticket["weights"], source, frame, neutral, how)
+        portrait = images.read_picture(source)
+        picture, pose = moved(system, weights, portrait, frame, neutral, how)
     except Exception as error:  # noqa: BLE001 - `sentence` logs what is not a sentence itself
         return {"error": jobs.sentence(error)}
-    return {"picture": encoded(picture), "pose": pose}
+    # Without the coarse colours that enlarging would show.
+    return {"picture": results.data_url(picture, quality=95, subsampling=0), "pose": pose}
 
 
-def moved(settings, name, source, frame, neutral, how) -> tuple[np.ndarray, list]:
+def moved(system, weights, source, frame, neutral, how) -> tuple[np.ndarray, list]:
     """(picture, pose): the device is held for this one frame."""
-    pipeline = open_pipeline(settings, name)
+    pipeline = system.open(weights)
     with jobs.device:
         prepared = pipeline.encode(source)  # the crop is finished: no face is looked for
         motion = pipeline.detect(frame)
@@ -181,22 +131,12 @@ def moved(settings, name, source, frame, neutral, how) -> tuple[np.ndarray, list
     return picture, np.round(motion.rows[0], 5).tolist()
 
 
-def signed(facts: dict) -> str:
-    """`facts` as text that `checked` believes."""
-    text = json.dumps(facts)
-    return f"{hmac.new(SECRET, text.encode(), hashlib.sha256).hexdigest()} {text}"
-
-
-def checked(ticket: str) -> dict:
-    """The facts of a ticket of ours. Raises UserError for any other, and for one that ended."""
-    seal, _, text = str(ticket).partition(" ")
-    real = hmac.new(SECRET, text.encode(), hashlib.sha256).hexdigest()
-    if not hmac.compare_digest(seal.encode(), real.encode()):
+def source_of(ticket: str) -> Path:
+    """The portrait's crop. Raises UserError for what is no ticket, and for one that ended."""
+    file = jobs.visitors() / str(ticket)
+    if not TICKET.fullmatch(str(ticket)) or not file.is_file():
         raise UserError(texts.LIVE_OVER)
-    facts = json.loads(text)
-    if not Path(facts["source"]).is_file():
-        raise UserError(texts.LIVE_OVER)
-    return facts
+    return file
 
 
 def decoded(text: str) -> np.ndarray:
@@ -207,13 +147,6 @@ def decoded(text: str) -> np.ndarray:
         return images.read_picture(base64.b64decode(text, validate=True))
     except binascii.Error as error:
         raise UserError(texts.BAD_FRAME_SENT) from error
-
-
-def encoded(picture: np.ndarray) -> str:
-    """A JPEG as base64; without the coarse colours that enlarging would show."""
-    buffer = io.BytesIO()
-    Image.fromarray(picture).save(buffer, "JPEG", quality=95, subsampling=0)
-    return base64.b64encode(buffer.getvalue()).decode()
 
 
 def read_pose(rows: list | None) -> Motion | None:

@@ -29,15 +29,11 @@ SMOOTHING = "Smoothing of the motion (frames)"
 SMOOTHING_HELP = "Calms trembling; too much swallows quick movements."
 PASTE = "Paste back into the full picture"
 PASTE_HELP = "The result has the size of the portrait's picture, with only the crop moving."
-CLIP_SIZE = "Size of the clip (px)"
-CLIP_SIZES = [("As the network makes it", 0), ("256", 256), ("512", 512)]
 CLIP_SIZE_HELP = "Smaller frames are enlarged to it; never reduced."
 REPLAY = "Drive with a saved motion (.safetensors) or a picture instead"
 
 # Get
-CLIP, LIVE = "Clip", "Live"
-SHOWN, PREVIEW = "Driving", "The newest frame"
-GET_CLIP, GET_MOTION = "Download clip", "Save motion"
+LIVE, SHOWN, GET_MOTION = "Live", "Driving", "Save motion"
 FIRST_CLIP = "Press Animate to make a clip."
 MOMENT = "Moment of the clip (%)"
 PICTURES = {
@@ -99,7 +95,6 @@ KEYS = "Enter animates, Escape stops."
 CLIP_DONE = "{frames} frames, {seconds:g} s, {width} x {height} px ({native} px frames), {sound}."
 WITH_SOUND, WITHOUT_SOUND = "with sound", "without sound"
 MOTION_DONE = "The motion of {frames} frames, {seconds:g} s."
-BESIDE = "Placing the driving clip beside it."
 
 # Weights
 PUBLISHED = {
@@ -119,7 +114,6 @@ Space](https://huggingface.co/spaces/abhishek/first-order-motion-model/tree/main
 
 and open this page again: the menu lists it as a run. Nothing in the file is executed.
 """
-ABOUT_WEIGHTS = "Trained on: {data}. Licence: {licence}."
 NOT_HERE = (
     "The published {name} weights are not on this computer yet: what the menu says below tells how "
     "to get them. Choose other weights to animate now."

@@ -1,18 +1,17 @@
-"""What tabs do with what they made: show it large, name it, say how far a clip is."""
+"""What tabs do with what they made: show it large, name it, hand it over."""
 
 import base64
 import io
 import json
 import re
+from contextlib import contextmanager
 from pathlib import Path
 
-import gradio as gr
 import numpy as np
 from PIL import Image
 
 from gan_models import images
-from tabs import jobs, look
-from tabs import texts as words
+from tabs.kit import jobs
 
 DISPLAY = 512  # pixels that smaller pictures are enlarged to
 
@@ -51,32 +50,24 @@ def lines(record: dict) -> str:
     return "\n".join(f"{key}: {value}" for key, value in record.items())
 
 
-def data_url(picture: np.ndarray, size: int | None = None) -> str:
-    """A picture inside the page's own HTML (a JPEG of at most `size` pixels); no file is made."""
+def data_url(picture: np.ndarray, size: int | None = None, **jpeg) -> str:
+    """A picture inside the page's own HTML (a JPEG of at most `size` pixels); no file is made.
+
+    jpeg: Pillow's options.
+    """
     image = Image.fromarray(picture)
     if size and max(image.size) != size:
         scale = size / max(image.size)
         smaller = tuple(max(1, round(edge * scale)) for edge in image.size)
         image = image.resize(smaller, Image.Resampling.BICUBIC, reducing_gap=2.0)
     buffer = io.BytesIO()
-    image.save(buffer, "JPEG", quality=85)
+    image.save(buffer, "JPEG", **{"quality": 85} | jpeg)
     return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
-def progress(job: jobs.Job) -> str:
-    """The bar of a clip: frames done, how fast, how long still, and the newest frame, small."""
-    status = job.status()
-    if status["rate"] is None or job.latest is None:
-        return look.progress(words.STARTING)
-    picture = data_url(job.latest, 64)
-    if status["left"] is None:
-        text = words.FRAMES_SO_FAR.format(done=job.done, rate=status["rate"])
-        return look.progress(text, None, picture)
-    left = look.duration(max(0, status["left"]))
-    text = words.FRAMES_DONE.format(done=job.done, total=job.total, rate=status["rate"], left=left)
-    return look.progress(text, min(1.0, job.done / job.total), picture)
-
-
-def buttons(running: bool) -> tuple[dict, dict]:
-    """(run button, Stop) while a job runs and while none does."""
-    return gr.update(interactive=not running), gr.update(interactive=running)
+@contextmanager
+def picture_file(request, file_name: str, picture: np.ndarray, weights: str, settings: dict):
+    """A labelled picture as a file that a handler yields to the page: its path as text."""
+    with jobs.handed_over(request, file_name) as path:
+        images.save_picture(path, picture, weights=weights, settings=settings)
+        yield str(path)

@@ -24,8 +24,8 @@ import tempfile
 import threading
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -81,19 +81,15 @@ class Turns:
 device = Turns()  # `with jobs.device:` around one batch; a process computes on one device
 
 
-def batches(items: Iterable) -> Iterator:
+def batches(items: Iterator) -> Iterator:
     """Yield from `items`, holding the device only while the next one is being made."""
-    iterator = iter(items)
-    try:
+    with closing(items):
         while True:
             with device:
-                item = next(iterator, iterator)
-            if item is iterator:  # nothing yields its own iterator, so this marks the end
+                item = next(items, items)
+            if item is items:  # nothing yields its own iterator, so this marks the end
                 return
             yield item
-    finally:
-        if hasattr(iterator, "close"):
-            iterator.close()
 
 
 def lease(function: Callable) -> Callable:
@@ -171,11 +167,16 @@ def temporary_root() -> Path:
     return root
 
 
+def visitors() -> Path:
+    """The folder of the visitors' folders."""
+    return temporary_root() / "visitors"
+
+
 def visitor_folder(request: Any = None) -> Path:
     """This visitor's own folder, made on first use (`request`: Gradio's; None outside the page)."""
     session = getattr(request, "session_hash", None) or "no-visitor"
     name = hashlib.sha256(session.encode()).hexdigest()[:20]  # browsers choose it: not a path yet
-    folder = temporary_root() / "visitors" / name
+    folder = visitors() / name
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 
@@ -202,6 +203,14 @@ def end_visit(request: Any) -> None:
 # --- long jobs --------------------------------------------------------------------------------
 
 
+def stop_file(request: Any, name: str) -> Path:
+    """Where Stop is asked for, by making this file: it is seen in whatever process the work runs.
+
+    It goes when the job is asked for anew, before that is queued.
+    """
+    return visitor_folder(request) / f"{name}.stop"
+
+
 class _Abandoned(Exception):
     """The visitor left: the work stops and its half-made file is not wanted."""
 
@@ -211,7 +220,7 @@ class Job:
 
     A handler makes it, wraps what is counted in `watch`, and loops over `run`::
 
-        job = jobs.Job(folder, "clip", total=120)
+        job = jobs.Job(jobs.stop_file(request, "clip"), total=120)
         for _ in job.run(lambda: write_clip(path, job.watch(frames), fps)):
             yield job.status(), ...
         info = job.result
@@ -221,50 +230,25 @@ class Job:
     the half-made file removes it.
     """
 
-    def __init__(self, folder: Path, name: str, total: int | None = None):
+    def __init__(self, stop: Path, total: int | None = None):
+        """stop: a `stop_file`."""
         self.total = total
         self.done = 0
         self.stopped = False
         self.result: Any = None
         self.latest: Any = None  # the last item that went through `watch`
-        self._stop_file = folder / f"{name}.stop"
+        self.stop = stop
         self._abandoned = False
         self._started = time.monotonic()
         self._first_item = self._started
 
-    @staticmethod
-    def allow(folder: Path, name: str) -> None:
-        """Forget an earlier Stop: for the moment the job is asked for, before it is queued."""
-        (folder / f"{name}.stop").unlink(missing_ok=True)
-
-    @staticmethod
-    def stop(folder: Path, name: str) -> None:
-        """Ask the job to stop after the batch it is in."""
-        (folder / f"{name}.stop").touch()
-
-    @staticmethod
-    def is_stopped(folder: Path, name: str) -> bool:
-        """Whether Stop was asked for; in whatever process the work runs."""
-        return (folder / f"{name}.stop").exists()
-
-    def stop_asked(self) -> bool:
-        return self._stop_file.exists()
-
-    def attended(self, items: Iterable) -> Iterator:
-        """`items` as they are, uncounted: they end with the visit, but not by Stop."""
-        for item in items:
-            if self._abandoned:
-                raise _Abandoned
-            yield item
-
-    def watch(self, items: Iterable) -> Iterator:
+    def watch(self, items: Iterator) -> Iterator:
         """Count `items` as they pass; end early after Stop."""
-        iterator = iter(items)
-        try:
-            for item in iterator:
+        with closing(items):
+            for item in items:
                 if self._abandoned:
                     raise _Abandoned
-                if self.stop_asked():
+                if self.stop.exists():
                     self.stopped = True
                     return
                 if self.done == 0:
@@ -272,9 +256,6 @@ class Job:
                 yield item
                 self.latest = item
                 self.done += 1
-        finally:
-            if hasattr(iterator, "close"):
-                iterator.close()
 
     def run(self, work: Callable[[], Any]) -> Iterator[None]:
         """Run `work` in a thread, yielding now and then; then raise its error or set `result`."""
@@ -309,25 +290,8 @@ class Job:
 # --- errors -----------------------------------------------------------------------------------
 
 
-def told(otherwise: Callable[[str], tuple]) -> Callable:
-    """Decorate a generator handler: an error ends it with the answer `otherwise(sentence)`."""
-
-    def decorate(handler: Callable) -> Callable:
-        @functools.wraps(handler)
-        def wrapped(*inputs: Any, **named: Any) -> Iterator:
-            try:
-                yield from handler(*inputs, **named)
-            except Exception as error:  # noqa: BLE001 - `sentence` logs what is not a sentence itself
-                yield otherwise(sentence(error))
-
-        return wrapped
-
-    return decorate
-
-
 def sentence(error: Exception) -> str:
     """What the page says about `error`: its own sentence, or a general one and a log entry."""
-
     if isinstance(error, UserError):
         return without_folders(str(error))
     if type(error).__name__ in ("OutOfMemoryError", "MemoryError"):

@@ -5,6 +5,9 @@ MORE_SETTINGS = "More settings"
 SETTINGS = "Settings of this result"
 HOW = "How it works"
 RESET = "Reset everything"
+CLIP, GET_CLIP, PREVIEW = "Clip", "Download clip", "The newest frame"
+CLIP_SIZE = "Size of the clip (px)"
+CLIP_SIZES = [("As the network makes it", 0), ("256", 256), ("512", 512)]
 
 # The weights menu
 WEIGHTS = "Weights"
@@ -18,6 +21,7 @@ NO_WEIGHTS = (
     "There are no weights yet. Train some with python -m trainers.{system}, or start the page with "
     "--weights NAME=FOLDER."
 )
+ABOUT_WEIGHTS = "Trained on: {data}. Licence: {licence}."
 BAD_REPOSITORY = "Give the repository as org/name or org/name@revision."
 
 # While it works

@@ -1,0 +1,121 @@
+"""Handlers meet components by name.
+
+A handler's parameters are the names of the components it reads, `answers` names those it changes.
+It gives or yields dicts of new values by name; what a dict leaves out stays as it is. So handlers
+are plain functions that a test calls, and `Tab.on` finds the components.
+"""
+
+import functools
+import inspect
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from types import SimpleNamespace
+
+import gradio as gr
+
+from tabs.kit import jobs, look
+from tabs.kit import texts as words
+
+QUIET = {"show_progress": "hidden", "api_visibility": "private"}
+NEWEST = {"trigger_mode": "always_last"}  # while one picture is made, only the newest wish waits
+FETCH = "() => setTimeout(() => document.querySelector('#{0}')?.click(), 150)"
+GRADIO = ("request", "event")  # parameters that Gradio fills in itself
+Answer = dict[str, object]
+
+
+def answers(
+    *names: str, notice: str, loading: bool = False, failed: Answer | None = None
+) -> Callable:
+    """Decorate a handler that may fail; it becomes a generator of answers.
+
+    notice: where an error becomes a sentence, emptied by every answer that does not speak of it.
+    loading: say there that the weights are being loaded, where the handler's `system` has to.
+    failed: what an error changes besides.
+    """
+
+    def decorate(handler: Callable) -> Callable:
+        @functools.wraps(handler)
+        def wrapped(*inputs, **named) -> Iterator[Answer]:
+            try:
+                if loading and not inputs[0].is_loaded(inputs[1]):
+                    yield {notice: look.notice(words.LOADING)}
+                made = handler(*inputs, **named)
+                with closing(made if inspect.isgenerator(made) else _one(made)) as several:
+                    for answer in several:
+                        yield {notice: "", **answer}
+            except Exception as error:  # noqa: BLE001 - `sentence` logs what is not a sentence itself
+                yield {**(failed or {}), notice: look.notice(jobs.sentence(error), "error")}
+
+        wrapped.names = names if notice in names else (*names, notice)
+        return wrapped
+
+    return decorate
+
+
+def changes(*names: str) -> Callable:
+    """Name what a handler changes that cannot fail."""
+
+    def decorate(handler: Callable) -> Callable:
+        handler.names = names
+        return handler
+
+    return decorate
+
+
+def _one(answer: Answer) -> Iterator[Answer]:
+    yield answer
+
+
+class Tab(SimpleNamespace):
+    """The components of a tab by name."""
+
+    def on(self, trigger, handler: Callable, *, newest=False, named: dict | None = None, **options):
+        """Run `handler` at `trigger`: a component's event, several of them, or `then` of another.
+
+        newest: only the newest of several wishes counts. named: components that this event calls
+        otherwise. options: Gradio's; with `api_name` programs may call it, too.
+        """
+        places = vars(self) | (named or {})
+        inputs = [one for one in inspect.signature(handler).parameters if one not in GRADIO]
+        outputs = {name: places[name] for name in getattr(handler, "names", ())}
+        if isinstance(trigger, list):
+            trigger = functools.partial(gr.on, trigger)
+        if "api_name" in options:
+            options["api_visibility"] = "public"
+        return trigger(
+            _by_component(handler, outputs),
+            [places[name] for name in inputs],
+            list(outputs.values()),
+            **QUIET | (NEWEST if newest else {}) | options,
+        )
+
+    def offers(self, event, file: gr.DownloadButton):
+        """The file that `event` has made is fetched at once, by a click on its unseen button."""
+        return event.success(js=FETCH.format(file.elem_id), **QUIET)
+
+
+def _by_component(handler: Callable, outputs: dict) -> Callable:
+    """`handler` with its answers by component, as Gradio takes them."""
+
+    def placed(answer):
+        if not answer:
+            return gr.skip() if outputs else None
+        return {  # copies: Gradio takes the values out of updates
+            outputs[name]: dict(value) if isinstance(value, dict) else value
+            for name, value in answer.items()
+        }
+
+    if inspect.isgeneratorfunction(handler):
+
+        @functools.wraps(handler)
+        def several(*inputs):
+            with closing(handler(*inputs)) as answers:
+                yield from map(placed, answers)
+
+        return several
+
+    @functools.wraps(handler)
+    def one(*inputs):
+        return placed(handler(*inputs))
+
+    return one

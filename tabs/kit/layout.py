@@ -1,0 +1,151 @@
+"""The zones of a tab: what stands in every one of them, and in the same place.
+
+Give and Change on the left, Get on the right: `columns` of `zone`s. Each function here adds its
+components to the tab by name.
+"""
+
+from pathlib import Path
+
+import gradio as gr
+
+from tabs.kit import clips, look
+from tabs.kit import texts as words
+from tabs.kit.answers import QUIET, Tab
+
+# What an event may change of a component, and Reset gives back.
+RESET = ("value", "label", "visible", "choices", "maximum", "interactive", "selected")
+INTO_VIEW = """() => document.querySelector('#{0}')
+    ?.scrollIntoView({{block: 'nearest', behavior: 'smooth'}})"""
+
+
+def zone(scale: int, min_width: int = 300) -> gr.Column:
+    return gr.Column(scale=scale, min_width=min_width, elem_classes=["zone"])
+
+
+def columns() -> gr.Row:
+    return gr.Row(elem_classes=["tab-row"])
+
+
+def title(text: str) -> None:
+    gr.Markdown(text, elem_classes=["zone-title"])
+
+
+def picks(value, label: str, *classes: str, columns: int) -> gr.Gallery:
+    """Pictures of which a click takes one."""
+    return gr.Gallery(
+        value or None, label=label, show_label=False, columns=columns, buttons=[],
+        allow_preview=False, object_fit="cover", interactive=False,
+        elem_classes=["picks", *classes],
+    )  # fmt: skip
+
+
+def pick(files: list[str], event: gr.SelectData) -> str:
+    """The file of the picture that was clicked."""
+    return files[event.index]
+
+
+def picture(value: str | None, label: str, *classes: str, buttons=(), **options) -> gr.Image:
+    """A picture that is only shown."""
+    return gr.Image(
+        value, label=label, alt_text=label, buttons=list(buttons), interactive=False,
+        elem_classes=[*classes], **options,
+    )  # fmt: skip
+
+
+def slider(low, high, value, step, label: str, info: str | None = None, **options) -> gr.Slider:
+    """A slider without Gradio's own reset; Enter in its number runs."""
+    return gr.Slider(
+        low, high, value, step=step, label=label, info=info, buttons=[],
+        elem_classes=["runs-on-enter"], **options,
+    )  # fmt: skip
+
+
+def clip_size(tab: Tab, value: int, info: str) -> None:
+    """Adds size: of the clip's frames."""
+    tab.size = gr.Dropdown(words.CLIP_SIZES, value=value, label=words.CLIP_SIZE, info=info)
+
+
+def run_row(tab: Tab, label: str, hint: str) -> None:
+    """Adds run, stop, progress and clip_notice."""
+    with gr.Row():
+        tab.run = gr.Button(
+            label, variant="primary", scale=3, interactive=True, elem_classes=["run-button"]
+        )
+        tab.stop = gr.Button(
+            words.STOP, scale=1, min_width=80, interactive=False, elem_classes=["stop-button"]
+        )
+    tab.progress = gr.HTML(look.hint(hint), elem_classes=["progress"])
+    tab.clip_notice = gr.HTML()
+
+
+def clip(tab: Tab, stored: str | None, caption: str, **options) -> None:
+    """Adds clip, the preview over it while it is made, and clip_caption."""
+    with gr.Column(elem_classes=["stage-box"]):
+        tab.clip = gr.Video(
+            stored, show_label=False, label=words.CLIP, autoplay=True, buttons=[],
+            interactive=False, elem_classes=["stage"], **options,
+        )  # fmt: skip
+        tab.preview = gr.HTML(elem_classes=["preview"])
+    tab.clip_caption = gr.Markdown(caption, elem_classes=["caption"])
+
+
+def button(label: str) -> gr.Button:
+    return gr.Button(label, size="md", min_width=130)
+
+
+def get_clip(tab: Tab, stored: str | None) -> None:
+    """Adds get_clip, which downloads it."""
+    tab.get_clip = gr.DownloadButton(
+        words.GET_CLIP, stored, size="md", min_width=130, interactive=bool(stored)
+    )
+
+
+def unseen_file(elem_id: str) -> gr.DownloadButton:
+    """A file made when asked for: a visible button makes it, a click on this one fetches it."""
+    return gr.DownloadButton(elem_id=elem_id, visible="hidden")
+
+
+def settings(tab: Tab, text: str) -> None:
+    """Adds text: the settings of the result."""
+    tab.text = gr.Textbox(
+        text, label=words.SETTINGS, lines=8, max_lines=12, interactive=False, buttons=["copy"]
+    )
+
+
+def clip_events(tab: Tab, make, stage: gr.Tabs, **options):
+    """The run button makes a clip with `make`, Stop ends it. Returns the event that makes it."""
+    began = tab.on(tab.run.click, clips.begin, queue=False, **options)
+    made = tab.on(
+        began.then, make, api_name=f"{stage.elem_id.partition('-')[0]}_clip", concurrency_limit=4
+    )
+    made.then(js=INTO_VIEW.format(stage.elem_id), **QUIET)
+    tab.on(tab.stop.click, clips.stop, queue=False)
+    return made
+
+
+def reset_event(tab: Tab, clip_event):
+    """Reset gives back how the tab opened and ends a running clip. Returns its event."""
+    first = {
+        one: opened(one)
+        for name, one in vars(tab).items()
+        if name not in ("system", "footer") and opened(one)
+    }
+    first[tab.weights] = {"value": tab.weights.value}  # its choices are as new as the page
+
+    def give_back():
+        return {one: gr.update(**values) for one, values in first.items()}
+
+    ended = tab.reset.click(None, None, None, cancels=[clip_event], **QUIET)
+    return ended.then(give_back, None, list(first), **QUIET)
+
+
+def opened(component) -> dict:
+    """What `component` was made with, as far as events change it: those name it when they do."""
+    given = component.constructor_args
+    kept = {key: given[key] for key in RESET if key in given}
+    return {"value": None} | kept if isinstance(component, gr.components.Component) else kept
+
+
+def stored(folder: Path, example: dict, name: str) -> str | None:
+    """A file of the stored example, where there is one."""
+    return str(folder / name) if example else None

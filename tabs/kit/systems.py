@@ -1,0 +1,164 @@
+"""One record per system, and what every tab does with it: the weights menu, and others' weights
+from the Hugging Face Hub.
+"""
+
+import functools
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from gan_models import names
+from gan_models import weights as files
+from gan_models.errors import UserError
+from tabs.kit import jobs, look
+from tabs.kit import texts as words
+from tabs.kit.answers import Tab, answers, changes
+
+HUB_NAME = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*(@[\w./-]+)?", re.ASCII)
+
+
+@dataclass(frozen=True)
+class System:
+    """One system's weights: what the menu offers, where they lie, and the pipeline they open."""
+
+    name: str  # as weights call it
+    kind: type  # of the pipeline
+    settings: jobs.Settings
+
+    def menu(self) -> list[tuple[str, str]]:
+        """(label, name) of the known weights: the command line's, the shipped, the local runs."""
+        given = [
+            (f"{name} (--weights)", name)
+            for name, folder in self.settings.weights
+            if files.read_config(folder)["system"] == self.name
+        ]
+        return given + names.known_weights(self.name)
+
+    def is_here(self, weights: str) -> bool:
+        """Whether what the menu offers can be used without fetching it elsewhere."""
+        return True
+
+    def first(self) -> str | None:
+        """The weights that the tab opens on."""
+        return next((name for _, name in self.menu() if self.is_here(name)), None)
+
+    def folder(self, weights: str | None) -> Path:
+        """UserError where there are no weights at all."""
+        if not weights:
+            raise UserError(words.NO_WEIGHTS.format(system=self.name))
+        given = dict(self.settings.weights)
+        if weights in given:
+            return Path(given[weights])
+        if not names.holds_weights(resolved(weights)):  # deleted since
+            resolved.cache_clear()
+        return resolved(weights)
+
+    def config(self, weights: str | None) -> dict:
+        return files.read_config(self.folder(weights), self.name)
+
+    def about(self, weights: str | None) -> str:
+        """Markdown under the menu: data and licence."""
+        if not weights:
+            return ""
+        config = self.config(weights)
+        return words.ABOUT_WEIGHTS.format(data=config["data"], licence=config["licence"])
+
+    def is_loaded(self, weights: str | None) -> bool:
+        return jobs.is_loaded(self.kind, self.folder(weights), self.settings)
+
+    def open(self, weights: str | None) -> Any:
+        """The pipeline, loaded on first use."""
+        return jobs.pipeline(self.kind, self.folder(weights), self.settings)
+
+    def load_now(self) -> None:
+        """Load what the tab opens on, where lazy loading is discouraged."""
+        if self.first():
+            self.open(self.first())
+
+
+@functools.lru_cache(maxsize=64)
+def resolved(weights: str) -> Path:
+    """Where weights are, found once: this is asked at each slider's move and camera frame, and a
+    Hub name costs a look through its cache. What a folder holds is not remembered.
+    """
+    return names.find_weights(weights)
+
+
+# --- the menu ---------------------------------------------------------------------------------
+
+
+def layout(tab: Tab, system: System) -> None:
+    """Adds weights, about, hub_name, download, fetch_stop, fetch_progress, reset, weights_notice,
+    and footer, which the tab renders last.
+    """
+    first = system.first()
+    none = "" if first else look.notice(words.NO_WEIGHTS.format(system=system.name))
+    tab.weights = gr.Dropdown(system.menu(), value=first, label=words.WEIGHTS)
+    with gr.Accordion(words.HUB, open=False):
+        tab.hub_name = gr.Textbox(
+            label=words.HUB_NAME, info=words.HUB_HELP, placeholder="org/name", max_lines=1
+        )
+        with gr.Row():
+            tab.download = gr.Button(words.DOWNLOAD, scale=3)
+            tab.fetch_stop = gr.Button(words.STOP, scale=1, min_width=80)
+        tab.fetch_progress = gr.HTML()
+    tab.about = gr.Markdown(system.about(first), elem_classes=["about"])
+    tab.reset = gr.Button(words.RESET, size="md")
+    tab.weights_notice = gr.HTML(none)
+    tab.footer = gr.HTML(look.footer(first or "", system.settings.device), render=False)
+
+
+def events(page: gr.Blocks, tab: Tab):
+    """Returns the events that follow the opening of the page and another choice of weights."""
+    began = tab.on(tab.download.click, begin_fetch, queue=False)
+    tab.on(began.then, fetch)
+    tab.on(tab.fetch_stop.click, stop_fetch, queue=False)
+    return tab.on(page.load, refresh), tab.on(tab.weights.change, choose)
+
+
+@changes("weights", "footer")
+def refresh(system: System, weights: str | None):
+    """When the page is opened: there may be new runs since the start."""
+    footer = look.footer(weights or "", jobs.device_name(system.settings))
+    return {"weights": gr.Dropdown(choices=system.menu()), "footer": footer}
+
+
+@answers("footer", "about", notice="weights_notice")
+def choose(system: System, weights: str | None):
+    about = {"about": system.about(weights)}
+    if not weights or not system.is_here(weights):
+        return about
+    return about | {"footer": look.footer(weights, jobs.device_name(system.settings))}
+
+
+def begin_fetch(system: System, request: gr.Request | None = None) -> None:
+    jobs.stop_file(request, f"{system.name}-fetch").unlink(missing_ok=True)
+
+
+def stop_fetch(system: System, request: gr.Request | None = None) -> None:
+    jobs.stop_file(request, f"{system.name}-fetch").touch()
+
+
+@answers("weights", "fetch_progress", notice="weights_notice", failed={"fetch_progress": ""})
+def fetch(system: System, hub_name: str | None, request: gr.Request | None = None):
+    """Download weights from the Hub and choose them."""
+    name = (hub_name or "").strip()
+    # A visitor names repositories only: a folder of the computer that runs this page is none.
+    if not HUB_NAME.fullmatch(name) or Path(name.partition("/")[0]).exists():
+        raise UserError(words.BAD_REPOSITORY)
+    job = jobs.Job(jobs.stop_file(request, f"{system.name}-fetch"))
+    for _ in job.run(lambda: names.find_weights(name)):
+        if job.stop.exists():
+            told = look.notice(words.FETCH_STOPPED.format(name=name))
+            yield {"fetch_progress": "", "weights_notice": told}
+            return
+        seconds = look.duration(job.status()["seconds"])
+        told = words.FETCHING.format(name=name, seconds=seconds)
+        yield {"fetch_progress": look.progress(told)}
+    files.read_config(job.result, system.name)
+    resolved.cache_clear()  # a name without a revision may mean what was just fetched
+    choices = [*system.menu(), (name, name)]
+    yield {"fetch_progress": "", "weights": gr.Dropdown(choices=choices, value=name)}

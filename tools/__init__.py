@@ -1,0 +1,1 @@
+"""For developers: what this project ships besides weights."""

@@ -1,0 +1,102 @@
+"""Makes what the tabs ship and open on, by running the tabs' own handlers once.
+
+    python -m tools.examples latent|motion [WEIGHTS]     default: the first of the weights menu
+
+Writes assets/examples/<tab>/: files, and example.json with what is said about them. For "motion"
+the portraits and driving clips are drawn first; without any weights that is all.
+"""
+
+import argparse
+import inspect
+import json
+import shutil
+
+import gradio as gr
+
+from tabs import latent, motion
+from tabs.kit import jobs
+from tabs.kit.answers import GRADIO
+from tools import singers
+
+
+class Maker:
+    """Runs a tab's handlers with what the tab opens on, and keeps files of their answers."""
+
+    def __init__(self, tab, settings: jobs.Settings, weights: str, **given):
+        with gr.Blocks() as page:
+            self.components = vars(tab.build(page, settings))
+        self.given = {"system": tab.system(settings), "weights": weights, **given}
+        self.folder = tab.EXAMPLES
+
+    def run(self, handler, **names: str) -> dict:
+        """The last of the handler's answers; its files are kept under `names` before they go."""
+        inputs = [one for one in inspect.signature(handler).parameters if one not in GRADIO]
+        for answer in handler(*map(self.value, inputs)):
+            for key, name in names.items():
+                value = answer.get(key)
+                path = value["value"] if isinstance(value, dict) else value
+                if path:
+                    shutil.copyfile(path, self.folder / name)
+            for path, _ in answer.get("picks", ()):
+                shutil.copy(path, self.folder)
+        missing = [name for name in names.values() if not (self.folder / name).is_file()]
+        if missing:
+            raise SystemExit(f"error: {missing[0]} was not made; the page would say: {answer}")
+        return answer
+
+    def value(self, name: str):
+        return self.given[name] if name in self.given else self.components[name].value
+
+    def describe(self, said: dict) -> None:
+        example = json.dumps({"weights": self.given["weights"], **said}, indent=2) + "\n"
+        (self.folder / "example.json").write_text(example)
+
+
+def make_latent(settings: jobs.Settings, weights: str) -> None:
+    """Replace the stored example."""
+    shutil.rmtree(latent.EXAMPLES, ignore_errors=True)
+    latent.EXAMPLES.mkdir(parents=True)
+    maker, handlers = Maker(latent, settings, weights), latent.handlers
+    picture = maker.run(handlers.show, picture="picture.png")
+    maker.run(handlers.thumbs, start_thumb="start.jpg", end_thumb="end.jpg")
+    maker.run(handlers.growth_pictures, grown="growth.png")
+    maker.run(handlers.fill)
+    made = maker.run(latent.clips.make_clip, clip="clip.mp4", strip="frames.png")
+    maker.describe({
+        "picture_caption": picture["picture_caption"],
+        "clip_caption": f"{latent.texts.EXAMPLE.format(weights=weights)} {made['clip_caption']}",
+        "settings": made["text"],
+    })  # fmt: skip
+
+
+def make_motion(settings: jobs.Settings, weights: str | None) -> None:
+    """Draw the portraits and driving clips; replace the stored result."""
+    motion.EXAMPLES.mkdir(parents=True, exist_ok=True)
+    for old in motion.EXAMPLES.glob("[pd][or]*-*"):
+        old.unlink()
+    singers.write_portraits(motion.EXAMPLES)
+    for singer in singers.SINGERS:
+        singers.write_singer(singer, motion.EXAMPLES)
+    if weights:
+        portrait, clip = (str(motion.EXAMPLES / one) for one in (motion.PORTRAIT, motion.SINGER))
+        given = {"portrait": portrait, "driving": clip, "portrait_crop": None}
+        maker = Maker(motion, settings, weights, **given)
+        made = maker.run(motion.clips.make_clip, clip="clip.mp4", shown="clip-driving.mp4")
+        caption = f"{motion.texts.EXAMPLE.format(weights=weights)} {made['clip_caption']}"
+        maker.describe({"caption": caption, "settings": made["text"]})
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tools.examples", description=__doc__)
+    parser.add_argument("tab", choices=("latent", "motion"))
+    parser.add_argument("weights", nargs="?")
+    options = parser.parse_args()
+    tab, make = {"latent": (latent, make_latent), "motion": (motion, make_motion)}[options.tab]
+    settings = jobs.Settings()
+    make(settings, options.weights or tab.system(settings).first())
+    size = sum(file.stat().st_size for file in tab.EXAMPLES.iterdir())
+    print(f"{tab.EXAMPLES}: {size:,} bytes")
+
+
+if __name__ == "__main__":
+    main()
