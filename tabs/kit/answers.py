@@ -24,16 +24,21 @@ Answer = dict[str, object]
 
 
 def answers(
-    *names: str, notice: str, loading: bool = False, failed: Answer | None = None
+    *names: str, notice: str | None = None, loading: bool = False, failed: Answer | None = None
 ) -> Callable:
-    """Decorate a handler that may fail; it becomes a generator of answers.
+    """Decorate a handler that changes `names`; one that may fail becomes a generator of answers.
 
-    notice: where an error becomes a sentence, emptied by every answer that does not speak of it.
+    notice: where an error becomes a sentence, emptied by every answer that does not speak of it;
+    None for a handler that cannot fail.
     loading: say there that the weights are being loaded, where the handler's `system` has to.
     failed: what an error changes besides.
     """
 
     def decorate(handler: Callable) -> Callable:
+        if notice is None:
+            handler.names = names
+            return handler
+
         @functools.wraps(handler)
         def wrapped(*inputs, **named) -> Iterator[Answer]:
             try:
@@ -48,16 +53,6 @@ def answers(
 
         wrapped.names = names if notice in names else (*names, notice)
         return wrapped
-
-    return decorate
-
-
-def changes(*names: str) -> Callable:
-    """Name what a handler changes that cannot fail."""
-
-    def decorate(handler: Callable) -> Callable:
-        handler.names = names
-        return handler
 
     return decorate
 

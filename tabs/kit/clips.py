@@ -11,7 +11,7 @@ import numpy as np
 from gan_models import video
 from tabs.kit import jobs, look, results
 from tabs.kit import texts as words
-from tabs.kit.answers import Answer, changes
+from tabs.kit.answers import Answer, answers
 from tabs.kit.systems import System
 
 PREVIEW = 384  # pixels of the newest frame while a clip is made
@@ -21,7 +21,7 @@ def stop_file(system: System, request: gr.Request | None) -> Path:
     return jobs.stop_file(request, f"{system.name}-clip")
 
 
-@changes("progress", "run", "stop")
+@answers("progress", "run", "stop")
 def begin(system: System, request: gr.Request | None = None) -> Answer:
     """Before a clip waits for its turn."""
     stop_file(system, request).unlink(missing_ok=True)

@@ -15,7 +15,7 @@ from gan_models import weights as files
 from gan_models.errors import UserError
 from tabs.kit import jobs, look
 from tabs.kit import texts as words
-from tabs.kit.answers import Tab, answers, changes
+from tabs.kit.answers import Tab, answers
 
 HUB_NAME = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*(@[\w./-]+)?", re.ASCII)
 
@@ -119,7 +119,7 @@ def events(page: gr.Blocks, tab: Tab):
     return tab.on(page.load, refresh), tab.on(tab.weights.change, choose)
 
 
-@changes("weights", "footer")
+@answers("weights", "footer")
 def refresh(system: System, weights: str | None):
     """When the page is opened: there may be new runs since the start."""
     footer = look.footer(weights or "", jobs.device_name(system.settings))

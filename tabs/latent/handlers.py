@@ -19,7 +19,7 @@ from gan_models import images
 from gan_models.errors import UserError
 from gan_models.progan.pipeline import ProGANPipeline
 from tabs.kit import jobs
-from tabs.kit.answers import answers, changes
+from tabs.kit.answers import answers
 from tabs.kit.results import DISPLAY, enlarge, file_stem, lines, picture_file
 from tabs.latent import texts
 
@@ -151,7 +151,7 @@ def growth_pictures(
 # --- points: seeds, kept mixes, saved latents ---------------------------------------------------
 
 
-@changes("seed")
+@answers("seed")
 def new_seed():
     return {"seed": random.randrange(1000, 10000)}
 
@@ -172,13 +172,13 @@ def set_seed(seed):
     return {"point": {"name": f"seed {number}", "seed": number}}
 
 
-@changes("start_seed", "end_seed")
+@answers("start_seed", "end_seed")
 def pick(target: str, seeds: list[int], event: gr.SelectData):
     """A click in the gallery; `target` is "start" or "end"."""
     return {f"{target}_seed": seeds[event.index]}
 
 
-@changes("seeds")
+@answers("seeds")
 def next_seeds(seeds: list[int]):
     return {"seeds": [seed + len(seeds) for seed in seeds]}
 

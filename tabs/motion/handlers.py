@@ -13,7 +13,7 @@ from gan_models import faces, images, video
 from gan_models.errors import Unreadable, UserError
 from gan_models.fomm.sources import Driving
 from tabs.kit import jobs, look, results, systems
-from tabs.kit.answers import answers, changes
+from tabs.kit.answers import answers
 from tabs.motion import crop, texts
 
 PUBLISHED = "published:"  # what the names of published weights begin with in the menu
@@ -143,12 +143,12 @@ def clicked(system, weights, given, value: dict, x: float, y: float) -> dict:
     return kept | {"box": crop.corners(box)}
 
 
-@changes("frame")
+@answers("frame")
 def show_frame(reference):
     return {"frame": gr.update(visible=reference == "chosen")}
 
 
-@changes("photograph_notice")
+@answers("photograph_notice")
 def warn(system, weights, portrait, driving):
     """The notice before the run: photographs given to weights that know drawn puppets."""
     try:

@@ -21,7 +21,7 @@ from gan_models.errors import UserError
 from gan_models.fomm.motion import Motion
 from tabs.kit import jobs, look, results
 from tabs.kit import texts as words
-from tabs.kit.answers import answers, changes
+from tabs.kit.answers import answers
 from tabs.motion import crop, texts
 from tabs.motion.handlers import Motions, checked_strength, read_portrait
 
@@ -78,7 +78,7 @@ def prepare(
     yield {"live": value, "live_notice": look.notice(puppets)}
 
 
-@changes("live", "live_notice")
+@answers("live", "live_notice")
 def update(
     system, weights, portrait, portrait_crop, strength, mode, adapt, live,
     request: gr.Request | None = None,
