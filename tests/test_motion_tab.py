@@ -476,7 +476,7 @@ def test_the_example_is_made_by_the_handlers(system, tmp_path, monkeypatch):
     assert "drawn" in example["caption"] and "with sound" in example["caption"]
     assert results.stored_example(tmp_path, "filmed") == {}
     names = {path.name for path in tmp_path.iterdir()}
-    clips_of = {f"driving-{one.name}.{end}" for one in singers.SINGERS for end in ("mp4", "jpg")}
+    clips_of = {f"driving-{one.domain}.{end}" for one in singers.SINGERS for end in ("mp4", "jpg")}
     portraits = {f"{name}.jpg" for name, *_ in singers.PORTRAITS}
     assert names == {"example.json", "clip.mp4", "clip-driving.mp4"} | clips_of | portraits
     shipped = str(tmp_path / motion.PORTRAIT), str(tmp_path / motion.SINGER)
@@ -487,7 +487,7 @@ def test_what_ships_is_there_and_small():
     files = list(motion.EXAMPLES.iterdir())
     assert sum(file.stat().st_size for file in files) < 1.5e6
     for singer in singers.SINGERS:
-        clip = video.open_clip(motion.EXAMPLES / f"driving-{singer.name}.mp4")
+        clip = video.open_clip(motion.EXAMPLES / f"driving-{singer.domain}.mp4")
         assert clip.has_sound and clip.frame_count == 90 and (clip.width, clip.height) == (256, 256)
     assert (motion.EXAMPLES / motion.PORTRAIT) in files
 

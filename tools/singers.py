@@ -36,26 +36,25 @@ PORTRAITS = (
 
 @dataclass(frozen=True)
 class Singer:
-    """A driving clip: who sings, and the notes (start and length in s, MIDI pitch, loudness)."""
+    """A driving clip: who sings (humans hum, cats meow, robots beep), and the notes (start and
+    length in s, MIDI pitch, loudness).
+    """
 
-    name: str
     domain: str
     seed: int
     notes: tuple[tuple[float, float, float, float], ...]
-    voice: str  # "hum", "meow" or "beep"
 
 
 SINGERS = (
-    Singer("human", "human", 21, (
+    Singer("human", 21, (
         (0.35, 0.30, 57, 0.8), (0.75, 0.30, 61, 0.9), (1.15, 0.50, 64, 1.0), (1.80, 0.25, 62, 0.8),
         (2.15, 0.25, 61, 0.8), (2.50, 0.80, 57, 1.0),
-    ), "hum"),
-    Singer("cat", "cat", 22, ((0.50, 0.75, 69, 1.0), (1.55, 0.45, 72, 0.8), (2.30, 1.00, 67, 1.0)),
-           "meow"),
-    Singer("robot", "robot", 26, (
+    )),
+    Singer("cat", 22, ((0.50, 0.75, 69, 1.0), (1.55, 0.45, 72, 0.8), (2.30, 1.00, 67, 1.0))),
+    Singer("robot", 26, (
         (0.35, 0.18, 62, 0.9), (0.60, 0.18, 62, 0.7), (0.90, 0.35, 69, 1.0), (1.40, 0.18, 66, 0.8),
         (1.65, 0.18, 64, 0.8), (1.95, 0.45, 62, 1.0), (2.55, 0.18, 74, 0.7), (2.85, 0.50, 50, 1.0),
-    ), "beep"),
+    )),
 )  # fmt: skip
 
 
@@ -74,14 +73,16 @@ def write_singer(singer: Singer, folder: Path) -> None:
     pictures = [draw(parameters, SIZE).picture for parameters in performance(singer)]
     settings = {"domain": singer.domain, "seed": FIRST_SCORE_SEED + singer.seed}
     label = {"weights": "puppets", "settings": settings}
-    sound = folder / f"driving-{singer.name}.wav"
+    sound = folder / f"driving-{singer.domain}.wav"
     write_sound(sound, sing(singer))
     try:
-        video.write_clip(folder / f"driving-{singer.name}.mp4", pictures, FPS, audio=sound, **label)
+        video.write_clip(
+            folder / f"driving-{singer.domain}.mp4", pictures, FPS, audio=sound, **label
+        )
     finally:
         sound.unlink()
     poster = pictures[len(pictures) // 3]
-    images.save_picture(folder / f"driving-{singer.name}.jpg", poster, **label)
+    images.save_picture(folder / f"driving-{singer.domain}.jpg", poster, **label)
 
 
 def performance(singer: Singer) -> list[PuppetParameters]:
@@ -123,27 +124,27 @@ def sing(singer: Singer) -> np.ndarray:
     level, pitch = loudness(singer, times), np.full(len(times), singer.notes[0][2], float)
     for start, length, note, _ in singer.notes:
         at = (times >= start) & (times < start + length)
-        pitch[at] = note + _glide(singer.voice, (times[at] - start) / length, times[at])
+        pitch[at] = note + _glide(singer.domain, (times[at] - start) / length, times[at])
     frequency = 440 * 2 ** ((pitch - 69) / 12)
     phase = 2 * np.pi * np.cumsum(frequency) / SOUND_RATE
     sound = np.zeros(len(times))
     for harmonic in range(1, 19):
         tone = harmonic * frequency
         weight = _resonance(tone, level) / harmonic
-        if singer.voice == "beep":
+        if singer.domain == "robot":
             weight = (harmonic % 2) / harmonic**1.3  # odd harmonics: hollow, like a square wave
         sound += np.where(tone < SOUND_RATE / 2.2, weight, 0) * np.sin(harmonic * phase)
-    if singer.voice == "beep":
+    if singer.domain == "robot":
         sound *= 0.75 + 0.25 * np.sign(np.sin(2 * np.pi * 31 * times))
     sound *= level
     return 0.6 * sound / max(np.abs(sound).max(), 1e-6)
 
 
-def _glide(voice: str, progress: np.ndarray, times: np.ndarray) -> np.ndarray:
+def _glide(domain: str, progress: np.ndarray, times: np.ndarray) -> np.ndarray:
     """Semitones around the note: a vibrato, a cat's rise and fall, or nothing."""
-    if voice == "hum":
+    if domain == "human":
         return 0.25 * np.sin(2 * np.pi * 5.5 * times) * progress - 1.2 * np.exp(-progress * 12)
-    if voice == "meow":
+    if domain == "cat":
         return 4 * np.sin(np.pi * progress**0.7) - 3 * progress
     return np.zeros(len(times))
 
