@@ -131,14 +131,12 @@ def test_resuming_after_any_batch_equals_going_on(folder):
         assert rest[-1].position == whole[-1].position
 
 
-@pytest.mark.parametrize("kind", ["folder", "shards"])
 @pytest.mark.parametrize("world_size", [2, 3])
-def test_ranks_together_see_what_one_process_sees(kind, world_size, request):
-    path = request.getfixturevalue(kind)
-    one = take(open_pictures(path, size=SIZE, mirror=True), 8, batch_size=7)
+def test_ranks_together_see_what_one_process_sees(world_size, folder):
+    one = take(open_pictures(folder, size=SIZE, mirror=True), 8, batch_size=7)
     for rank in range(world_size):
         share = take(
-            open_pictures(path, size=SIZE, mirror=True),
+            open_pictures(folder, size=SIZE, mirror=True),
             8,
             batch_size=7,
             rank=rank,
@@ -149,13 +147,11 @@ def test_ranks_together_see_what_one_process_sees(kind, world_size, request):
             assert part.position["images_seen"] == whole.position["images_seen"]
 
 
-@pytest.mark.parametrize("kind", ["folder", "shards"])
-def test_workers_change_nothing(kind, request):
-    path = request.getfixturevalue(kind)
-    (path / "05b.png").write_bytes(b"not a picture")  # .tar folders ignore it
+def test_workers_change_nothing(folder):
+    (folder / "05b.png").write_bytes(b"not a picture")
 
     def read(num_workers):
-        opened = open_pictures(path, size=SIZE, mirror=True, num_workers=num_workers)
+        opened = open_pictures(folder, size=SIZE, mirror=True, num_workers=num_workers)
         random_state = torch.get_rng_state()
         batches = take(opened, 6, batch_size=5)
         assert torch.equal(torch.get_rng_state(), random_state)
@@ -345,27 +341,56 @@ def test_a_pattern_names_the_same_shards(shards):
     assert sorted(numbers(take(one, 2))) == sorted([7, 8, 9, 10] * 2)
 
 
-def test_shards_go_on_at_the_start_of_one(tmp_path):
+@pytest.fixture
+def even_shards(tmp_path):
+    """4 shards of 6 pictures each."""
     for shard in range(4):
         with tarfile.open(tmp_path / f"{shard}.tar", "w") as tar:
             for number in range(6 * shard, 6 * shard + 6):
                 add(tar, f"{number}.png", encoded(number))
+    return tmp_path
+
+
+def test_shards_are_read_alike_every_time_and_in_new_order_every_epoch(even_shards):
+    seen = numbers(take(open_pictures(even_shards, size=SIZE, seed=3), 3, batch_size=24))
+    epochs = [seen[:24], seen[24:48], seen[48:]]
+    assert all(sorted(epoch) == list(range(24)) for epoch in epochs)
+    assert epochs[0] != epochs[1] != epochs[2]
+    assert seen == numbers(take(open_pictures(even_shards, size=SIZE, seed=3), 3, batch_size=24))
+    assert seen != numbers(take(open_pictures(even_shards, size=SIZE, seed=4), 3, batch_size=24))
+
+
+@pytest.mark.parametrize(("world_size", "num_workers"), [(2, 0), (4, 0), (2, 2), (1, 2), (8, 0)])
+def test_every_process_and_worker_reads_pictures_of_its_own(even_shards, world_size, num_workers):
+    shares = []
+    for rank in range(world_size):
+        random_state = torch.get_rng_state()
+        opened = open_pictures(even_shards, size=SIZE, num_workers=num_workers)
+        (share,) = take(opened, 1, batch_size=24, rank=rank, world_size=world_size)
+        assert torch.equal(torch.get_rng_state(), random_state)
+        assert opened.loader_rate > 0
+        shares.append(set(numbers([share])))
+    assert set.union(*shares) == set(range(24)) and sum(map(len, shares)) == 24
+    if world_size == 4:  # a shard for each
+        assert all(len({number // 6 for number in share}) == 1 for share in shares)
+
+
+def test_shards_go_on_at_the_start_of_one(even_shards, monkeypatch):
+    monkeypatch.setattr("trainers.data.shards.SHUFFLE_BUFFER", 1)  # shard after shard
 
     def read(count, **options):
-        return take(open_pictures(tmp_path, size=SIZE), count, **options)
+        return take(open_pictures(even_shards, size=SIZE), count, batch_size=3, **options)
 
-    whole = read(18)  # four lanes of a shard each, so an epoch has six batches
-    assert [batch.position["shard"] for batch in whole[:3]] == [(0, 0)] * 3
-    position = json.loads(json.dumps(whole[8].position))
-    assert position == {"images_seen": 36, "shard": [1, 0]}
-    # The second epoch's shards are read from their start, on any number of processes.
-    resumed = read(9, position=position)
-    assert numbers(resumed) == numbers(whole[6:15])
-    assert resumed[-1].position["images_seen"] == 72
-    shares = [read(9, position=position, rank=rank, world_size=2) for rank in (0, 1)]
-    for batch, *parts in zip(resumed, *shares, strict=True):
-        for rank, part in enumerate(parts):
-            assert torch.equal(batch.images[rank::2], part.images)
+    whole = read(24)  # an epoch has eight batches
+    assert [batch.position["shard"] for batch in whole[6:9]] == [[0, 3], [0, 3], [1, 0]]
+    position = json.loads(json.dumps(whole[10].position))
+    assert position == {"images_seen": 33, "shard": [1, 1]}
+    resumed = read(6, position=position)
+    assert numbers(resumed) == numbers(whole[10:16])
+    assert resumed[-1].position == {"images_seen": 51, "shard": [1, 3]}
+    # Another number of processes shares what is left of the epoch.
+    shares = [read(6, position=position, rank=rank, world_size=3) for rank in range(3)]
+    assert sorted(numbers(itertools.chain(*shares))) == sorted(numbers(resumed))
 
 
 def test_the_held_out_part_of_shards(shards):
@@ -387,10 +412,6 @@ def test_broken_pictures_and_cut_shards_are_skipped(shards, caplog):
     seen = take(opened, 60)
     assert not {0, 1} & set(numbers(seen)) and {2, 11, 28} <= set(numbers(seen))
     assert opened.skipped == 4  # two pictures, two shards
-    for rank in range(3):  # more ranks than divide the lanes: they share some
-        share = take(open_pictures(shards, size=SIZE), 20, rank=rank, world_size=3)
-        for whole, part in zip(seen, share, strict=False):
-            assert torch.equal(whole.images[rank::3], part.images)
 
 
 @pytest.mark.parametrize("num_workers", [0, 1])

@@ -8,7 +8,7 @@ from gan_models.errors import UserError
 from gan_models.images import centre_square, read_picture
 from trainers import puppets
 from trainers.data.files import in_part, list_pictures
-from trainers.data.shards import Shards, expand, is_remote
+from trainers.data.shards import Shards, ShardStream, expand, is_remote, read_class_names
 from trainers.data.stream import Stream
 
 KEPT_BYTES = 512 * 2**20  # a smaller decoded set is kept in memory after the first epoch
@@ -55,9 +55,10 @@ def open_pictures(
     if not streamed:
         check_folder(root)
     if streamed or any(root.glob("*.tar")):
-        options = dict(seed=seed, mirror=mirror, labels=labels, holdout=holdout, part=part)
-        source = Shards(expand(name if streamed else str(root)), size, resize, **options)
-        return Stream(source, num_workers=num_workers, **common)
+        urls = expand(name if streamed else str(root))
+        classes = read_class_names(urls[0]) if labels else []
+        source = Shards(urls, size, resize, seed, mirror, classes, holdout, part)
+        return ShardStream(source, place=name, num_workers=num_workers)
     found = list_pictures(root)
     if not found:
         raise UserError(

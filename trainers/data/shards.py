@@ -1,18 +1,21 @@
 """Reads .tar shards as a stream, through the webdataset library, for sets larger than a disk.
 
-The stream is cut into lanes that do not depend on how many processes or workers read it. Lane k
-reads the shards k, k + lanes, ... of the epoch's shuffled order, and image n since the start comes
-from lane n % lanes. So every number of ranks and workers sees the same images in the same order,
-and where ranks x workers divides the lanes (a power of two, at most 32) each shard is read once.
-A resumed run begins at the start of the shards that it was reading.
+Each worker of each process reads shards of its own, in an order that is shuffled anew every epoch,
+and draws from the samples that it holds ready. A resumed run begins at the start of a shard.
 """
 
-import copy
+import dataclasses
+import itertools
 import random
-from collections import deque
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
+import torch
+from torch.utils.data import IterableDataset, get_worker_info
 from webdataset import shuffle
 from webdataset.shardlists import expand_urls
 from webdataset.tariterators import tarfile_samples
@@ -20,143 +23,133 @@ from webdataset.tariterators import tarfile_samples
 from gan_models.errors import Unreadable, UserError
 from gan_models.images import centre_square, read_picture
 from trainers.data.files import decode, in_part, is_picture, say_passed_over
-from trainers.data.stream import MINIMUM_TRIED, Fetched, enlarged_note, fetch, mirrored
+from trainers.data.stream import Fetched, Stream, batch_spans, enlarged_note
 
-MAXIMUM_LANES = 32
-SHUFFLE_BUFFER = 64  # samples of each lane, still compressed
-FRUITLESS_EPOCHS = 10  # passes of a lane over its shards without one picture before it gives up
-
-
-class Lane:
-    """One lane's samples, and the (epoch, shard's place in the lane) that it reads."""
-
-    def __init__(self, samples, place: tuple[int, int]):
-        self.samples, self.place, self.taken = samples, place, 0
-        self.ahead: deque = deque()  # read in search of a substitute, not yet due
-
-    def next(self) -> dict:
-        sample, self.place = self.ahead.popleft() if self.ahead else next(self.samples)
-        self.taken += 1
-        return sample
+SHUFFLE_BUFFER = 1_000  # samples that a worker holds ready, still compressed
+SAMPLES_AHEAD = 16  # read by each worker before they are asked for
+FRUITLESS_EPOCHS = 10  # passes over the shards without one picture before a worker gives up
 
 
-class Shards:
-    """The stream of `urls`; ask for image numbers that grow."""
+@dataclass(eq=False)
+class Shards(IterableDataset):
+    """The pictures of `urls`: as a dataset, what one worker of process `rank` reads."""
+
+    urls: list[str]
+    size: int
+    resize: str
+    seed: int
+    mirror: bool
+    classes: list[str]
+    holdout: float
+    part: str
+    start: tuple[int, int] = (0, 0)  # the epoch, and how many shards of its order are done
+    rank: int = 0
+    world_size: int = 1
 
     length, names = None, ()
 
-    def __init__(self, urls, size, resize, *, seed, mirror, labels, holdout, part):
-        self.urls, self.size, self.resize, self.seed = urls, size, resize, seed
-        self.mirror, self.holdout, self.part = mirror, holdout, part
-        self.classes = read_class_names(urls[0]) if labels else []
-        self.num_lanes = min(MAXIMUM_LANES, 1 << (len(urls).bit_length() - 1))
-
-    def at(self, position: dict) -> "Shards":
-        """A reader of its own that begins at image "images_seen", where the lanes read "shard"."""
-        reader = copy.copy(self)
-        reader.start = position.get("images_seen", 0)
-        reader.place = tuple(position.get("shard", (0, 0)))
-        reader.lanes, reader.broken, reader.merged = {}, {}, {}
-        return reader
-
-    def split(self, numbers: range, num_pieces: int, world_size: int) -> list[list[int]]:
-        """Rows of `numbers` for each worker, so that a worker keeps to its own lanes."""
-        owners = [(n - self.start) % self.num_lanes // world_size % num_pieces for n in numbers]
-        return [[r for r, owner in enumerate(owners) if owner == p] for p in range(num_pieces)]
-
-    def __getitem__(self, numbers: list[int]) -> Fetched:
-        fetched = fetch(numbers, self.read)
-        fetched.place = min((lane.place for lane in self.lanes.values()), default=None)
-        fetched.unreadable.update(self.broken)
-        fetched.notes.update(self.merged)
-        return fetched
-
-    def read(self, number: int, fetched: Fetched) -> dict:
-        """Image `number` and its class.
-
-        An unreadable one is replaced by the next readable one of its lane, which still appears
-        in its own turn, so that no later image moves.
-        """
-        turn, k = divmod(number - self.start, self.num_lanes)
-        if k not in self.lanes:
-            self.lanes[k] = Lane(self.stream(k, *self.place), self.place)
-        lane = self.lanes[k]
-        while lane.taken <= turn:
-            sample = lane.next()
-        for attempt in range(MINIMUM_TRIED):
-            name = f"{sample['__key__']} in {sample['__url__']}"
-            try:
-                picture, label = read_picture(sample["picture"]), self.label(sample)
-            except (Unreadable, OSError) as error:
-                fetched.unreadable[name] = str(error)
-                if attempt == len(lane.ahead):
-                    lane.ahead.append(next(lane.samples))
-                sample = lane.ahead[attempt][0]
-                continue
-            fetched.readable.append(name)
-            if min(picture.shape[:2]) < self.size:
-                fetched.notes["enlarged"] = enlarged_note(name)
-            images = centre_square(picture, self.size, self.resize).transpose(2, 0, 1)
-            item = {"images": images, "labels": np.int64(label)}
-            coin = self.mirror and np.random.default_rng((self.seed, number, 1)).integers(2)
-            return mirrored(item) if coin else item
-        raise UserError(f"{MINIMUM_TRIED} pictures in a row cannot be read, the last being {name}.")
-
-    def stream(self, lane: int, epoch: int, shard: int):
-        """Endless (sample, (epoch, shard)) of one lane from the given shard on."""
-        fruitless = 0
-        while fruitless < FRUITLESS_EPOCHS:
-            fruitless += 1
+    def __iter__(self) -> Iterator[Fetched]:
+        """Without end: a picture and its class each, or why it cannot be read."""
+        worker = get_worker_info()
+        workers = worker.num_workers if worker else 1
+        reader = self.rank * workers + (worker.id if worker else 0)
+        readers = self.world_size * workers
+        self.found = Fetched()  # what is wrong with shards, to be told with the next picture
+        (epoch, done), fruitful = self.start, self.start[0]
+        while epoch < fruitful + FRUITLESS_EPOCHS:
             order = np.random.default_rng((self.seed, epoch)).permutation(len(self.urls))
-            order = order[lane :: self.num_lanes]
-            for place in range(shard, len(order)):
-                key = (self.seed, epoch, int(order[place]))
-                for sample in self.read_shard(self.urls[order[place]], key):
-                    fruitless = 0
-                    yield sample, (epoch, place)
-            epoch, shard = epoch + 1, 0
-        raise UserError(
+            shards = list(enumerate(order.tolist()))[done:]
+            if readers <= len(self.urls):
+                samples = self.samples(shards[reader::readers])
+            else:
+                samples = itertools.islice(self.samples(shards), reader, None, readers)
+            rng, started = random.Random(f"{self.seed} {epoch} {reader}"), time.perf_counter()
+            for shard, name, picture, label in shuffle(SHUFFLE_BUFFER, rng=rng)(samples):
+                fetched, self.found = self.found, Fetched()
+                coin = rng.random() < 0.5
+                self.read(name, picture, label, self.mirror and coin, fetched)
+                fetched.place, fruitful = (reader, epoch, shard), epoch
+                fetched.seconds = time.perf_counter() - started
+                yield fetched
+                started = time.perf_counter()
+            epoch, done = epoch + 1, 0
+        self.found.error = (
             f"There are no pictures to be read in {', '.join(self.urls[:3])}"
             f"{' and the other shards' if len(self.urls) > 3 else ''}: a sample is a picture file, "
             "with a .cls file of the same name when training with labels."
         )
+        yield self.found
 
-    def read_shard(self, url: str, shuffle_key: tuple[int, int, int]):
-        """The shard's samples of this part, shuffled; "picture" holds the undecoded bytes."""
+    def samples(self, shards: Iterable[tuple[int, int]]) -> Iterator[tuple]:
+        """(place of the shard, name, picture's bytes, class's bytes) of this part's samples."""
+        for shard, number in shards:
+            url = self.urls[number]
+            for sample in tarfile_samples([{"url": url}], handler=partial(self.note, url)):
+                pictures = [key for key in sample if is_picture(f"x.{key}")]
+                if not pictures or not in_part(sample["__key__"], self.holdout, self.part):
+                    continue
+                # "jpg" before "depth.png": the plain name is the picture itself.
+                chosen = min(pictures, key=lambda key: (key.count("."), key))
+                if len(pictures) > 1:
+                    note = merged_note(sample, chosen, len(pictures))
+                    self.found.notes.setdefault("merged", note)
+                name = f"{sample['__key__']} in {url}"
+                yield shard, name, sample[chosen], sample.get("cls", b"")
 
-        def note(error: Exception) -> bool:  # the rest of a broken shard is left out
-            if isinstance(error, ValueError):
-                self.merged.setdefault("merged", f"{url}: {error.args[0]}; it is left out.")
-            else:
-                reason = error.args[0] if error.args else error
-                self.broken[url] = f"the shard is missing, no .tar, or cut short ({reason})."
-            return True
+    def note(self, url: str, error: Exception) -> bool:
+        """Take down what webdataset stumbles over; it goes on with what follows."""
+        reason = error.args[0] if error.args else error
+        if "duplicate file name" in str(reason):
+            self.found.notes["merged"] = f"{url}: {reason}; it is left out."
+        else:
+            sentence = f"the shard is missing, no .tar, or cut short ({reason})."
+            self.found.unreadable[url] = sentence
+        return True
 
-        samples = self.select(tarfile_samples([{"url": url}], handler=note))
-        rng = random.Random(repr(list(shuffle_key)))
-        yield from shuffle(SHUFFLE_BUFFER, SHUFFLE_BUFFER, rng=rng)(samples)
+    def read(self, name: str, picture: bytes, label: bytes, mirror: bool, fetched: Fetched):
+        """Put the picture (3, size, size) uint8 and its class into `fetched`, or why not."""
+        try:
+            label, picture = self.label(label), read_picture(picture)
+        except Unreadable as error:
+            fetched.unreadable[name] = str(error)
+            return
+        fetched.readable.append(name)
+        if min(picture.shape[:2]) < self.size:
+            fetched.notes["enlarged"] = enlarged_note(name)
+        images = centre_square(picture, self.size, self.resize).transpose(2, 0, 1)
+        images = (images[..., ::-1] if mirror else images).copy()
+        fetched.arrays = {"images": torch.from_numpy(images), "labels": torch.tensor(label)}
 
-    def select(self, samples):
-        for sample in samples:
-            pictures = [key for key in sample if is_picture(f"x.{key}")]
-            if not pictures or not in_part(sample["__key__"], self.holdout, self.part):
-                continue
-            # "jpg" before "depth.png": the plain name is the picture itself.
-            chosen = min(pictures, key=lambda key: (key.count("."), key))
-            sample["picture"] = sample[chosen]
-            if len(pictures) > 1:
-                self.merged.setdefault("merged", merged_note(sample, chosen, len(pictures)))
-            yield sample
-
-    def label(self, sample: dict) -> int:
+    def label(self, written: bytes) -> int:
         if not self.classes:
             return 0
-        text = decode(sample.get("cls", b"")).strip()
+        text = decode(written).strip()
         if text in self.classes:
             return self.classes.index(text)
         if text.isdecimal() and int(text) < len(self.classes):
             return int(text)
         raise Unreadable(f"its .cls file says {text!r}, which is no class of classes.txt.")
+
+
+class ShardStream(Stream):
+    """Batches of `Shards`; a position also has "shard", the (epoch, shard) to begin at."""
+
+    def _batches(self, position, size_at, rank, world_size):
+        start = tuple(position.get("shard", (0, 0)))
+        dataset = dataclasses.replace(self.source, start=start, rank=rank, world_size=world_size)
+        loading = self._load(dataset, prefetch_factor=SAMPLES_AHEAD if self.num_workers else None)
+        places = {}
+        for first, end in batch_spans(position, size_at, world_size):
+            items = []
+            while len(items) < len(range(first + rank, end, world_size)):
+                fetched = next(loading)
+                self._learn(fetched)
+                if fetched.arrays:
+                    items.append(fetched.arrays)
+                    reader, *place = fetched.place
+                    places[reader] = max(places.get(reader, place), place)
+            batch = {name: torch.stack([item[name] for item in items]) for name in items[0]}
+            yield batch, {"images_seen": end, "shard": min(places.values())}
 
 
 def merged_note(sample: dict, chosen: str, count: int) -> str:

@@ -16,7 +16,7 @@ import os
 import signal
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -35,29 +35,15 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class Fetched:
-    """A piece of a batch, with what was learned while reading it (it crosses processes)."""
+    """What was read at once, and learned while reading it (it crosses processes)."""
 
-    arrays: dict[str, torch.Tensor] = field(default_factory=dict)  # (n, ...) each
+    arrays: dict[str, torch.Tensor] = field(default_factory=dict)  # a batch's, or of a shard's item
     readable: list[int | str] = field(default_factory=list)
     unreadable: dict[str, str] = field(default_factory=dict)  # name -> reason
     notes: dict[str, str] = field(default_factory=dict)  # kind of trouble -> a sentence, said once
     seconds: float = 0.0
-    place: tuple[int, int] | None = None  # read position in .tar shards
-    error: str | None = None  # why the piece could not be read; an exception would lose its words
-
-
-def fetch(numbers: list[int], read: Callable[[int, Fetched], dict]) -> Fetched:
-    """The items that `read` returns, put together."""
-    started, fetched = time.perf_counter(), Fetched()
-    try:
-        items = [read(number, fetched) for number in numbers]
-        for name in items[0] if items else ():
-            # Not np.stack, which would keep the items' order of axes in memory.
-            fetched.arrays[name] = torch.from_numpy(np.array([item[name] for item in items]))
-    except UserError as error:
-        fetched.error = str(error)
-    fetched.seconds = time.perf_counter() - started
-    return fetched
+    place: tuple[int, int, int] = (0, 0, 0)  # the shards' reader, epoch, and shard in its order
+    error: str | None = None  # why nothing can be read; an exception would lose its words
 
 
 def mirrored(item: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -78,14 +64,20 @@ class Items:
         while math.gcd(self.stride, source.length) > 1:
             self.stride += 1
 
-    def at(self, position: dict) -> "Items":
-        return self
-
-    def split(self, numbers: range, num_pieces: int, world_size: int) -> list[range]:
-        return [range(len(numbers))]
-
-    def __getitem__(self, numbers: list[int]) -> Fetched:
-        return fetch(numbers, self.read)
+    def __getitem__(self, numbers: Sequence[int]) -> Fetched:
+        """The items with these numbers, put together."""
+        started, fetched = time.perf_counter(), Fetched()
+        try:
+            items = [self.read(number, fetched) for number in numbers]
+            # Not np.stack, which would keep the items' order of axes in memory.
+            fetched.arrays = {
+                name: torch.from_numpy(np.array([item[name] for item in items]))
+                for name in items[0]
+            }
+        except UserError as error:
+            fetched.error = str(error)
+        fetched.seconds = time.perf_counter() - started
+        return fetched
 
     def read(self, number: int, fetched: Fetched) -> dict[str, np.ndarray]:
         """Item `number` of the run, or the first readable one on a fixed walk from it.
@@ -165,9 +157,8 @@ class Stream:
         self._unreadable: dict[str, str] = {}
         self._said: set[str] = set()
         self._reads: deque = deque(maxlen=RATE_WINDOW)  # (items, seconds)
-        self._reader = source
         if self.length is not None:
-            self._reader = Items(source, seed, mirror, shuffle, groups, repeats)
+            self._items = Items(source, seed, mirror, shuffle, groups, repeats)
             self.first(min(probes, self.length))
             self._reads.clear()
 
@@ -188,7 +179,7 @@ class Stream:
 
     def first(self, count: int) -> dict[str, torch.Tensor]:
         """The first `count` items of a run as one batch, read in this process."""
-        fetched = self._reader.at({})[list(range(count))]
+        fetched = self._items[range(count)]
         self._learn(fetched)
         return fetched.arrays
 
@@ -212,45 +203,22 @@ class Stream:
         return ahead(batches, device) if device is not None else batches
 
     def _batches(self, position, size_at, rank, world_size):
-        reader, plans, places = self._reader.at(position), deque(), {}
+        spans, plan = itertools.tee(batch_spans(position, size_at, world_size))
+        numbers = (range(start + rank, end, world_size) for start, end in plan)
+        loading = self._load(self._items, sampler=numbers)
+        for (_, end), fetched in zip(spans, loading, strict=False):
+            self._learn(fetched)
+            yield fetched.arrays, {"images_seen": end}
 
-        def pieces():
-            """The numbers that each read gets, one read a batch or one for each worker."""
-            start = position.get("images_seen", 0)
-            while True:
-                size = size_at(start)
-                if size < world_size:
-                    raise UserError(
-                        f"A batch of {size} cannot be shared by {world_size} processes: raise the "
-                        "batch size or start fewer processes."
-                    )
-                numbers = range(start + rank, start + size, world_size)
-                parts = reader.split(numbers, max(1, self.num_workers), world_size)
-                start += size
-                plans.append((start, parts))
-                yield from ([numbers[row] for row in rows] for rows in parts)
-
-        fetching = self._fetch(reader, pieces())
-        for fetched in fetching:
-            end, parts = plans.popleft()
-            read = [fetched, *itertools.islice(fetching, len(parts) - 1)]
-            for worker, piece in enumerate(read):
-                self._learn(piece)
-                places[worker] = piece.place or places.get(worker)
-            shard = min((place for place in places.values() if place), default=None)
-            yield join(read, parts), {"images_seen": end} | ({"shard": shard} if shard else {})
-
-    def _fetch(self, reader, pieces: Iterator[list[int]]) -> Iterator[Fetched]:
-        """Read the pieces in their order, here or in worker processes."""
-        # DataLoader hands piece after piece to its workers in turn; the shards count on it (for
-        # speed only). A generator of its own, so that the global random state stays untouched.
+    def _load(self, dataset, **options) -> Iterator[Fetched]:
+        """What the dataset reads, here or in worker processes, in a fixed order."""
         loader = torch.utils.data.DataLoader(
-            reader,
-            sampler=pieces,
+            dataset,
             batch_size=None,
             num_workers=self.num_workers,
-            generator=torch.Generator(),
+            generator=torch.Generator(),  # of its own: the global random state stays untouched
             worker_init_fn=ignore_interrupt,
+            **options,
         )
         try:
             yield from loader
@@ -298,13 +266,18 @@ def useful_workers() -> int:
     return min(MOST_WORKERS, cores - 1) if pays else 0
 
 
-def join(pieces: list[Fetched], parts: list[list[int]]) -> dict[str, torch.Tensor]:
-    """The pieces of a batch, each put at its rows."""
-    if len(pieces) == 1:
-        return pieces[0].arrays
-    order = torch.tensor([row for rows in parts for row in rows]).argsort()
-    full = [piece.arrays for piece in pieces if piece.arrays]
-    return {name: torch.cat([arrays[name] for arrays in full])[order] for name in full[0]}
+def batch_spans(position: dict, size_at, world_size: int) -> Iterator[tuple[int, int]]:
+    """(first, end) of every global batch from the position on, in images seen."""
+    start = position.get("images_seen", 0)
+    while True:
+        size = size_at(start)
+        if size < world_size:
+            raise UserError(
+                f"A batch of {size} cannot be shared by {world_size} processes: raise the batch "
+                "size or start fewer processes."
+            )
+        yield start, start + size
+        start += size
 
 
 def ahead(batches: Iterator, device: torch.device) -> Iterator:
