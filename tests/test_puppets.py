@@ -216,10 +216,5 @@ def test_drawing_is_fast_enough():
     assert 20 / (time.process_time() - start) > 30
 
 
-def test_the_contact_sheet():
-    sheet = puppets.contact_sheet(size=32, gap=2)
-    assert sheet.shape == (10 * 34 - 2, 18 * 34 - 2, 3) and sheet.dtype == np.uint8
-
-
 if __name__ == "__main__":
     np.savez_compressed(REFERENCE, **reference_drawings())

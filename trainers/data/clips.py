@@ -1,5 +1,6 @@
 """Training clips: opening a set, its split into parts, and pairs of frames as a stream's items."""
 
+import copy
 import csv
 import logging
 import shutil
@@ -13,11 +14,10 @@ import numpy as np
 from gan_models.errors import Unreadable, UserError
 from gan_models.images import centre_square, read_picture
 from trainers import puppets
-from trainers.data.files import decode, in_part, say_passed_over
+from trainers.data.files import check_folder, check_holdout, decode, of_part, say_passed_over
 from trainers.data.frames import expected_frames, frame_files, list_clips, read_frames
 from trainers.data.packing import MAX_FRAMES, Cache, unpacked
 from trainers.data.pairs import Augmentation, augment, draw_times
-from trainers.data.pictures import check_holdout
 from trainers.data.stream import MINIMUM_TRIED, Stream
 from trainers.data.twins import find_twins, fingerprint, group
 
@@ -141,11 +141,7 @@ def read_pairs(path: Path, names: list[str], count: int) -> list[tuple[int, int]
 
 def open_files(folder: Path, size: int, cache_folder, holdout: float, part: str) -> "ClipFiles":
     """The clips of `part`, from train/ and test/ or by `holdout`."""
-    if not folder.is_dir():
-        raise UserError(
-            f"There is no folder {folder}. Data is a folder of clips (folders of frames, videos or "
-            'strips), or "puppets".'
-        )
+    check_folder(folder, "clips (folders of frames, videos or strips)")
     train, test = folder / "train", folder / "test"
     has_test = train.is_dir() and test.is_dir()
     if part == "held_out" and holdout == 0 and not has_test:
@@ -170,13 +166,8 @@ def open_files(folder: Path, size: int, cache_folder, holdout: float, part: str)
     if has_test or holdout == 0:
         return source
     firsts = group(len(names), same_videos(names) + twins(source))
-    chosen = [index for index, first in enumerate(firsts) if in_part(names[first], holdout, part)]
-    if not chosen:
-        raise UserError(
-            f"A holdout of {holdout} leaves no clip of {folder} for the {part} part: the set is "
-            "too small for it."
-        )
-    return source.selected(chosen)
+    keys = [names[first] for first in firsts]
+    return source.selected(of_part(keys, holdout, part, folder))
 
 
 def without_twins(source: "ClipFiles", count: int) -> "ClipFiles":
@@ -239,14 +230,7 @@ def twins(source: "ClipFiles") -> list[tuple[int, int]]:
     log.info("Decoding %d clips, once.", source.length)
     with ThreadPoolExecutor() as pool:
         list(pool.map(look_at, range(source.length)))
-    found = find_twins(prints, num_frames)
-    if found:
-        log.info(
-            "%d clips are copies or mirror images of another, such as %s of %s.",
-            len({second for _, second in found}),
-            *(source.names[index] for index in reversed(found[0])),
-        )
-    return found
+    return find_twins(prints, num_frames)
 
 
 class ClipFiles:
@@ -269,9 +253,8 @@ class ClipFiles:
 
     def selected(self, indices: list[int]) -> "ClipFiles":
         """The clips with these numbers, sharing what is packed."""
-        chosen = object.__new__(ClipFiles)
-        names = [self.names[index] for index in indices]
-        chosen.__dict__.update(self.__dict__, names=names, length=len(names))
+        chosen = copy.copy(self)
+        chosen.names, chosen.length = [self.names[index] for index in indices], len(indices)
         return chosen
 
     def estimated_frames(self) -> float:

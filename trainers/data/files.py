@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from gan_models.errors import UserError
 from gan_models.images import PICTURE_ENDINGS
 from gan_models.video import FILM_ENDINGS
 
@@ -53,6 +54,29 @@ def list_pictures(root: Path) -> list[str]:
 def say_passed_over(root: Path | str, names: list[str], why: str):
     if names:
         log.warning("Passed over in %s: %d, such as %s (%s).", root, len(names), names[0], why)
+
+
+def check_folder(folder: Path, of: str):
+    if not folder.exists():
+        raise UserError(f'There is no folder {folder}. Data is a folder of {of}, or "puppets".')
+    if not folder.is_dir():
+        raise UserError(f"{folder} is a file: give the folder that it lies in, or unpack it first.")
+
+
+def check_holdout(holdout: float):
+    if not 0 <= holdout <= 0.5:
+        raise UserError(f"A holdout of {holdout} is not between 0 and 0.5.")
+
+
+def of_part(names: list[str], holdout: float, part: str, root: Path) -> list[int]:
+    """The numbers of the names that belong to `part`; UserError when there are none."""
+    chosen = [index for index, name in enumerate(names) if in_part(name, holdout, part)]
+    if not chosen:
+        raise UserError(
+            f"A holdout of {holdout} leaves nothing of {root} for the {part} part: the set is too "
+            "small for it."
+        )
+    return chosen
 
 
 def in_part(name: str, holdout: float, part: str) -> bool:

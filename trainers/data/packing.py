@@ -9,7 +9,6 @@ import hashlib
 import os
 import tempfile
 import weakref
-from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from shutil import rmtree
@@ -26,7 +25,6 @@ JPEG_OPTIONS = [
     *(cv2.IMWRITE_JPEG_QUALITY, 95),
     *(cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444),
 ]
-OPEN_FILES = 4_096  # packed clips kept mapped by a process
 FORMAT = 2
 
 
@@ -39,11 +37,8 @@ class Cache:
             folder = Path(tempfile.mkdtemp(prefix="clips-"))
             weakref.finalize(self, remove, folder, os.getpid())
         self.folder = folder
-        self.opened: OrderedDict[Path, np.ndarray] = OrderedDict()
+        self.files: dict[Path, Path] = {}  # of the clips that were looked for
         self.enlarged: set[Path] = set()  # clips packed by this process that had smaller frames
-
-    def __getstate__(self):  # mapped files do not travel to spawned workers
-        return {**self.__dict__, "opened": OrderedDict()}
 
     def packed(self, path: Path, frames: Callable[[], Iterable[np.ndarray]]) -> np.ndarray:
         """The packed clip, made of `frames()` ((H, W, 3) uint8) where it is missing or broken.
@@ -51,9 +46,8 @@ class Cache:
         Raises Unreadable when the clip holds nothing that can be read and UserError when the file
         cannot be written.
         """
-        if path in self.opened:
-            self.opened.move_to_end(path)
-            return self.opened[path]
+        if path in self.files:  # mapped anew: a process may keep too few files open for all clips
+            return np.load(self.files[path], mmap_mode="r")
         file = self.folder / f"{self.key(path)}.{'jpgs' if self.jpeg else 'raw'}"
         try:
             data = np.load(file, mmap_mode="r")
@@ -62,9 +56,7 @@ class Cache:
         except (OSError, ValueError, EOFError):
             self.pack(file, path, frames())
             data = np.load(file, mmap_mode="r")
-        self.opened[path] = data
-        if len(self.opened) > OPEN_FILES:
-            self.opened.popitem(last=False)
+        self.files[path] = file
         return data
 
     def key(self, path: Path) -> str:

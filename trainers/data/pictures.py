@@ -7,8 +7,8 @@ import numpy as np
 from gan_models.errors import UserError
 from gan_models.images import centre_square, read_picture
 from trainers import puppets
-from trainers.data.files import in_part, list_pictures
-from trainers.data.shards import Shards, ShardStream, expand, is_remote, read_class_names
+from trainers.data.files import check_folder, check_holdout, list_pictures, of_part
+from trainers.data.shards import Shards, ShardStream, read_class_names, shard_urls
 from trainers.data.stream import Stream
 
 KEPT_BYTES = 512 * 2**20  # a smaller decoded set is kept in memory after the first epoch
@@ -41,46 +41,33 @@ def open_pictures(
     Raises UserError when there is nothing to train on.
     """
     check_holdout(holdout)
-    name = str(path)
-    common = dict(place=name, seed=seed, mirror=mirror)
+    name, root = str(path), Path(path).expanduser()
     if puppets.is_puppets(name):
-        drawn = puppets.drawn_set("progan", name, DEFAULT_PUPPETS, size=size, seed=seed, part=part)
-        source = Folder(*drawn, size, resize, list(puppets.DOMAINS) if labels else [])
-        return Stream(source, num_workers=kept(source, num_workers), **common)
-    if part == "held_out" and holdout == 0:
-        raise UserError("With a holdout of 0 no pictures are held out: give a share such as 0.1.")
-
-    root = Path(name).expanduser()
-    streamed = is_remote(name) or name.endswith(".tar") or "{" in name and not root.exists()
-    if not streamed:
-        check_folder(root)
-    if streamed or any(root.glob("*.tar")):
-        urls = expand(name if streamed else str(root))
-        classes = read_class_names(urls[0]) if labels else []
-        source = Shards(urls, size, resize, seed, mirror, classes, holdout, part)
-        return ShardStream(source, place=name, num_workers=num_workers)
-    found = list_pictures(root)
-    if not found:
-        raise UserError(
-            f"There are no pictures in {root}: a data folder holds picture files or .tar shards."
+        root, names = puppets.drawn_set(
+            "progan", name, DEFAULT_PUPPETS, size=size, seed=seed, part=part
         )
-    names = [name for name in found if in_part(name, holdout, part)]
-    if not names:
-        raise UserError(
-            f"A holdout of {holdout} leaves no picture of {root} for the {part} part: the set is "
-            "too small for it."
-        )
-    # All pictures' classes, not only this part's, so that both parts number them alike.
-    source = Folder(root, names, size, resize, class_folders(root, found) if labels else [])
-    return Stream(source, num_workers=kept(source, num_workers), **common)
-
-
-def kept(source: "Folder", num_workers: int | None) -> int | None:
-    """The workers for a folder: none for a small set, which is kept in memory instead."""
-    if num_workers or source.length * 3 * source.size**2 > KEPT_BYTES:
-        return num_workers
-    source.kept = {}
-    return 0
+        classes = list(puppets.DOMAINS) if labels else []
+    else:
+        if part == "held_out" and holdout == 0:
+            raise UserError("With a holdout of 0 no pictures are held out: give a share, as 0.1.")
+        if urls := shard_urls(name):
+            classes = read_class_names(urls[0]) if labels else []
+            shards = Shards(urls, size, resize, seed, mirror, classes, holdout, part)
+            return ShardStream(shards, place=name, num_workers=num_workers)
+        check_folder(root, "pictures or of .tar shards")
+        found = list_pictures(root)
+        if not found:
+            raise UserError(
+                f"There are no pictures in {root}: a data folder holds picture files or .tar "
+                "shards."
+            )
+        names = [found[index] for index in of_part(found, holdout, part, root)]
+        # All pictures' classes, not only this part's, so that both parts number them alike.
+        classes = class_folders(root, found) if labels else []
+    source = Folder(root, names, size, resize, classes)
+    if not num_workers and source.length * 3 * size**2 <= KEPT_BYTES:
+        source.kept, num_workers = {}, 0
+    return Stream(source, place=name, seed=seed, mirror=mirror, num_workers=num_workers)
 
 
 def class_folders(root: Path, names: list[str]) -> list[str]:
@@ -117,18 +104,3 @@ class Folder:
         if self.kept is not None:
             self.kept[index] = item
         return dict(item)
-
-
-def check_holdout(holdout: float):
-    if not 0 <= holdout <= 0.5:
-        raise UserError(f"A holdout of {holdout} is not between 0 and 0.5.")
-
-
-def check_folder(folder: Path):
-    if not folder.exists():
-        raise UserError(
-            f"There is no folder {folder}. Data is a folder of pictures or of .tar shards, or "
-            '"puppets".'
-        )
-    if not folder.is_dir():
-        raise UserError(f"{folder} is a file: give the folder that it lies in, or unpack it first.")

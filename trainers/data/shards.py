@@ -6,6 +6,7 @@ and draws from the samples that it holds ready. A resumed run begins at the star
 
 import dataclasses
 import itertools
+import os
 import random
 import time
 from collections.abc import Iterable, Iterator
@@ -161,18 +162,22 @@ def merged_note(sample: dict, chosen: str, count: int) -> str:
     )
 
 
-def expand(path: str) -> list[str]:
-    """Shard addresses of a brace pattern, a .tar, or a folder of .tar files, in a fixed order.
-
-    Raises UserError when a local shard is not there.
+def shard_urls(path: str) -> list[str]:
+    """Shard addresses of a brace pattern, a .tar, or a folder of .tar files, in a fixed order; none
+    for another path. Raises UserError when a local shard is not there.
     """
-    if Path(path).is_dir():
-        names = sorted(file.name for file in Path(path).iterdir())
-        beside = [n for n in names if not n.endswith(".tar") and n != "classes.txt"]
-        say_passed_over(path, beside, "beside .tar shards only classes.txt is read")
-        return [str(Path(path, name)) for name in names if name.endswith(".tar")]
+    path = os.path.expanduser(path)
+    if os.path.isdir(path):
+        names = sorted(os.listdir(path))
+        shards = [name for name in names if name.endswith(".tar")]
+        if shards:
+            beside = [name for name in names if name not in (*shards, "classes.txt")]
+            say_passed_over(path, beside, "beside .tar shards only classes.txt is read")
+        return [os.path.join(path, name) for name in shards]
+    if not (is_remote(path) or path.endswith(".tar") or "{" in path):
+        return []
     urls = expand_urls(path)
-    missing = next((url for url in urls if not is_remote(url) and not Path(url).is_file()), None)
+    missing = next((url for url in urls if not is_remote(url) and not os.path.isfile(url)), None)
     if missing:
         raise UserError(f"There is no shard {missing}, which the pattern {path} asks for.")
     return urls

@@ -46,11 +46,6 @@ class Fetched:
     error: str | None = None  # why nothing can be read; an exception would lose its words
 
 
-def mirrored(item: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The item with left and right of its pictures exchanged."""
-    return {name: a[..., ::-1] if np.ndim(a) > 1 else a for name, a in item.items()}
-
-
 class Items:
     """Reads items by their numbers in the run; each worker process holds a copy."""
 
@@ -110,7 +105,9 @@ class Items:
             fetched.readable.append(index)
             if item.pop("enlarged", False):
                 fetched.notes["enlarged"] = enlarged_note(self.source.names[index])
-            return mirrored(item) if coin else item
+            if coin:  # left and right of its pictures exchanged
+                item = {name: a[..., ::-1] if np.ndim(a) > 1 else a for name, a in item.items()}
+            return item
         raise UserError(f"{MINIMUM_TRIED} files in a row cannot be read.")
 
 

@@ -30,6 +30,7 @@ from typing import Literal
 
 import cv2
 import numpy as np
+import tyro
 from PIL import Image
 from tqdm import tqdm
 
@@ -63,14 +64,14 @@ PICTURES = {
 class Options:
     """How a set is drawn; the defaults are those of the command line."""
 
-    size: int = 64
-    seed: int = 0
-    style: str = "training"
-    val_count: int | None = None  # None: a tenth of count
-    clips: Literal["mp4", "frames", "strips"] = "mp4"
-    num_frames: int = 64
-    class_folders: bool = False
-    fps: float = 25
+    size: int = 64  # side of a picture in pixels, 32 to 256
+    seed: int = 0  # another number gives other training puppets; the others are always the same
+    style: Literal["training", "held_out"] = "training"  # held_out: a second one, for scoring
+    val_count: int | None = None  # pictures not for training (val or test); None: a tenth of count
+    clips: Literal["mp4", "frames", "strips"] = "mp4"  # fomm: films, or without loss as PNG
+    num_frames: int = 64  # fomm: of each clip
+    class_folders: bool = False  # progan: a folder per domain, for training with labels
+    fps: tyro.conf.Suppress[float] = 25
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,8 @@ from trainers.puppets.parameters import (
     transfer,
 )
 
+# Seeds of the large puppets: the domains take turns.
+HEROES = (79, 109, 71, 34, 64, 78, 65, 76, 89, 21, 9, 39, 108, 90, 32, 113, 25, 91)
 # One colour per label, for looking at label maps.
 LABEL_COLOURS = colours(
     "e8ecf2 4a5c96 ce967a f4c4a0 e2a884 704a3c 2c243c ffffff 3a96be de8468 ce465c 6e182c "
@@ -34,26 +36,27 @@ def neutral(domain: str) -> PuppetParameters:
     return PuppetParameters(domain, style=style, background=Background(hue=hue))
 
 
-def contact_sheet(size: int = 96, gap: int = 2) -> np.ndarray:
-    """A sheet (H, W, 3) uint8 RGB of pictures of `size` pixels, 18 a row.
+def contact_sheet() -> np.ndarray:
+    """The sheet (724, 1186, 3) uint8 RGB.
 
-    Three rows of random puppets; per domain the neutral face and its 17 action units; then a clip,
-    the same motion drawn on another puppet, the clip's label maps, and the held-out style.
+    Large puppets; per domain the neutral face and its 17 action units; then a clip, the same motion
+    drawn on another puppet, the clip's label maps, and the large puppets in the held-out style.
     """
-    columns = 1 + len(ACTION_UNITS)
-    rows = [
-        [draw(random_parameters(row * columns + k), size).picture for k in range(columns)]
-        for row in range(3)
-    ]
+    heroes = [random_parameters(seed) for seed in HEROES]
+    # Nine pictures of 130 pixels are as wide as eighteen of 64, with gaps of 2.
+    large = grid([draw(hero, 130).picture for hero in heroes], 9)
+    rows = []
     for domain in DOMAINS:
         rest = neutral(domain)
         faces = [rest, *(rest.with_action_units({unit: 1.0}) for unit in ACTION_UNITS)]
-        rows.append([draw(face, size).picture for face in faces])
-    frames = clip(seed=7, num_frames=columns, domain="human", fps=5)
+        rows.append([draw(face, 64).picture for face in faces])
+    frames = clip(seed=7, num_frames=18, domain="human", fps=5)
     other = random_parameters(12, "cat")
-    drawings = [draw(frame, size) for frame in frames]
+    drawings = [draw(frame, 64) for frame in frames]
     rows.append([drawing.picture for drawing in drawings])
-    rows.append([draw(transfer(other, frame), size).picture for frame in frames])
+    rows.append([draw(transfer(other, frame), 64).picture for frame in frames])
     rows.append([LABEL_COLOURS[drawing.label_map] for drawing in drawings])
-    rows.append([draw(random_parameters(k), size, "held_out").picture for k in range(columns)])
-    return grid([picture for row in rows for picture in row], columns, gap)
+    rows.append([draw(hero, 64, "held_out").picture for hero in heroes])
+    small = grid([picture for row in rows for picture in row], 18)
+    gap = np.full((2, large.shape[1], 3), 255, np.uint8)
+    return np.concatenate([large, gap, small])
