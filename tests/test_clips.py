@@ -4,6 +4,7 @@ import csv
 import itertools
 import logging
 import os
+import resource
 import shutil
 from types import SimpleNamespace
 
@@ -424,6 +425,18 @@ def test_the_temporary_cache_goes_with_the_clips(tmp_path):
     assert any(folder.iterdir())
     del clips
     assert not folder.exists()
+
+
+def test_there_may_be_more_clips_than_open_files(tmp_path):
+    clips = open_clips(set_of(tmp_path, 60), size=SIZE, num_workers=0)
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    few = len(os.listdir("/proc/self/fd")) + 20
+    resource.setrlimit(resource.RLIMIT_NOFILE, (few, limits[1]))
+    try:
+        take(clips, 15)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert clips.skipped == 0
 
 
 def test_large_sets_are_packed_as_jpeg_or_read_in_place(tmp_path, monkeypatch):

@@ -414,17 +414,25 @@ def test_broken_pictures_and_cut_shards_are_skipped(shards, caplog):
     assert opened.skipped == 4  # two pictures, two shards
 
 
-@pytest.mark.parametrize("num_workers", [0, 1])
+def test_a_shard_of_fewer_pictures_than_workers(tmp_path):
+    with tarfile.open(tmp_path / "a.tar", "w") as tar:
+        add(tar, "5.png", encoded(5))
+    opened = open_pictures(tmp_path, size=SIZE, num_workers=2)
+    assert numbers(take(opened, 5)) == [5] * 20
+
+
+@pytest.mark.parametrize("num_workers", [0, 2])
 def test_shards_without_a_readable_picture_end_in_a_sentence(tmp_path, num_workers):
     with tarfile.open(tmp_path / "a.tar", "w") as tar:
         add(tar, "readme.txt", b"hello")
     with pytest.raises(UserError, match="There are no pictures to be read in .*a.tar"):
         take(open_pictures(tmp_path, size=SIZE, num_workers=num_workers), 1)
-    with tarfile.open(tmp_path / "a.tar", "w") as tar:
-        for number in range(30):
-            add(tar, f"{number}.png", b"broken")
-    with pytest.raises(UserError, match="cannot be read"):
-        take(open_pictures(tmp_path, size=SIZE, num_workers=num_workers), 1)
+    for count, message in ((30, "cannot be read"), (5, "There are no pictures to be read")):
+        with tarfile.open(tmp_path / "a.tar", "w") as tar:
+            for number in range(count):
+                add(tar, f"{number}.png", b"broken")
+        with pytest.raises(UserError, match=message):
+            take(open_pictures(tmp_path, size=SIZE, num_workers=num_workers), 1)
 
 
 def test_labels_of_shards_need_their_names(shards):

@@ -50,7 +50,7 @@ class Shards(IterableDataset):
     length, names = None, ()
 
     def __iter__(self) -> Iterator[Fetched]:
-        """Without end: a picture and its class each, or why it cannot be read."""
+        """A picture and its class each, or why it cannot be read; without end, if there are any."""
         worker = get_worker_info()
         workers = worker.num_workers if worker else 1
         reader = self.rank * workers + (worker.id if worker else 0)
@@ -69,16 +69,13 @@ class Shards(IterableDataset):
                 fetched, self.found = self.found, Fetched()
                 coin = rng.random() < 0.5
                 self.read(name, picture, label, self.mirror and coin, fetched)
-                fetched.place, fruitful = (reader, epoch, shard), epoch
+                fetched.place = reader, epoch, shard
+                if fetched.arrays:
+                    fruitful = epoch
                 fetched.seconds = time.perf_counter() - started
                 yield fetched
                 started = time.perf_counter()
             epoch, done = epoch + 1, 0
-        self.found.error = (
-            f"There are no pictures to be read in {', '.join(self.urls[:3])}"
-            f"{' and the other shards' if len(self.urls) > 3 else ''}: a sample is a picture file, "
-            "with a .cls file of the same name when training with labels."
-        )
         yield self.found
 
     def samples(self, shards: Iterable[tuple[int, int]]) -> Iterator[tuple]:
@@ -103,8 +100,8 @@ class Shards(IterableDataset):
         if "duplicate file name" in str(reason):
             self.found.notes["merged"] = f"{url}: {reason}; it is left out."
         else:
-            sentence = f"the shard is missing, no .tar, or cut short ({reason})."
-            self.found.unreadable[url] = sentence
+            reason = f"the shard is missing, no .tar, or cut short ({reason})."
+            self.found.unreadable[url] = reason
         return True
 
     def read(self, name: str, picture: bytes, label: bytes, mirror: bool, fetched: Fetched):
@@ -143,7 +140,13 @@ class ShardStream(Stream):
         for first, end in batch_spans(position, size_at, world_size):
             items = []
             while len(items) < len(range(first + rank, end, world_size)):
-                fetched = next(loading)
+                fetched = next(loading, None)
+                if fetched is None:
+                    raise UserError(
+                        f"There are no pictures to be read in {', '.join(self.source.urls[:3])} "
+                        f"({len(self.source.urls)} shards): a sample is a picture file, with a "
+                        ".cls file of the same name when training with labels."
+                    )
                 self._learn(fetched)
                 if fetched.arrays:
                     items.append(fetched.arrays)
