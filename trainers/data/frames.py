@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image
 
 from gan_models.errors import Unreadable
-from gan_models.images import MAX_PIXELS, read_picture
+from gan_models.images import read_picture
 from gan_models.video import open_clip
 from trainers.data.files import is_film, is_picture, is_shown, say_passed_over, walk
 
@@ -80,11 +80,6 @@ def strip_frames(path: Path) -> int:
                 return 0
     except Exception as error:  # damaged files make Pillow raise nearly anything
         raise Unreadable(f"{path} is no picture that can be read: {error}.") from error
-    if width * height > MAX_PIXELS:
-        raise Unreadable(
-            f"{path} has more than {MAX_PIXELS // 1_000_000} million pixels: give the clip as a "
-            "folder of frames."
-        )
     if width % height or width == height:
         raise Unreadable(
             f"{path} is {width} x {height} pixels and no strip of square frames side by side: put "

@@ -175,7 +175,7 @@ class Stream:
         return float(max(1, self.num_workers) * items / seconds) if seconds else 0.0
 
     def first(self, count: int) -> dict[str, torch.Tensor]:
-        """The first `count` items of a run as one batch, read in this process."""
+        """The first `count` items of a run as one batch, read in this process (not of shards)."""
         fetched = self._items[range(count)]
         self._learn(fetched)
         return fetched.arrays
