@@ -15,7 +15,7 @@ from tests import runs
 from trainers import evaluate
 from trainers import judge as public
 from trainers.judge import __main__ as command
-from trainers.judge import reading, scores, train
+from trainers.judge import networks, scores, train
 from trainers.puppets import ACTION_UNITS, DOMAINS, LABELS, LANDMARKS, puppet_seed
 
 TINY = [
@@ -26,9 +26,9 @@ TINY = [
 
 def test_the_shapes_of_what_is_read():
     torch.manual_seed(0)
-    network = reading.Network((4, 4, 4, 4), 4, 4).eval()
+    network = networks.Network((4, 4, 4, 4), 4, 4).eval()
     pictures = np.random.default_rng(0).integers(0, 256, (5, 64, 64, 3), np.uint8)
-    found = reading.read(network, pictures, batch_size=2)
+    found = networks.read(network, pictures, batch_size=2)
     assert found.labels.shape == (5, 64, 64) and found.labels.dtype == np.uint8
     assert found.labels.max() < len(LABELS)
     assert found.landmarks.shape == (5, len(LANDMARKS), 2)
@@ -38,7 +38,7 @@ def test_the_shapes_of_what_is_read():
     assert found.domain.shape == (5,) and found.domain.max() < len(DOMAINS)
     assert found.style.shape == (5, len(public.STYLE))
     assert found.identity.shape == (5, len(public.IDENTITY))
-    again = reading.read(network, pictures, batch_size=5)
+    again = networks.read(network, pictures, batch_size=5)
     for name, value in vars(found).items():
         np.testing.assert_allclose(value, getattr(again, name), atol=1e-4, err_msg=name)
 
@@ -48,7 +48,7 @@ def test_centres_are_in_pixels():
     heat[0, 0, 3, 20] = 100
     heat[0, 1, 0, 0] = heat[0, 1, 0, 31] = 100
     torch.testing.assert_close(
-        reading.centres(heat), torch.tensor([[[41.0, 7.0], [32.0, 1.0]]]), atol=1e-3, rtol=0
+        networks.centres(heat), torch.tensor([[[41.0, 7.0], [32.0, 1.0]]]), atol=1e-3, rtol=0
     )
 
 
@@ -88,7 +88,7 @@ def test_half_a_batch_is_the_mirror_image_of_the_other():
 
 def test_only_pictures_that_kept_their_colours_teach_the_style():
     torch.manual_seed(0)
-    network = reading.Network((4, 4, 4, 4), 4, 4)
+    network = networks.Network((4, 4, 4, 4), 4, 4)
     pictures, truth, kept = training_batch(train.Config(batch_size=8, total_images=48), 40)
     outputs = network(pictures)
     outputs["style"].retain_grad()
@@ -232,6 +232,6 @@ def test_several_processes_are_refused(monkeypatch):
 
 @pytest.mark.parametrize("shape", [(2, 32, 32, 3), (64, 64, 3), (0, 64, 64, 3)])
 def test_other_pictures_are_refused(shape):
-    network = reading.Network((4, 4, 4, 4), 4, 4).eval()
+    network = networks.Network((4, 4, 4, 4), 4, 4).eval()
     with pytest.raises(ValueError, match="bring them to 64 pixels"):
-        reading.read(network, np.zeros(shape, np.uint8))
+        networks.read(network, np.zeros(shape, np.uint8))

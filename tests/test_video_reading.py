@@ -17,10 +17,10 @@ from PIL import Image
 from gan_models import faces
 from gan_models.errors import Unreadable, UserError
 from gan_models.video import (
+    animations,
     clip_info,
     ffmpeg,
     open_clip,
-    pictures,
     probing,
     reading,
     write_clip,
@@ -439,7 +439,7 @@ def test_memory_does_not_grow_with_the_length(tmp_path):
 def test_a_damaged_animation_ends_early(tmp_path, monkeypatch):
     frames = [Image.effect_noise((32, 32), 90).convert("RGB") for _ in range(4)]
     frames[0].save(tmp_path / "a.webp", save_all=True, append_images=frames[1:], duration=100)
-    whole = pictures.frames
+    whole = animations.frames
 
     def broken(path):
         for index, frame in enumerate(whole(path)):
@@ -447,7 +447,7 @@ def test_a_damaged_animation_ends_early(tmp_path, monkeypatch):
                 raise OSError("broken")
             yield frame
 
-    monkeypatch.setattr(pictures, "frames", broken)
+    monkeypatch.setattr(animations, "frames", broken)
     clip = open_clip(tmp_path / "a.webp")
     assert clip.frame_count == 2 and "after 0.20 seconds" in clip.notices[0]
     assert sum(1 for _ in clip.frames()) == 2

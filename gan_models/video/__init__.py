@@ -4,7 +4,7 @@
     writing.py   `write_clip`, `clip_writer`: a labelled file, with the sound of a clip; `clip_info`
     probing.py   what a film holds: when each frame is shown, its size, its colours (PyAV)
     rates.py     the constant rate that is nearest to a clip's own times
-    pictures.py  pictures and animated pictures in place of films
+    animations.py  pictures, still or animated, in place of films
     ffmpeg.py    starting, watching and ending ffmpeg
 
 A clip of ten minutes takes no more memory than one of ten seconds.

@@ -20,7 +20,7 @@ import numpy as np
 from gan_models import faces, images
 from gan_models.errors import Unreadable
 from gan_models.faces.framing import Box, Span, check_box
-from gan_models.video import ffmpeg, pictures, probing
+from gan_models.video import animations, ffmpeg, probing
 from gan_models.video.rates import constant_rate
 
 SEEK_FROM = 15.0  # seconds; a later start is looked up in the file instead of decoded up to
@@ -53,7 +53,7 @@ class Clip:
     frame_count: int
     sound: Sound | None
     notices: list[str]
-    found: probing.Found | pictures.Animation = field(repr=False)
+    found: probing.Found | animations.Animation = field(repr=False)
     start: Fraction = field(repr=False)  # seconds from the first frame of all
     crop: Box | None = None
 
@@ -104,10 +104,10 @@ def open_clip(
     Raises Unreadable (a sentence) for anything that is no clip, before a frame is read.
     """
     path = Path(path)
-    found = pictures.scan(path) if path.is_file() else None
+    found = animations.scan(path) if path.is_file() else None
     if found:
         times, first, whole = found.times, Fraction(0), Fraction(found.end, 1000)
-        rate, varying = constant_rate(times, Fraction(1, 1000), pictures.RATE)
+        rate, varying = constant_rate(times, Fraction(1, 1000), animations.RATE)
         notices = [] if found.whole else [_ends_early(path, whole)]
     else:
         found = probing.probe(path)
@@ -212,7 +212,7 @@ def _play(clip: Clip) -> Iterator[np.ndarray]:
     begins = (clip.found.times / 1000 - float(clip.start)) * float(clip.fps)
     slots = np.floor(begins + 0.5).astype(int).tolist()  # at which frame each picture begins
     size, held, sent = (clip.height, clip.width), None, 0
-    for slot, (picture, _) in zip(slots, pictures.frames(clip.path), strict=False):
+    for slot, (picture, _) in zip(slots, animations.frames(clip.path), strict=False):
         while held is not None and sent < min(slot, clip.frame_count):
             yield held.copy()
             sent += 1

@@ -42,7 +42,7 @@ from trainers.fomm.puppet_moves import (
     group_set,
     puppet_set,
 )
-from trainers.judge.reading import SIZE, judge
+from trainers.judge.networks import SIZE, judge
 from trainers.judge.scores import correlation
 from trainers.puppets import ACTION_UNITS
 

@@ -7,10 +7,10 @@ pretrained network. It is trained on puppets drawn on the fly and ships in asset
     from trainers.judge import judge
     readings = judge(pictures)
 
-Read in this order: reading.py (network, readings), train.py (options, data, loss, the loop),
+Read in this order: networks.py (network, readings), train.py (options, data, loss, the loop),
 scores.py (its own errors on puppets that no training sees).
 """
 
-from trainers.judge.reading import IDENTITY, SIZE, STYLE, Readings, judge, load_judge
+from trainers.judge.networks import IDENTITY, SIZE, STYLE, Readings, judge, load_judge
 
 __all__ = ["IDENTITY", "SIZE", "STYLE", "Readings", "judge", "load_judge"]

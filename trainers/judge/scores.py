@@ -7,7 +7,7 @@ import tyro
 from tqdm import tqdm
 
 from trainers import metrics
-from trainers.judge.reading import IDENTITY, STYLE, Readings, load_judge, read
+from trainers.judge.networks import IDENTITY, STYLE, Readings, load_judge, read
 from trainers.judge.train import draw_truth
 from trainers.puppets import ACTION_UNITS, LABELS, STYLES, puppet_seed
 

@@ -14,7 +14,7 @@ from gan_models.errors import Unreadable, UserError
 from trainers import optim, run
 from trainers.capture import Captured
 from trainers.data import Stream
-from trainers.judge.reading import IDENTITY, SIZE, STYLE, Network, Readings
+from trainers.judge.networks import IDENTITY, SIZE, STYLE, Network, Readings
 from trainers.puppets import DOMAINS, LANDMARKS, Identity, draw, drawn_set, random_parameters
 
 LOSS_WEIGHTS = {
