@@ -5,7 +5,7 @@ framing.py   frame: the square to crop; crop: that square as a small picture
 pasting.py   Paster: the animated square back in the full picture
 """
 
-from gan_models.faces.finding import Box, find_faces, find_landmarks, finder_name
+from gan_models.faces.finding import Box, find_faces, find_landmarks
 from gan_models.faces.framing import Framing, crop, fit_inside, frame
 from gan_models.faces.pasting import Paster
 
@@ -16,7 +16,6 @@ __all__ = [
     "crop",
     "find_faces",
     "find_landmarks",
-    "finder_name",
     "fit_inside",
     "frame",
 ]

@@ -2,10 +2,9 @@
 
 face_alignment's networks are used where their weight files are already on disk, in the
 `checkpoints` folder of torch.hub, where face_alignment itself keeps them; nothing is ever
-downloaded here. Without them the cascade that ships inside scikit-image finds frontal faces. One
-run of that cascade misses a quarter of the portraits it is shown and finds faces in grass, so its
-single windows are taken as votes, from four views of the picture: as it is, mirrored, and both with
-evened contrast. A face collects dozens of them, grass a few.
+downloaded here. Without them the cascade that ships inside scikit-image finds frontal faces. It also
+sees faces in grass, so its single windows are taken as votes, from four views of the picture: as it
+is, mirrored, and both with evened contrast. A face collects dozens of them, grass a few.
 """
 
 from __future__ import annotations
@@ -13,8 +12,8 @@ from __future__ import annotations
 import logging
 import math
 import pickle
-from collections.abc import Iterator
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import astuple, dataclass
 from functools import cache
 from pathlib import Path
 from threading import Lock
@@ -59,13 +58,9 @@ class Box:
     bottom: float
 
     def __post_init__(self):
-        numbers = (self.left, self.top, self.right, self.bottom)
-        if not all(math.isfinite(number) for number in numbers):
-            raise UserError(f"a box has four finite numbers, not {numbers}.")
-        if not (self.left < self.right and self.top < self.bottom):
-            raise UserError(
-                f"a box goes from left to right and from top to bottom, unlike {numbers}."
-            )
+        sides = (self.width, self.height)
+        if not all(0 < side < math.inf for side in sides):  # NaN fails too
+            raise UserError(f"a box goes from left to right and from top to bottom, unlike {self}.")
 
     @classmethod
     def around(cls, x: float, y: float, side: float) -> Box:
@@ -95,7 +90,7 @@ class Box:
 
     def scaled(self, factor: float) -> Box:
         """The same box in a picture that is `factor` times as large."""
-        return Box(*(factor * edge for edge in (self.left, self.top, self.right, self.bottom)))
+        return Box(*(factor * edge for edge in astuple(self)))
 
     def joined(self, other: Box) -> Box:
         """The smallest box that holds both."""
@@ -107,14 +102,6 @@ class Box:
         )
 
 
-# --- the ladder -------------------------------------------------------------------------------
-
-
-def finder_name() -> str:
-    """What `find_faces` uses now."""
-    return "face_alignment (sfd)" if _network(SFD) else "scikit-image's cascade"
-
-
 def find_faces(picture: np.ndarray, *, quick: bool = False) -> list[Box]:
     """The faces of a (H, W, 3) uint8 picture, largest first; [] if there is none.
 
@@ -124,39 +111,31 @@ def find_faces(picture: np.ndarray, *, quick: bool = False) -> list[Box]:
     """
     if picture.size == 0:
         return []
-    small, factor = _shrunk(picture)
+    import cv2
+
+    height, width = picture.shape[:2]
+    factor = min(1.0, DETECTION_SIDE / max(height, width))
+    small = np.ascontiguousarray(picture)
+    if factor < 1:
+        size = (max(1, round(width * factor)), max(1, round(height * factor)))
+        small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
     detector = _network(SFD)
     found = _by_network(detector, small) if detector else _by_cascade(small, quick)
     return sorted((box.scaled(1 / factor) for box in found), key=lambda box: -box.side)
 
 
-def find_landmarks(picture: np.ndarray, box: Box | None = None) -> np.ndarray | None:
-    """(68, 2) float32, x and y in pixels of the picture, of the face in `box` or the largest.
+def find_landmarks(picture: np.ndarray) -> np.ndarray | None:
+    """(68, 2) float32, x and y in pixels of the picture, of its largest face.
 
     None without a face, and where face_alignment's 2DFAN4 weights are not on disk.
     """
     aligner = _network(FAN)
-    if aligner is None:
+    found = find_faces(picture, quick=True) if aligner else []
+    if not found:
         return None
-    if box is None:
-        found = find_faces(picture, quick=True)
-        if not found:
-            return None
-        box = found[0]
-    corners = [box.left, box.top, box.right, box.bottom, 1.0]
-    points = aligner.get_landmarks_from_image(picture, detected_faces=[np.array(corners)])
+    corners = np.array([*astuple(found[0]), 1.0])
+    points = aligner.get_landmarks_from_image(picture, detected_faces=[corners])
     return np.asarray(points[0], np.float32) if points else None
-
-
-def _shrunk(picture: np.ndarray) -> tuple[np.ndarray, float]:
-    import cv2
-
-    height, width = picture.shape[:2]
-    factor = min(1.0, DETECTION_SIDE / max(height, width))
-    if factor == 1.0:
-        return np.ascontiguousarray(picture), 1.0
-    size = (max(1, round(width * factor)), max(1, round(height * factor)))
-    return cv2.resize(picture, size, interpolation=cv2.INTER_AREA), factor
 
 
 # --- face_alignment ---------------------------------------------------------------------------
@@ -181,11 +160,8 @@ def _loaded(path: str):
         from face_alignment import FaceAlignment, LandmarksType
 
         # "folder" is the detector without weights: the boxes always come from find_faces
-        options = {"device": "cpu", "face_detector": "folder"}
-        try:
-            return FaceAlignment(LandmarksType.TWO_D, compile=False, **options)
-        except TypeError:  # before 1.5 it never compiled, and had no such option
-            return FaceAlignment(LandmarksType.TWO_D, **options)
+        options = {"device": "cpu", "face_detector": "folder", "compile": False}
+        return FaceAlignment(LandmarksType.TWO_D, **options)
     except ImportError as error:
         log.warning("face_alignment cannot be used (%s): pip install face-alignment.", error)
     except UNREADABLE as error:
@@ -194,10 +170,9 @@ def _loaded(path: str):
 
 
 def _by_network(detector, picture: np.ndarray) -> list[Box]:
-    rows = detector.detect_from_image(picture)
     boxes = []
-    for row in rows:
-        if len(row) >= 4 and row[0] < row[2] and row[1] < row[3] and np.isfinite(row[:4]).all():
+    for row in detector.detect_from_image(picture):
+        with suppress(UserError):  # some of its boxes are inside out
             boxes.append(Box(*map(float, row[:4])))
     return boxes
 
@@ -217,15 +192,14 @@ def _by_cascade(picture: np.ndarray, quick: bool) -> list[Box]:
     import cv2
 
     grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)  # (H, W) uint8
-    shorter = min(grey.shape)
+    even = cv2.createCLAHE(clipLimit=2.0, tileGridSize=(8, 8)).apply(grey)
+    views = [(grey, False), (even, True), (grey, True), (even, False)]  # True: mirrored
+    views = views[:2] if quick else views
     share = 1 / 8 if quick else SMALLEST_SHARE
-    smallest = max(SMALLEST, int(share * shorter))
-    if shorter < smallest:
-        return []
-    views = list(_views(grey, quick))
+    smallest = max(SMALLEST, int(share * min(grey.shape)))
     windows = []
     for number, (view, mirrored) in enumerate(views):
-        for left, top, side in _windows(view, smallest):
+        for left, top, side in _windows(view[:, ::-1] if mirrored else view, smallest):
             if mirrored:
                 left = grey.shape[1] - left - side
             windows.append((left + side / 2, top + side / 2, side, number))
@@ -234,25 +208,14 @@ def _by_cascade(picture: np.ndarray, quick: bool) -> list[Box]:
     return _elected(np.array(windows, float).reshape(-1, 4), min_votes, min_views)
 
 
-def _views(grey: np.ndarray, quick: bool) -> Iterator[tuple[np.ndarray, bool]]:
-    """(view, whether it is mirrored)"""
-    import cv2
-
-    even = cv2.createCLAHE(clipLimit=2.0, tileGridSize=(8, 8)).apply(grey)
-    yield grey, False
-    yield even[:, ::-1], True
-    if not quick:
-        yield grey[:, ::-1], True
-        yield even, False
-
-
 def _windows(view: np.ndarray, smallest: int) -> list[tuple[int, int, int]]:
     """(left, top, side) of every window that the cascade lets pass, none joined with another."""
-    image = np.ascontiguousarray(view, np.float32) / 255
     largest = min(view.shape)
+    if largest < smallest:
+        return []
     with _one_at_a_time:
         passed = _cascade().detect_multi_scale(
-            image,
+            np.ascontiguousarray(view, np.float32) / 255,
             scale_factor=SCALE_STEP,
             step_ratio=SHIFT_STEP,
             min_size=(smallest, smallest),
@@ -265,30 +228,26 @@ def _windows(view: np.ndarray, smallest: int) -> list[tuple[int, int, int]]:
 
 def _elected(windows: np.ndarray, min_votes: float, min_views: int) -> list[Box]:
     """The faces for which enough of the windows, (N, 4) as x, y, side, view, stand together."""
-    groups = sorted(_groups(windows), key=lambda group: -group[1])
-    most = max((votes for _, _, votes, _ in groups), default=0)
-    boxes: list[Box] = []
-    for box, _, votes, views in groups:
-        enough = votes >= max(min_votes, MIN_SHARE * most) and views >= min_views
-        if enough and all(_overlap(box, other) <= MAX_OVERLAP for other in boxes):
-            boxes.append(box)
-    return boxes
-
-
-def _groups(windows: np.ndarray) -> Iterator[tuple[Box, float, int, int]]:
-    """(their mean box, rank, number of windows, of views) of windows at one place and size."""
     x, y, side, view = windows.T
     reach = SAME_PLACE * np.minimum(side[:, None], side)
     near = (abs(x[:, None] - x) < reach) & (abs(y[:, None] - y) < reach)
     near &= abs(np.log(side[:, None] / side)) < math.log(SAME_SIZE)
     left = np.ones(len(windows), bool)
+    groups = []  # mean box, number of windows, of views
     while left.any():
         members = near[(near & left).sum(1).argmax()] & left
         mean = Box.around(*(float(of[members].mean()) for of in (x, y, side)))
-        votes = int(members.sum())
-        # An eye gets nearly as many votes as the face around it: size counts too.
-        yield mean, votes * mean.side**0.5, votes, len(set(view[members]))
+        groups.append((mean, int(members.sum()), len(set(view[members]))))
         left &= ~members
+    min_votes = max([min_votes, *(MIN_SHARE * votes for _, votes, _ in groups)])
+    # An eye gets nearly as many votes as the face around it: size counts too.
+    groups.sort(key=lambda group: -group[1] * group[0].side ** 0.5)
+    boxes: list[Box] = []
+    for box, votes, views in groups:
+        enough = votes >= min_votes and views >= min_views
+        if enough and all(_overlap(box, other) <= MAX_OVERLAP for other in boxes):
+            boxes.append(box)
+    return boxes
 
 
 def _overlap(one: Box, other: Box) -> float:

@@ -17,7 +17,6 @@ FACE_TO_CROP = 1.8
 UPWARDS = 0.1  # of the face's side
 TIGHTEST = 1.35  # rather a crop this tight than one that reaches outside the picture
 NEAR_CLICK = 1.0  # of a face's side, from its centre to a click beside it
-
 MAX_BOX = 10  # times the picture's longer side
 
 NO_FACE = "No face was found, so the middle of the picture is used: draw a box to choose another."
@@ -34,11 +33,7 @@ class Framing:
 
 
 def frame(
-    picture: np.ndarray,
-    kind: str,
-    *,
-    click: tuple[float, float] | None = None,
-    margin: float = 0.0,
+    picture: np.ndarray, kind: str, *, click: tuple[float, float] | None = None, margin: float = 0.0
 ) -> Framing:
     """The square of a (H, W, 3) uint8 picture that weights of this framing want to see.
 
@@ -60,16 +55,17 @@ def frame(
     if kind == "centre":
         return Framing(middle)
     faces = find_faces(picture)
+    chosen = _clicked(faces, *click) if click else next(iter(faces), None)
+    if chosen:
+        x, y = chosen.centre
+        side = FACE_TO_CROP * (1 + 2 * margin) * chosen.side
+        side = min(side, max(middle.side, TIGHTEST * chosen.side))
+        box = Box.around(x, y - UPWARDS * chosen.side, side)
+        return Framing(fit_inside(box, width, height), faces)
     if click is None:
-        if not faces:
-            return Framing(middle, [], NO_FACE)
-        return Framing(_around(faces[0], width, height, margin), faces)
-    chosen = _clicked(faces, *click)
-    if chosen is not None:
-        return Framing(_around(chosen, width, height, margin), faces)
-    side = faces[0].side * FACE_TO_CROP if faces else min(width, height) / 2
-    x, y = (min(max(at, 0), limit) for at, limit in zip(click, (width, height), strict=True))
-    return Framing(fit_inside(Box.around(x, y, side), width, height), faces, NOT_THERE)
+        return Framing(middle, [], NO_FACE)
+    side = faces[0].side * FACE_TO_CROP if faces else middle.side / 2
+    return Framing(fit_inside(Box.around(*click, side), width, height), faces, NOT_THERE)
 
 
 def _clicked(faces: list[Box], x: float, y: float) -> Box | None:
@@ -81,15 +77,6 @@ def _clicked(faces: list[Box], x: float, y: float) -> Box | None:
     near = [face for face in faces if face.holds(x, y)]
     near = near or [face for face in faces if distance(face) <= NEAR_CLICK * face.side]
     return min(near, key=distance, default=None)
-
-
-def _around(face: Box, width: int, height: int, margin: float) -> Box:
-    x, y = face.centre
-    side = FACE_TO_CROP * (1 + 2 * margin) * face.side
-    room = min(width, height)
-    if side > room:
-        side = min(side, max(room, TIGHTEST * face.side))
-    return fit_inside(Box.around(x, y - UPWARDS * face.side, side), width, height)
 
 
 def fit_inside(box: Box, width: int, height: int) -> Box:
@@ -117,19 +104,18 @@ def crop(picture: np.ndarray, box: Box, size: int | tuple[int, int]) -> np.ndarr
     columns = Span.of(box.left, box.right, width, across)
     rows = Span.of(box.top, box.bottom, height, down)
     piece = picture[rows.pixels, columns.pixels]
-    piece = np.pad(piece, (rows.edges, columns.edges, (0, 0)), mode="edge")
+    image = Image.fromarray(np.pad(piece, (rows.edges, columns.edges, (0, 0)), mode="edge"))
     area = (columns.area[0], rows.area[0], columns.area[1], rows.area[1])
     shape = (columns.count, rows.count)
-    image = Image.fromarray(piece).resize(shape, Image.Resampling.LANCZOS, area, reducing_gap=3.0)
-    beside = (rows.beside, columns.beside, (0, 0))
-    return np.pad(np.asarray(image), beside, mode="edge")  # (size, size, 3)
+    image = image.resize(shape, Image.Resampling.LANCZOS, area, reducing_gap=3.0)
+    return np.pad(image, (rows.beside, columns.beside, (0, 0)), mode="edge")  # (size, size, 3)
 
 
 def check_box(box: Box, width: int, height: int) -> None:
     """UserError for a box that no crop of a picture of this size can be taken from."""
     if box.side > MAX_BOX * max(width, height):
         raise UserError(
-            f"the box is {box.side:.0f} pixels large and the picture {width} x {height}: draw a "
+            f"the box is {box.side:.0f} pixels large, the picture {width} x {height}: draw a "
             "smaller one."
         )
     if box.right <= 0 or box.bottom <= 0 or box.left >= width or box.top >= height:

@@ -41,10 +41,10 @@ class Paster:
         before = self.picture[self.rows, self.columns]
         after = out[self.rows, self.columns]
         after[:] = self._enlarged(patch)
-        inner, sides, all_of_it = _full(self._down), _full(self._across), slice(None)
+        inner, sides = _full(self._down), _full(self._across)
         for rows, columns in (  # of the border; what lies inside it stays untouched
-            (slice(0, inner.start), all_of_it),
-            (slice(inner.stop, None), all_of_it),
+            (slice(0, inner.start), slice(None)),
+            (slice(inner.stop, None), slice(None)),
             (inner, slice(0, sides.start)),
             (inner, slice(sides.stop, None)),
         ):
@@ -63,12 +63,9 @@ class Paster:
             patch = cv2.resize(patch, smaller, interpolation=cv2.INTER_AREA)
         # Pixel centres of the region to pixel centres of the patch
         across, down = patch.shape[1] / box.width, patch.shape[0] / box.height
-        matrix = np.array(
-            [
-                [across, 0, (self.columns.start + 0.5 - box.left) * across - 0.5],
-                [0, down, (self.rows.start + 0.5 - box.top) * down - 0.5],
-            ]
-        )
+        x = (self.columns.start + 0.5 - box.left) * across - 0.5
+        y = (self.rows.start + 0.5 - box.top) * down - 0.5
+        matrix = np.array([[across, 0, x], [0, down, y]])
         size = (self.columns.stop - self.columns.start, self.rows.stop - self.rows.start)
         flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
         patch = np.ascontiguousarray(patch)
