@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import os
 import struct
 from collections.abc import Iterator, Sequence
@@ -33,7 +34,7 @@ PICTURE_ENDINGS = frozenset(
     ".png .apng .jpg .jpeg .jpe .jfif .jif .jfi .pjpeg .pjp .mpo .webp .avif .avifs .bmp .gif "
     ".ico .jp2 .j2k .jpc .jpf .jpx .j2c .ppm .pgm .pbm .pnm .tif .tiff".split()
 )
-WRITABLE = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
+WRITABLE = (".png", ".jpg", ".jpeg", ".webp")
 
 ORIENTATION = 0x0112  # EXIF tags
 IMAGE_DESCRIPTION = 0x010E
@@ -70,14 +71,10 @@ def read_picture(source: str | os.PathLike | bytes | np.ndarray | Image.Image) -
 
 def _open(source: str | os.PathLike | bytes) -> tuple[str, Image.Image]:
     """(name for messages, the opened but not yet decoded picture)."""
-    if isinstance(source, (bytes, bytearray, memoryview)):
+    if isinstance(source, bytes):
         name, file = "the picture", io.BytesIO(source)
     else:
-        name, file = str(source), Path(source)
-        if not file.exists():
-            raise Unreadable(f"{name} does not exist.")
-        if not file.is_file():  # a pipe or device would be waited for, for ever
-            raise Unreadable(f"{name} is not a file.")
+        name, file = str(source), a_file(source)
     try:
         return name, Image.open(file, formats=READABLE)
     except Image.DecompressionBombError as error:
@@ -88,6 +85,16 @@ def _open(source: str | os.PathLike | bytes) -> tuple[str, Image.Image]:
         raise Unreadable(f"{name} is no picture that can be read: use PNG or JPEG.") from error
     except Exception as error:  # damaged files make Pillow raise nearly anything
         raise Unreadable(_damaged(name, error)) from error
+
+
+def a_file(path: str | os.PathLike) -> Path:
+    """The path of a file; Unreadable for anything else."""
+    path = Path(path)
+    if not path.exists():
+        raise Unreadable(f"{path} does not exist.")
+    if not path.is_file():  # a pipe or device would be waited for, for ever
+        raise Unreadable(f"{path} is not a file.")
+    return path
 
 
 def _decode(image: Image.Image, name: str) -> np.ndarray:
@@ -115,7 +122,7 @@ def _damaged(name: str, error: Exception) -> str:
 
 
 def _orientation(image: Image.Image) -> int:
-    """EXIF orientation 1..8; 1 where the EXIF block is absent or malformed (pixels still good)."""
+    """EXIF orientation 1..8; 1 where there is no EXIF or a malformed one (pixels still good)."""
     try:
         return image.getexif().get(ORIENTATION, 1)
     except (OSError, SyntaxError, ValueError, TypeError, LookupError, struct.error):
@@ -129,11 +136,10 @@ def _to_rgb(image: Image.Image, name: str) -> Image.Image:
         deep = np.asarray(image)
         if deep.min() < 0 or deep.max() > 65535:
             raise Unreadable(f"{name} has 32-bit pixels: save it with 8 or 16 bits.")
-        return Image.fromarray(_to_8_bit(deep)).convert("RGB")
+        image = Image.fromarray(_to_8_bit(deep))
     if image.has_transparency_data:
-        with_alpha = image.convert("RGBA")
         white = Image.new("RGBA", image.size, "white")
-        return Image.alpha_composite(white, with_alpha).convert("RGB")
+        image = Image.alpha_composite(white, image.convert("RGBA"))
     return image.convert("RGB")
 
 
@@ -145,22 +151,20 @@ def _to_8_bit(deep: np.ndarray) -> np.ndarray:
 def _from_array(array: np.ndarray) -> np.ndarray:
     if array.ndim == 2:
         array = array[:, :, None]
-    if array.ndim != 3 or array.shape[2] not in (1, 2, 3, 4) or array.size == 0:
+    shown = array.ndim == 3 and array.shape[2] in (1, 2, 3, 4) and array.size > 0
+    if not shown or array.dtype not in (np.uint8, np.uint16, bool):
         raise Unreadable(
-            f"an array of shape {array.shape} is no picture: use (height, width, 3) of uint8."
+            f"an array {array.shape} of {array.dtype} is no picture: use (height, width, 3) of "
+            "uint8, 0 to 255."
         )
-    if array.shape[0] * array.shape[1] > MAX_PIXELS:
-        raise Unreadable(_too_large("the picture"))
     if array.dtype == bool:
         array = array.astype(np.uint8) * 255
     elif array.dtype == np.uint16:
         array = _to_8_bit(array)
-    elif array.dtype != np.uint8:
-        raise Unreadable(f"an array of {array.dtype} is no picture: use uint8, 0 to 255.")
+    array = np.ascontiguousarray(array)
     if array.shape[2] == 3:
-        return np.ascontiguousarray(array)
-    grey_or_alpha = array[:, :, 0] if array.shape[2] == 1 else array  # (H, W), (H, W, 2 | 4)
-    image = Image.fromarray(np.ascontiguousarray(grey_or_alpha))
+        return array
+    image = Image.fromarray(array[:, :, 0] if array.shape[2] == 1 else array)
     return np.array(_to_rgb(image, "the picture"))  # (H, W, 3)
 
 
@@ -178,8 +182,7 @@ def to_tensor(pictures: np.ndarray, value_range: tuple[float, float] = (-1, 1)) 
         raise Unreadable(
             f"pictures are (N, H, W, 3) of uint8, not {pictures.shape} of {pictures.dtype}."
         )
-    if pictures.ndim == 3:
-        pictures = pictures[None]
+    pictures = pictures.reshape(-1, *pictures.shape[-3:])
     levels = torch.from_numpy(pictures).permute(0, 3, 1, 2).contiguous().float()  # (N, 3, H, W)
     return levels * ((high - low) / 255) + low
 
@@ -190,8 +193,7 @@ def to_pictures(images: torch.Tensor, value_range: tuple[float, float] = (-1, 1)
     round(x * 127.5 + 127.5) for (-1, 1), kept within 0..255, as in the official code.
     """
     low, high = value_range
-    if images.ndim == 3:
-        images = images[None]
+    images = images.reshape(-1, *images.shape[-3:])
     scale = 255 / (high - low)
     levels = images.detach().float() * scale - low * scale
     levels = levels.round().clamp(0, 255).to(torch.uint8)
@@ -204,26 +206,6 @@ def to_pictures(images: torch.Tensor, value_range: tuple[float, float] = (-1, 1)
 def resize(picture: np.ndarray, size: int | tuple[int, int]) -> np.ndarray:
     """(H, W, 3) -> (size, size, 3), or (height, width, 3) for a pair; antialiased reduction."""
     height, width = (size, size) if isinstance(size, int) else size
-    return _resample(picture, height, width)
-
-
-def centre_square(picture: np.ndarray, size: int, resize: str = "crop") -> np.ndarray:
-    """(H, W, 3) -> (size, size, 3), antialiased.
-
-    resize: "crop" keeps the shape of things and the largest square in the middle; "stretch" keeps
-    the whole picture and squeezes it into the square.
-    """
-    if resize not in ("crop", "stretch"):
-        raise Unreadable(f'resize is "crop" or "stretch", not "{resize}".')
-    height, width = picture.shape[:2]
-    if resize == "crop" and height != width:
-        side = min(height, width)
-        top, left = (height - side) // 2, (width - side) // 2
-        picture = picture[top : top + side, left : left + side]
-    return _resample(picture, size, size)
-
-
-def _resample(picture: np.ndarray, height: int, width: int) -> np.ndarray:
     if height < 1 or width < 1:
         raise Unreadable(f"a picture cannot be {width} x {height} pixels large.")
     if picture.shape[:2] == (height, width):
@@ -233,17 +215,25 @@ def _resample(picture: np.ndarray, height: int, width: int) -> np.ndarray:
     return np.array(resized)  # (height, width, 3)
 
 
+def centre_square(picture: np.ndarray, size: int, fit: str = "crop") -> np.ndarray:
+    """(H, W, 3) -> (size, size, 3), antialiased.
+
+    fit: "crop" keeps the shape of things and the largest square in the middle; "stretch" keeps the
+    whole picture and squeezes it into the square.
+    """
+    if fit == "crop":
+        height, width = picture.shape[:2]
+        side = min(height, width)
+        top, left = (height - side) // 2, (width - side) // 2
+        picture = picture[top : top + side, left : left + side]
+    return resize(picture, size)
+
+
 def grid(pictures: np.ndarray | Sequence[np.ndarray], columns: int, gap: int = 2) -> np.ndarray:
     """N pictures of one size, row by row on white, `gap` pixels apart -> one (H, W, 3) picture."""
-    if len(pictures) == 0:
-        raise Unreadable("a grid needs at least one picture.")
-    if columns < 1 or gap < 0:
-        raise Unreadable(f"a grid of {columns} columns with a gap of {gap} cannot be made.")
-    if len({picture.shape for picture in pictures}) > 1:
-        raise Unreadable("the pictures of a grid must all have one size.")
     height, width, _ = pictures[0].shape
     columns = min(columns, len(pictures))
-    rows = -(-len(pictures) // columns)
+    rows = math.ceil(len(pictures) / columns)
     sheet_shape = (rows * (height + gap) - gap, columns * (width + gap) - gap, 3)
     sheet = np.full(sheet_shape, 255, np.uint8)
     for place, picture in enumerate(pictures):
@@ -263,17 +253,14 @@ def save_picture(
 
     The label (see `label_text`) is the PNG text "Description", or the EXIF ImageDescription of JPEG
     and WebP; `read_settings` gives it back. The file appears whole or not at all.
-    Raises Unreadable for another ending, settings that are too long, or a disk that refuses.
+    Raises UserError for another ending, settings that are too long, or a disk that refuses.
     """
     path = Path(path)
-    file_format = WRITABLE.get(path.suffix.lower())
-    if file_format is None:
-        raise Unreadable(f"{path} must end in .png, .jpg or .webp.")
-    try:
-        label = label_text(weights, settings)
-    except ValueError as error:
-        raise Unreadable(f"{path} cannot be written: {error}") from error
-    if file_format == "PNG":
+    ending = path.suffix.lower()
+    if ending not in WRITABLE:
+        raise UserError(f"{path} must end in .png, .jpg or .webp.")
+    label = label_text(weights, settings)
+    if ending == ".png":
         text = PngImagePlugin.PngInfo()
         text.add_text("Description", label)
         options = {"pnginfo": text}
@@ -284,9 +271,9 @@ def save_picture(
     image = Image.fromarray(_from_array(picture))
     try:
         with written_whole(path) as part:
-            image.save(part, file_format, **options)
+            image.save(part, **options)
     except OSError as error:
-        raise Unreadable(f"{path} could not be written: {error.strerror or error}.") from error
+        raise UserError(f"{path} could not be written: {error.strerror or error}.") from error
 
 
 def read_settings(path: str | os.PathLike) -> dict | None:
@@ -308,16 +295,16 @@ def read_settings(path: str | os.PathLike) -> dict | None:
 def label_text(weights: str, settings: dict) -> str:
     """The label of everything written for a person, as ASCII JSON that `parse_label` reads back.
 
-    settings: what JSON can hold, and numpy values. Raises ValueError (a sentence) for anything
-    else, and above MAX_LABEL characters.
+    settings: what JSON can hold, numpy values and paths. Raises UserError above MAX_LABEL
+    characters.
     """
     label = {"note": MADE_BY, "weights": weights, "settings": settings}
-    try:
-        text = json.dumps(label, default=_plain)
-    except (TypeError, ValueError) as error:
-        raise UserError(f"its settings cannot be stored as JSON ({error}).") from error
+    text = json.dumps(label, default=_plain)
     if len(text) > MAX_LABEL:
-        raise UserError(f"its settings take {len(text)} characters, and {MAX_LABEL} is the most.")
+        raise UserError(
+            f"the settings of a result are stored in it: these take {len(text)} characters, and "
+            f"{MAX_LABEL} is the most."
+        )
     return text
 
 
@@ -331,11 +318,7 @@ def parse_label(text: str | None) -> dict | None:
 
 
 def _plain(value: object) -> object:
-    if isinstance(value, (np.generic, np.ndarray)):
-        return value.tolist()
-    if isinstance(value, os.PathLike):
-        return os.fspath(value)
-    raise TypeError(f"a {type(value).__name__} is not plain data")
+    return value.tolist() if hasattr(value, "tolist") else os.fspath(value)
 
 
 @contextmanager

@@ -2,9 +2,9 @@
 
 face_alignment's networks are used where their weight files are already on disk, in the
 `checkpoints` folder of torch.hub, where face_alignment itself keeps them; nothing is ever
-downloaded here. Without them the cascade that ships inside scikit-image finds frontal faces. It also
-sees faces in grass, so its single windows are taken as votes, from four views of the picture: as it
-is, mirrored, and both with evened contrast. A face collects dozens of them, grass a few.
+downloaded here. Without them the cascade that ships inside scikit-image finds frontal faces. It
+sees faces in grass too, so its single windows are votes, from four views of the picture: as it is,
+mirrored, and both with evened contrast. A face collects dozens of them, grass a few.
 """
 
 from __future__ import annotations

@@ -41,17 +41,17 @@ def scan(path: Path) -> Animation | None:
         images.read_picture(path)  # raises with its own sentence
     except Exception:  # noqa: BLE001 - damaged files make Pillow raise nearly anything
         return None
-    times, end, shape, whole = [], 0, None, False
+    ends, shape, damage = [0], None, None
     try:
         for picture, length in frames(path):
             shape = shape or picture.shape
-            times.append(end)
-            end += length
-        whole = True
+            ends.append(ends[-1] + length)
     except Exception as error:  # noqa: BLE001 - as above
-        if shape is None:
-            raise Unreadable(f"{path} is damaged or cut off ({error}).") from error
-    return Animation(np.array(times, np.int64), end, shape[1], shape[0], whole)
+        damage = error
+    if shape is None:
+        raise Unreadable(f"{path} is damaged or cut off ({damage}).")
+    times = np.array(ends[:-1], np.int64)
+    return Animation(times, ends[-1], shape[1], shape[0], whole=damage is None)
 
 
 def frames(path: Path) -> Iterator[tuple[np.ndarray, int]]:

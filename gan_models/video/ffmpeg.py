@@ -6,6 +6,7 @@ status, guess a clip's rate and length, and hold back what it says about damage.
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import subprocess
@@ -40,9 +41,14 @@ def executable() -> str:
     return imageio_ffmpeg.get_ffmpeg_exe()
 
 
-def source(path: str | os.PathLike) -> list[str]:
-    """The options that open `path` as an input, and nothing else that it may point to."""
-    return ["-protocol_whitelist", "file", "-format_whitelist", FORMATS, "-i", f"file:{path}"]
+def source(path: str | os.PathLike, seek: float | None) -> list[str]:
+    """The options that open `path` as an input, and nothing else that it may point to, with its own
+    times, from `seek` seconds of them on.
+    """
+    options = ["-copyts", "-protocol_whitelist", "file", "-format_whitelist", FORMATS]
+    if seek is not None:
+        options += ["-noaccurate_seek", "-seek_timestamp", "1", "-ss", f"{seek:.6f}"]
+    return [*options, "-i", f"file:{path}"]
 
 
 @cache
@@ -63,12 +69,8 @@ class Process:
         self._words = tempfile.TemporaryFile()  # a pipe that nobody reads could block ffmpeg
         command = [executable(), "-hide_banner", "-nostats", "-v", "error", *arguments]
         quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL}
-        try:
-            self._process = subprocess.Popen(command, **{**quiet, **pipe}, stderr=self._words)
-        except BaseException:
-            self._words.close()
-            raise
-        self._waiting_since = None
+        self._process = subprocess.Popen(command, **{**quiet, **pipe}, stderr=self._words)
+        self._waiting_since = math.inf
         self._ended = threading.Event()
 
     def __enter__(self) -> Process:
@@ -87,8 +89,7 @@ class Process:
 
     def _watch(self) -> None:
         while not self._ended.wait(0.5):
-            since = self._waiting_since
-            if since is not None and time.monotonic() - since > PATIENCE:
+            if time.monotonic() - self._waiting_since > PATIENCE:
                 self._process.kill()
 
     def fill(self, picture: np.ndarray) -> bool:
@@ -96,7 +97,7 @@ class Process:
         rest = memoryview(picture).cast("B")
         self._waiting_since = time.monotonic()
         count = self._process.stdout.readinto(rest)  # buffered: as much as there is room for
-        self._waiting_since = None
+        self._waiting_since = math.inf
         return count == len(rest)
 
     def send(self, picture: np.ndarray) -> None:
@@ -105,13 +106,11 @@ class Process:
 
     def finish(self) -> int:
         """The exit status, once there is nothing left to read or to send."""
-        if self._process.stdin:
+        if self._process.stdin:  # it may have much to do yet
             with suppress(OSError):
                 self._process.stdin.close()
-            return self._process.wait()  # it may have much to do yet
-        with suppress(subprocess.TimeoutExpired):
-            return self._process.wait(timeout=PATIENCE)
-        self._process.kill()
+        else:
+            self._waiting_since = time.monotonic()
         return self._process.wait()
 
     def words(self) -> str:

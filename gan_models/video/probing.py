@@ -19,9 +19,8 @@ import numpy as np
 from av.stream import Disposition
 
 from gan_models.errors import Unreadable
-from gan_models.images import MAX_PIXELS
+from gan_models.images import MAX_PIXELS, a_file
 from gan_models.video import ffmpeg
-from gan_models.video.rates import constant_rate, snapped
 
 LISTING_LIMIT = 60.0  # seconds for listing a clip's packets or frames
 LONGEST = 24 * 3600  # seconds; timestamps that span more are damaged
@@ -54,17 +53,12 @@ class Found:
 
 def opened(path: Path) -> av.container.InputContainer:
     """The file, for a `with` block; Unreadable where nothing can be made of it."""
-    if not path.exists():
-        raise Unreadable(f"{path} does not exist.")
-    if not path.is_file():  # a pipe or device would be waited for, for ever
-        raise Unreadable(f"{path} is not a file.")
-    if path.stat().st_size == 0:
+    if a_file(path).stat().st_size == 0:
         raise Unreadable(f"{path} is empty: use another copy of it.")
-    safe = {"protocol_whitelist": "file", "format_whitelist": ffmpeg.FORMATS}
+    options = {"protocol_whitelist": "file", "format_whitelist": ffmpeg.FORMATS}
+    how = {"options": options, "metadata_errors": "replace", "timeout": LISTING_LIMIT}
     try:
-        return av.open(
-            f"file:{path}", options=safe, metadata_errors="replace", timeout=LISTING_LIMIT
-        )
+        return av.open(f"file:{path}", **how)
     except (OSError, av.FFmpegError) as error:
         raise Unreadable(
             f"{path} is not a clip that can be read ({error.strerror}): it is damaged or cut off, "
@@ -182,3 +176,41 @@ def _timing(path: Path, first: int | None, shown: list[tuple], film) -> tuple:
         raise Unreadable(f"{path} is damaged: its times span more than a day.")
     rate, varying = constant_rate(times, tick, own or 1 / (last * tick))
     return int(times[0]) * tick, (span + last) * tick, last * tick, len(times), rate, varying
+
+
+# --- constant rates ---------------------------------------------------------------------------
+
+USUAL_RATES = [
+    *(Fraction(rate) for rate in (1, 2, 5, 6, 8, 10, 12, 15, 16, 18, 20, 24, 25, 30, 48, 50, 60)),
+    *(Fraction(rate) for rate in (72, 90, 100, 120, 144, 240)),
+    *(Fraction(rate, 1001) for rate in (15000, 24000, 30000, 48000, 60000, 120000, 240000)),
+]
+
+
+def snapped(rate: Fraction, within: float) -> Fraction:
+    """The usual rate next to `rate` if it differs by less than the part `within`, else `rate`."""
+    nearest = min(USUAL_RATES, key=lambda usual: abs(usual / rate - 1))
+    near = abs(float(nearest / rate) - 1) <= within
+    return nearest if near else rate.limit_denominator(1001)
+
+
+def constant_rate(times: np.ndarray, tick: Fraction, otherwise: Fraction) -> tuple[Fraction, bool]:
+    """(the rate nearest to frames shown at `times`, whether those times stray from it).
+
+    times: ascending int64, in ticks. otherwise: the rate of a single frame. A time strays when it
+    is half a frame or more off the constant rate's; then the rate is that of the closest frames (of
+    their lowest tenth, so that one slip does not count), so that no motion is lost.
+    """
+    times = times[np.concatenate([[True], np.diff(times) > 0])]
+    if len(times) < 2:
+        return max(otherwise, Fraction(1)).limit_denominator(1001), False
+    span = int(times[-1] - times[0])
+    mean = Fraction(len(times) - 1) / (span * tick)
+    for rate in (snapped(mean, 2 / span + 1e-5), mean.limit_denominator(1001)):
+        even = np.arange(len(times)) / float(rate * tick)
+        if abs(times - times[0] - even).max() * float(rate * tick) < 0.5:
+            return rate, False
+    closest = Fraction(max(1, round(float(np.percentile(np.diff(times), 10)))))
+    rate = 1 / (closest * tick)
+    near = snapped(rate, 0.06)
+    return near if near in USUAL_RATES else Fraction(-(-rate // 1)), True

@@ -11,6 +11,7 @@ import math
 import os
 import subprocess
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
@@ -21,7 +22,6 @@ from gan_models import faces, images
 from gan_models.errors import Unreadable
 from gan_models.faces.framing import Box, Span, check_box
 from gan_models.video import animations, ffmpeg, probing
-from gan_models.video.rates import constant_rate
 
 SEEK_FROM = 15.0  # seconds; a later start is looked up in the file instead of decoded up to
 SEEK_BEFORE = 10.0  # seconds decoded ahead of the start: some files' indices are coarse or wrong
@@ -107,7 +107,7 @@ def open_clip(
     found = animations.scan(path) if path.is_file() else None
     if found:
         times, first, whole = found.times, Fraction(0), Fraction(found.end, 1000)
-        rate, varying = constant_rate(times, Fraction(1, 1000), animations.RATE)
+        rate, varying = probing.constant_rate(times, Fraction(1, 1000), animations.RATE)
         notices = [] if found.whole else [_ends_early(path, whole)]
     else:
         found = probing.probe(path)
@@ -128,18 +128,13 @@ def sound_of(path: str | os.PathLike) -> Sound:
 
     Raises Unreadable where there is none.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise Unreadable(f"the sound file {path} does not exist.")
-    sound = None
-    try:
-        with probing.opened(path) as container:
-            film, start = probing.film_of(container), container.start_time or 0
-            if not film and container.streams.audio and container.streams.audio[0].codec_context:
-                sound = Sound(path, start * probing.MICROSECOND)
-        sound = open_clip(path).sound if film else sound
-    except Unreadable as error:
-        raise Unreadable(f"{path} holds no sound that can be read: {error}") from error
+    path, sound = images.a_file(path), None
+    with suppress(Unreadable), probing.opened(path) as container:
+        tracks, start = container.streams.audio, container.start_time or 0
+        if probing.film_of(container):
+            sound = open_clip(path).sound
+        elif tracks and tracks[0].codec_context:
+            sound = Sound(path, start * probing.MICROSECOND)
     if sound is None:
         raise Unreadable(f"{path} holds no sound that can be read.")
     return sound
@@ -148,9 +143,7 @@ def sound_of(path: str | os.PathLike) -> Sound:
 # --- what is shown when -----------------------------------------------------------------------
 
 
-def _stretch(
-    path: Path, whole: Fraction, fps: Fraction, start: Fraction, seconds: float | None
-) -> tuple[Fraction, int]:
+def _stretch(path: Path, whole, fps, start: Fraction, seconds) -> tuple[Fraction, int]:
     """(start in seconds, on a frame so that picture and sound agree; number of frames)."""
     if start >= whole:
         raise Unreadable(
@@ -194,14 +187,14 @@ def _fitted(width: int, height: int, max_side: int | None) -> tuple[int, int]:
 
 
 def _noticed(path: Path, found: probing.Found) -> list[str]:
-    notices = {
-        f"{path} is cut off: its end is missing.": found.cut_off,
-        f"The sound of {path} is in a code that cannot be read: it is left out.": found.sound
-        is False,
-        "The clip's high dynamic range could not be converted: colours look pale.": found.hdr
-        and not _tone_mapping(),
-    }
-    return [notice for notice, applies in notices.items() if applies]
+    notices = []
+    if found.cut_off:
+        notices.append(f"{path} is cut off: its end is missing.")
+    if found.sound is False:
+        notices.append(f"The sound of {path} is in a code that cannot be read: it is left out.")
+    if found.hdr and not _tone_mapping():
+        notices.append("The clip's high dynamic range could not be converted: colours look pale.")
+    return notices
 
 
 # --- frames -----------------------------------------------------------------------------------
@@ -210,17 +203,16 @@ def _noticed(path: Path, found: probing.Found) -> list[str]:
 def _play(clip: Clip) -> Iterator[np.ndarray]:
     """The frames of a picture."""
     begins = (clip.found.times / 1000 - float(clip.start)) * float(clip.fps)
-    slots = np.floor(begins + 0.5).astype(int).tolist()  # at which frame each picture begins
-    size, held, sent = (clip.height, clip.width), None, 0
-    for slot, (picture, _) in zip(slots, animations.frames(clip.path), strict=False):
-        while held is not None and sent < min(slot, clip.frame_count):
-            yield held.copy()
-            sent += 1
-        if sent >= clip.frame_count:
-            return
-        held = faces.crop(picture, clip.crop, size) if clip.crop else images.resize(picture, size)
-    for _ in range(sent, clip.frame_count):
-        yield held.copy()
+    slots = np.floor(begins + 0.5).astype(int).clip(0, clip.frame_count)
+    counts = np.trim_zeros(np.diff(slots, append=clip.frame_count), "b")  # frames of each picture
+    size = (clip.height, clip.width)
+    for count, (picture, _) in zip(counts, animations.frames(clip.path), strict=False):
+        if count and clip.crop:
+            picture = faces.crop(picture, clip.crop, size)
+        elif count:
+            picture = images.resize(picture, size)
+        for _ in range(count):
+            yield picture.copy()
 
 
 def _seek(found: probing.Found, start: Fraction) -> float | None:
@@ -233,23 +225,18 @@ def _tone_mapping() -> bool:
 
 def _decode(clip: Clip) -> Iterator[np.ndarray]:
     """The frames of a film."""
-    found, seek = clip.found, _seek(clip.found, clip.start)
+    found = clip.found
     filters, shape, beside = _filters(clip)
-    chosen = []
-    if found.decoder in ffmpeg.listed("-decoders") if found.decoder else False:
-        chosen += ["-c:v", found.decoder]
+    options = ["-max_pixels", str(images.MAX_PIXELS), "-reinit_filter", "0"]
+    if found.decoder and found.decoder in ffmpeg.listed("-decoders"):
+        options += ["-c:v", found.decoder]
     if found.width * found.height > 8_000_000:  # each thread holds frames of its own
-        chosen += ["-threads", "2"]
-    if seek is not None:
-        chosen += ["-noaccurate_seek", "-seek_timestamp", "1", "-ss", f"{seek:.6f}"]
-    arguments = [
-        *("-copyts", "-max_pixels", str(images.MAX_PIXELS), "-reinit_filter", "0"),
-        *(*chosen, *ffmpeg.source(clip.path), "-map", "0:V:0", "-vf", filters),
-        *("-fps_mode", "passthrough", "-frames:v", str(clip.frame_count)),
-        *("-f", "rawvideo", "pipe:1"),
-    ]
+        options += ["-threads", "2"]
+    options += ffmpeg.source(clip.path, _seek(found, clip.start))
+    options += ["-map", "0:V:0", "-vf", filters, "-fps_mode", "passthrough"]
+    options += ["-frames:v", str(clip.frame_count), "-f", "rawvideo", "pipe:1"]
     sent, last = 0, None
-    with ffmpeg.Process(arguments, stdout=subprocess.PIPE) as output:
+    with ffmpeg.Process(options, stdout=subprocess.PIPE) as output:
         while sent < clip.frame_count:
             picture = np.empty((*shape, 3), np.uint8)
             if not output.fill(picture):
@@ -285,9 +272,8 @@ def _filters(clip: Clip) -> tuple[str, tuple[int, int], tuple]:
         across = Span.of(clip.crop.left, clip.crop.right, found.width, clip.width)
         down = Span.of(clip.crop.top, clip.crop.bottom, found.height, clip.height)
         shape, beside = (down.count, across.count), (down.beside, across.beside)
-        (left, wide), (top, high) = (
-            (span.pixels.start, span.pixels.stop - span.pixels.start) for span in (across, down)
-        )
+        left, top = across.pixels.start, down.pixels.start
+        wide, high = across.pixels.stop - left, down.pixels.stop - top
         whole = f"scale={found.width}:{found.height}"  # of oblong pixels, and of frames that change
         steps += [whole, f"crop={wide}:{high}:{left}:{top}:exact=1"]
     size = f"{shape[1]}:{shape[0]}"

@@ -50,16 +50,12 @@ class ClipInfo:
 
 
 def write_clip(
-    path: str | os.PathLike,
-    frames: Iterable[np.ndarray],
-    fps: float | Fraction,
-    *,
-    weights: str | None,
-    settings: dict,
-    audio: str | os.PathLike | Clip | None = None,
+    path: str | os.PathLike, frames: Iterable[np.ndarray], fps: float | Fraction, **options
 ) -> ClipInfo:
-    """Write frames as `clip_writer` does. What `frames` raises removes what was written so far."""
-    with clip_writer(path, fps, weights=weights, settings=settings, audio=audio) as writer:
+    """Write frames as `clip_writer` does, whose options these are. What `frames` raises removes
+    what was written so far.
+    """
+    with clip_writer(path, fps, **options) as writer:
         for frame in frames:
             writer.write(frame)
     return writer.info
@@ -79,8 +75,8 @@ def clip_writer(
     H.264 stores even sizes only: an odd edge is repeated once, which ClipInfo.padded says.
     audio: a `Clip`, whose sound goes into the .mp4 in step with its frames, or a file with sound,
     which begins with the first frame. It is cut or followed by silence to the clip's length; the
-    first track is taken. A clip without sound, sound that cannot be decoded, and a clip's sound for
-    a .gif are left out, the latter two with one of ClipInfo.notices.
+    first track is taken. A clip without sound, sound that cannot be decoded, and sound for a .gif
+    are left out, the latter two with one of ClipInfo.notices.
     weights, settings: the label (`images.label_text`), which is the file's comment; `clip_info`
     gives it back. None for weights: no label, for what was filmed.
     The file appears whole or not at all: whatever is raised in the block removes it.
@@ -92,11 +88,8 @@ def clip_writer(
         raise UserError(f"{path} must end in .mp4 or .gif.")
     if not 1 <= fps <= FASTEST[ending]:  # NaN fails too
         raise UserError(f"a {ending} clip has 1 to {FASTEST[ending]} frames per second, not {fps}.")
-    sound, notices = _checked_sound(path, ending, audio)
-    try:
-        label = "" if weights is None else label_text(weights, settings)
-    except UserError as error:
-        raise UserError(f"{path} cannot be written: {error}") from error
+    sound, notices = _checked_sound(ending, audio)
+    label = "" if weights is None else label_text(weights, settings)
     rate = Fraction(fps).limit_denominator(1001)
     try:
         with suppress(FileNotFoundError):
@@ -116,19 +109,19 @@ class ClipWriter:
 
     def __init__(self, path, part, rate, label, sound, running: ExitStack):
         self.path, self.part, self.rate, self.label, self.sound = path, part, rate, label, sound
-        self.count = 0
-        self._running, self._ffmpeg, self._shape = running, None, None
+        self._mp4 = path.suffix.lower() == ".mp4"
+        self._running, self._ffmpeg, self._shape, self._count = running, None, None, 0
 
     def write(self, frame: np.ndarray) -> None:
         self._shape = self._shape or np.shape(frame)
         like_first = np.shape(frame) == self._shape and self._shape[2:] == (3,)
         if not like_first or frame.dtype != np.uint8 or frame.size == 0:
             raise UserError(
-                f"frame {self.count} of {self.path} is no (height, width, 3) of uint8 as large as "
+                f"frame {self._count} of {self.path} is no (height, width, 3) of uint8 as large as "
                 f"the first: {np.shape(frame)}, {self._shape}."
             )
         if self._ffmpeg is None:
-            self._begin(frame)
+            self._begin(*self._shape[:2])
         right, bottom = self._padded
         if right or bottom:
             frame = np.pad(frame, ((0, bottom), (0, right), (0, 0)), mode="edge")
@@ -137,17 +130,15 @@ class ClipWriter:
         except OSError as error:  # ffmpeg has ended, and its last words say why
             self._ffmpeg.finish()
             raise self._refusal() from error
-        self.count += 1
+        self._count += 1
 
-    def _begin(self, frame: np.ndarray) -> None:
-        height, width = frame.shape[:2]
-        even = self.path.suffix.lower() == ".mp4"
-        self._padded = (width % 2, height % 2) if even else (0, 0)
-        self._size = (width + self._padded[0], height + self._padded[1])
+    def _begin(self, height: int, width: int) -> None:
+        self._padded = right, bottom = (width % 2, height % 2) if self._mp4 else (0, 0)
+        self._size = (width + right, height + bottom)
         size = "x".join(map(str, self._size))
         options = ["-y", "-f", "rawvideo", "-pix_fmt", "rgb24", "-s", size, "-r", str(self.rate)]
         options += ["-i", "-"]
-        if even:
+        if self._mp4:
             options += _mp4_options(self.sound, self.label, height * width)
         else:
             options += ["-filter_complex", PALETTES, "-loop", "0"]
@@ -159,29 +150,23 @@ class ClipWriter:
             raise UserError(f"{self.path} was not written: there is not a single frame.")
         if self._ffmpeg.finish() != 0:
             raise self._refusal()
-        if self.label and self.path.suffix.lower() == ".gif":
+        if self.label and not self._mp4:
             _comment_gif(self.part, self.label)
-        seconds, label = float(self.count / self.rate), parse_label(self.label)
-        about = (self.count, seconds, *self._size, float(self.rate), self._padded, label, notices)
-        self.info = ClipInfo(*about)
+        about = (self._count, float(self._count / self.rate), *self._size, float(self.rate))
+        self.info = ClipInfo(*about, self._padded, parse_label(self.label), notices)
 
     def _refusal(self) -> UserError:
         lines = self._ffmpeg.words().strip().splitlines() or ["ffmpeg was ended"]
         return UserError(f"{self.path} could not be written: {lines[-1].rstrip('.')}.")
 
 
-def _checked_sound(
-    path: Path, ending: str, audio: str | os.PathLike | Clip | None
-) -> tuple[Sound | None, tuple[str, ...]]:
+def _checked_sound(ending: str, audio) -> tuple[Sound | None, tuple[str, ...]]:
     """(what to put beside the frames, notices)."""
-    of_clip = isinstance(audio, Clip)
-    if audio is None or (of_clip and not audio.has_sound):
+    if audio is None or (isinstance(audio, Clip) and not audio.has_sound):
         return None, ()
-    if ending == ".gif" and not of_clip:
-        raise UserError(f"{path} cannot hold sound: write an .mp4, or leave the sound out.")
     if ending == ".gif":
         return None, ("A .gif holds no sound: it was left out.",)
-    sound = audio.sound if of_clip else sound_of(audio)
+    sound = audio.sound if isinstance(audio, Clip) else sound_of(audio)
     if not _is_heard(sound):  # ffmpeg would find out when the frames are drawn
         return None, (f"No sound of {sound.path} can be played: it was left out.",)
     return sound, ()
@@ -222,11 +207,8 @@ def _mp4_options(sound: Sound | None, label: str, pixels: int) -> list[str]:
 
 
 def _heard(sound: Sound) -> list[str]:
-    """The sound as an input."""
-    options = ["-copyts", "-max_error_rate", "1"]  # what is broken in the middle becomes silence
-    if sound.seek is not None:
-        options += ["-noaccurate_seek", "-seek_timestamp", "1", "-ss", f"{sound.seek:.6f}"]
-    return [*options, *ffmpeg.source(sound.path)]
+    """The sound as an input; what is broken in the middle becomes silence."""
+    return ["-max_error_rate", "1", *ffmpeg.source(sound.path, sound.seek)]
 
 
 def _in_step(sound: Sound) -> str:
@@ -264,6 +246,11 @@ def clip_info(path: str | os.PathLike) -> ClipInfo:
     if path.suffix.lower() == ".gif":
         with suppress(Exception), Image.open(path, formats=["GIF"]) as image:  # may be misnamed
             comment = image.info.get("comment", b"").decode("ascii", "replace")
-    size = (found.width, found.height)
-    about = (found.frames, float(found.seconds), *size, float(found.rate))
-    return ClipInfo(*about, label=parse_label(comment))
+    return ClipInfo(
+        found.frames,
+        float(found.seconds),
+        found.width,
+        found.height,
+        float(found.rate),
+        label=parse_label(comment),
+    )
