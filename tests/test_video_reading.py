@@ -236,14 +236,14 @@ def test_ffmpeg_cuts_out_and_scales(tmp_path, box):
     waves = "nullsrc=s=320x180:r=25:d=0.2,geq=r='128+100*sin(X/9)':g='128+90*cos(Y/7)':b='X/2'"
     run(tmp_path, "-f", "lavfi", "-i", waves, "-pix_fmt", "yuv444p", "-crf", "4", "a.mp4")
     whole, box = list(open_clip(tmp_path / "a.mp4").frames()), faces.Box(*box)
-    clip = open_clip(tmp_path / "a.mp4", crop=box, size=64)
+    clip = open_clip(tmp_path / "a.mp4").cropped(box, 64)
     assert (clip.width, clip.height, clip.frame_count) == (64, 64, 5)
     for frame, full in zip(clip.frames(), whole, strict=True):
         assert abs(frame.astype(int) - faces.crop(full, box, 64)).mean() < 3
-    oblong = open_clip(tmp_path / "a.mp4", crop=box, size=(20, 64))
+    oblong = open_clip(tmp_path / "a.mp4").cropped(box, (20, 64))
     assert next(oblong.frames()).shape == (20, 64, 3)
     with pytest.raises(UserError, match="lies beside the 320 x 180"):
-        open_clip(tmp_path / "a.mp4", crop=faces.Box(320, 0, 330, 10), size=8)
+        open_clip(tmp_path / "a.mp4").cropped(faces.Box(320, 0, 330, 10), 8)
 
 
 def test_a_crop_is_in_pixels_as_they_are_shown(tmp_path):
@@ -251,11 +251,11 @@ def test_a_crop_is_in_pixels_as_they_are_shown(tmp_path):
     run(tmp_path, *counting(3), "-vf", f"{corner},setsar=2/1", "-bf", "0", "wide.mp4")
     run(tmp_path, "-display_rotation", 90, "-i", "wide.mp4", "-c", "copy", "turned.mp4")
     for name, box in (("wide.mp4", (0, 0, 16, 8)), ("turned.mp4", (0, 48, 8, 64))):
-        frame = next(open_clip(tmp_path / name, crop=faces.Box(*box), size=8).frames())
+        frame = next(open_clip(tmp_path / name).cropped(faces.Box(*box), 8).frames())
         assert frame[2:6, 2:6].min() > 200, name
     frames = [Image.new("RGB", (20, 10), (80 * index, 0, 0)) for index in range(3)]
     frames[0].save(tmp_path / "a.webp", save_all=True, append_images=frames[1:], lossless=True)
-    clip = open_clip(tmp_path / "a.webp", crop=faces.Box(-5, 0, 5, 10), size=6)
+    clip = open_clip(tmp_path / "a.webp").cropped(faces.Box(-5, 0, 5, 10), 6)
     assert [frame.shape for frame in clip.frames()] == [(6, 6, 3)] * clip.frame_count
 
 

@@ -1,10 +1,9 @@
 """Cuts the faces of a long video into clips for training or driving, as square .mp4 with sound.
 
-The official `crop-video.py` only prints ffmpeg commands; here the clips are written. Its tracker
-and its boxes are computed here too (`track_faces` with a tolerance of 0, `official_box`), and used
-where `official` is asked for. Ours differ from it in this: one missed detection does not end a
-clip, the crop stays square at the picture's border (the official one is clipped and stretched),
-the frame that ends a track belongs to the clip, and each clip has its own name.
+Differs from the official code: `crop-video.py` only prints ffmpeg commands; one missed detection
+does not end a clip, the crop stays square at the picture's border (the official one is clipped and
+stretched), the frame that ends a track belongs to the clip, and each clip has its own name. With
+`official` the boxes, times and tracks are as there.
 """
 
 from __future__ import annotations
@@ -25,12 +24,8 @@ from gan_models.faces.framing import FACE_TO_CROP, UPWARDS
 from gan_models.video import open_clip, write_clip
 
 INCREASE = (FACE_TO_CROP - 1) / 2  # so that a still face is framed as in a picture
-OFFICIAL_INCREASE = 0.1
 TOLERANCE = 15  # frames; half a second
-OFFICIAL_TOLERANCE = 0
-IMAGE_SHAPE = (256, 256)  # (width, height) in pixels
 IOU_WITH_INITIAL = 0.25
-MIN_FRAMES = 150
 
 
 @dataclass(frozen=True)
@@ -70,7 +65,7 @@ def track_faces(
     found: Iterable[tuple[int, Sequence[Box]]],
     *,
     iou_with_initial: float = IOU_WITH_INITIAL,
-    tolerance: int = OFFICIAL_TOLERANCE,
+    tolerance: int = 0,
 ) -> Iterator[Track]:
     """The faces that stay near the place where they were first seen, each as soon as it ends.
 
@@ -136,10 +131,10 @@ def square_box(track: Track, width: int, height: int, increase: float) -> Box:
 def crop_clips(
     inp: Path,
     out: Path = Path("faces"),
-    image_shape: tuple[int, int] = IMAGE_SHAPE,
+    image_shape: tuple[int, int] = (256, 256),
     increase: float | None = None,
     iou_with_initial: float = IOU_WITH_INITIAL,
-    min_frames: int = MIN_FRAMES,
+    min_frames: int = 150,
     tolerance: int | None = None,
     every: int = 1,
     official: bool = False,
@@ -163,19 +158,19 @@ def crop_clips(
         every: Look for faces in every n-th frame only, for speed.
         official: Boxes, times and tracks as in the official crop-video.py.
     """
-    increase = (OFFICIAL_INCREASE if official else INCREASE) if increase is None else increase
-    usual = OFFICIAL_TOLERANCE if official else TOLERANCE
-    tolerance = usual if tolerance is None else tolerance
-    wrong = {
-        f"image_shape is two sizes from 16 pixels, not {image_shape}": min(image_shape) < 16,
-        f"increase is from 0 to 10, not {increase}": not 0 <= increase <= 10,
-        f"iou_with_initial is from 0 to 1, not {iou_with_initial}": not 0 <= iou_with_initial < 1,
-        f"min_frames is 0 or more, not {min_frames}": min_frames < 0,
-        f"tolerance is 0 or more frames, not {tolerance}": tolerance < 0,
-        f"every is 1 or more frames, not {every}": every < 1,
-    }
-    for sentence, applies in wrong.items():
-        if applies:
+    if increase is None:
+        increase = 0.1 if official else INCREASE
+    if tolerance is None:
+        tolerance = 0 if official else TOLERANCE
+    for sentence, holds in {
+        f"image_shape is two sizes from 16 pixels, not {image_shape}": min(image_shape) >= 16,
+        f"increase is from 0 to 10, not {increase}": 0 <= increase <= 10,
+        f"iou_with_initial is from 0 to 1, not {iou_with_initial}": 0 <= iou_with_initial < 1,
+        f"min_frames is 0 or more, not {min_frames}": min_frames >= 0,
+        f"tolerance is 0 or more frames, not {tolerance}": tolerance >= 0,
+        f"every is 1 or more frames, not {every}": every >= 1,
+    }.items():
+        if not holds:
             raise UserError(f"{sentence}.")
     clip = open_clip(inp)
     if clip.frame_count == 1:
@@ -199,7 +194,7 @@ def _found(small, scale, every) -> Iterator[tuple[int, list[Box]]]:
 
 
 def _cut(clip, tracks, folder, image_shape, increase, min_frames, official) -> Iterator[FaceClip]:
-    count = 0
+    (width, height), count = image_shape, 0
     with closing(tracks):
         for track in tracks:
             if track.end - track.start <= min_frames:
@@ -211,14 +206,8 @@ def _cut(clip, tracks, folder, image_shape, increase, min_frames, official) -> I
             else:
                 box = square_box(track, clip.width, clip.height, increase)
             frames = track.end - track.start + (not official)
-            yield _write(clip, track.start, frames, box, image_shape, path)
-
-
-def _write(clip, start: int, frames: int, box: Box, image_shape, path: Path) -> FaceClip:
-    """Write that part of the clip, without the label "made by a model": it was filmed."""
-    begin, seconds = float(start / clip.fps), float(frames / clip.fps)
-    width, height = image_shape
-    part = open_clip(clip.path, start=begin, seconds=seconds, crop=box, size=(height, width))
-    with closing(part.frames()) as pictures:
-        info = write_clip(path, pictures, part.fps, weights=None, settings={}, audio=part)
-    return FaceClip(path, begin, info.seconds, info.frames, box)
+            start, seconds = float(track.start / clip.fps), float(frames / clip.fps)
+            part = open_clip(clip.path, start=start, seconds=seconds).cropped(box, (height, width))
+            # Without the label "made by a model": it was filmed
+            info = write_clip(path, part.frames(), part.fps, weights=None, settings={}, audio=part)
+            yield FaceClip(path, start, info.seconds, info.frames, box)

@@ -66,7 +66,10 @@ class Clip:
         return self.sound is not None
 
     def cropped(self, box: Box, size: int | tuple[int, int]) -> Clip:
-        """The same clip, of which `box` is shown; see `open_clip`. Raises UserError as `crop`."""
+        """The same clip, of which `box`, in pixels of the upright frame, is shown, `size` pixels
+        large (or (height, width)). Beyond the frame its edge is repeated. Raises UserError as
+        `faces.crop`.
+        """
         check_box(box, self.found.width, self.found.height)
         height, width = (size, size) if isinstance(size, int) else size
         return replace(self, width=width, height=height, crop=box)
@@ -91,15 +94,12 @@ def open_clip(
     max_side: int | None = None,
     start: float = 0.0,
     seconds: float | None = None,
-    crop: Box | None = None,
-    size: int | tuple[int, int] | None = None,
 ) -> Clip:
     """A film, an animated picture or a picture (one frame) as a stream of frames.
 
     max_fps: a faster clip is thinned out evenly to at most this. max_side: a larger clip is scaled
     down until neither side is longer, in pixels. start, seconds: the part to read; start moves to
-    the nearest frame. crop: the box of the upright frame that is shown, `size` pixels large (or
-    (height, width)); it is cut at whole pixels, and beyond the frame its edge is repeated.
+    the nearest frame.
     Transparency is shown over white, high dynamic range as far as a screen goes.
     Raises Unreadable (a sentence) for anything that is no clip, before a frame is read.
     """
@@ -119,8 +119,7 @@ def open_clip(
     if isinstance(found, probing.Found) and found.sound:
         sound = Sound(path, first + begin, count / fps, _seek(found, begin))
     width, height = _fitted(found.width, found.height, max_side)
-    clip = Clip(path, fps, width, height, count, sound, told + notices, found, begin)
-    return clip if crop is None else clip.cropped(crop, size)
+    return Clip(path, fps, width, height, count, sound, told + notices, found, begin)
 
 
 def sound_of(path: str | os.PathLike) -> Sound:
