@@ -11,12 +11,10 @@ networks' numbers are random, and such that nothing saturates; the pictures are 
 """
 
 import tempfile
-from typing import Literal
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-import tyro
 from torch import nn
 
 from benchmarks.timing import compare_pictures, has_bfloat16, memory_rows, row, table
@@ -25,27 +23,6 @@ from gan_models.fomm import FOMMPipeline, Generator, KeypointDetector
 
 FRAMES = 4  # moved in a round, which is also the batch
 GPU_FRAMES = 64
-
-
-def main(
-    only: Literal["all", "speed", "live", "gpu", "memory"] = "all",
-    rounds: int = 7,
-    threads: int = 0,
-) -> None:
-    """Measure motion transfer's speed and memory and print one table.
-
-    Args:
-        only: One part instead of all.
-        rounds: Of the alternating sides; 7 or more tell something.
-        threads: For torch on the processor; 0: its default.
-    """
-    parts = {
-        "speed": lambda: speed(rounds),
-        "live": lambda: live(rounds),
-        "gpu": lambda: gpu(rounds),
-        "memory": memory,
-    }
-    table(parts, only, rounds, threads)
 
 
 # ---------------------------------------------------------------- speed
@@ -98,13 +75,8 @@ def our_way(networks, source, frames, precision, batch, device="cpu"):
     """The same by the pipeline, whose cache has met the source."""
     size = source.shape[0]
     pipeline = FOMMPipeline(*networks, {"size": size}, device=device, precision=precision)
-
-    def move():
-        return np.stack(
-            list(pipeline.animate(source, iter(frames), relative=False, batch_size=batch))
-        )
-
-    return move
+    how = {"relative": False, "batch_size": batch}
+    return lambda: np.stack(list(pipeline.animate(source, iter(frames), **how)))
 
 
 def speed(rounds, size=256, detector_arguments=None, generator_arguments=None):
@@ -161,10 +133,9 @@ def with_tf32(way):
     def move():
         before = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
-        try:
-            return way()
-        finally:
-            torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before
+        moved = way()
+        torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before
+        return moved
 
     return move
 
@@ -176,13 +147,13 @@ def memory(lengths=(200, 2000)):
     with tempfile.TemporaryDirectory() as folder:
         picture = smooth_pictures(1, 64, 0)[0]
         images.save_picture(f"{folder}/source.png", picture, weights="none", settings={})
+        command = ["gan_models.fomm", "--weights", "fomm-puppets", "--device", "cpu", "--source"]
+        command += [f"{folder}/source.png", "--out", f"{folder}/result.mp4", "--driving"]
         commands = {}
         for length in lengths:
             driving = f"{folder}/driving-{length}.mp4"
-            video.write_clip(driving, swaying(length), 25, weights="none", settings={})
-            commands[length] = ["gan_models.fomm", "--weights", "fomm-puppets", "--device", "cpu"]
-            commands[length] += ["--source", f"{folder}/source.png", "--driving", driving]
-            commands[length] += ["--out", f"{folder}/result.mp4"]
+            video.write_clip(driving, swaying(length), 25, weights=None, settings={})
+            commands[length] = [*command, driving]
         memory_rows("clip of {} frames, largest process", commands)
 
 
@@ -195,4 +166,5 @@ def swaying(count, size=64):
 
 
 if __name__ == "__main__":
-    tyro.cli(main)
+    parts = {"speed": speed, "live": live, "gpu": gpu, "memory": lambda rounds: memory()}
+    table(__doc__, parts)

@@ -68,16 +68,13 @@ def write_camera(path: Path) -> None:
     from trainers.puppets import clip, draw
 
     poses = [draw(one, 256).picture for one in clip(1_000_000_021, 128, "human", RATE)]
-    writer = imageio_ffmpeg.write_frames(
-        str(path), (WIDTH, HEIGHT), fps=RATE, codec="mjpeg", pix_fmt_out="yuvj420p", quality=9,
-        macro_block_size=1,
-    )  # fmt: skip
+    how = {"codec": "mjpeg", "pix_fmt_out": "yuvj420p", "quality": 9, "macro_block_size": 1}
+    writer = imageio_ffmpeg.write_frames(str(path), (WIDTH, HEIGHT), fps=RATE, **how)
     writer.send(None)
     for number in range(FRAMES):
         there_and_back = abs((number + 127) % 254 - 127)
         frame = np.full((HEIGHT, WIDTH, 3), 90, np.uint8)
-        large = poses[there_and_back].repeat(2, axis=0).repeat(2, axis=1)[:HEIGHT]
-        frame[:, 64:576] = large
+        frame[:, 64:576] = poses[there_and_back].repeat(2, axis=0).repeat(2, axis=1)[:HEIGHT]
         for bit in range(BITS):
             left = (WIDTH - HEIGHT) // 2 + bit * SQUARE
             frame[:SQUARE, left : left + SQUARE] = 255 * (number >> bit & 1)
@@ -94,10 +91,8 @@ def watch(url: str, camera: Path, seconds: float) -> dict:
         raise SystemExit("error: there is no Chromium: install one (apt-get install chromium).")
     constants = f"const WIDTH = {WIDTH}, HEIGHT = {HEIGHT}, SQUARE = {SQUARE}, BITS = {BITS};"
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=program,
-            args=[*FLAGS, f"--use-file-for-fake-video-capture={camera}"],
-        )
+        flags = [*FLAGS, f"--use-file-for-fake-video-capture={camera}"]
+        browser = playwright.chromium.launch(executable_path=program, args=flags)
         page = browser.new_page(viewport={"width": 1280, "height": 900})
         page.set_default_timeout(180_000)
         page.add_init_script(f"(() => {{ {constants} {WATCH} }})()")
@@ -117,8 +112,7 @@ def measure(seen: dict) -> dict[str, float]:
     shown = [(seen["taken"][place], when) for place, when in seen["shown"]]
     ages, numbers = [], set()
     for number, when in shown:
-        came = [moment for seen_number, moment in seen["camera"] if seen_number == number]
-        came = [moment for moment in came if moment <= when]
+        came = [moment for one, moment in seen["camera"] if one == number and moment <= when]
         if came:  # the newest of its turns: the file is played again and again
             ages.append(when - came[-1])
             numbers.add(came[-1])

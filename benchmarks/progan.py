@@ -13,50 +13,18 @@ import copy
 import dataclasses
 import tempfile
 import time
-from typing import Literal
+from functools import partial
 
-import numpy as np
 import torch
-import tyro
 from torch import nn
 
-from benchmarks.timing import (
-    alternate,
-    compare_pictures,
-    compared,
-    has_bfloat16,
-    memory_rows,
-    row,
-    served,
-    table,
-)
+from benchmarks import timing
 from gan_models import images
 from gan_models.progan import Generator, ProGANPipeline, channel_widths
 from gan_models.progan.networks import Conv, Equalized, downsample, upsample
 
 PICTURES = 4  # sampled in a round
 STEPS = 4  # trained in a round, the first with its R1 penalty
-
-
-def main(
-    only: Literal["all", "sampling", "training", "page", "clip"] = "all",
-    rounds: int = 7,
-    threads: int = 0,
-) -> None:
-    """Measure ProGAN's speed and memory and print one table.
-
-    Args:
-        only: One part instead of all.
-        rounds: Of the alternating sides; 7 or more tell something.
-        threads: For torch on the processor; 0: its default.
-    """
-    parts = {
-        "sampling": lambda: sampling(rounds),
-        "training": lambda: training(rounds),
-        "page": page,
-        "clip": clip,
-    }
-    table(parts, only, rounds, threads)
 
 
 # ---------------------------------------------------------------- sampling
@@ -84,19 +52,14 @@ class Reducing(nn.Module):
         return downsample(Conv.forward(self.layer, x))
 
 
-def plain_generator(generator):
-    plain = copy.deepcopy(generator)
-    plain.conv1 = nn.ModuleList(Enlarging(layer) for layer in plain.conv1)
-    return plain
-
-
 def sampling(rounds):
     torch.manual_seed(0)
     generator = Generator(256, 512, channel_widths(256))
     for layer in generator.modules():
         if isinstance(layer, Equalized):
             nn.init.normal_(layer.bias, std=0.1)  # so that they take part in the comparison
-    plain = plain_generator(generator)
+    plain = copy.deepcopy(generator)
+    plain.conv1 = nn.ModuleList(map(Enlarging, plain.conv1))
     pipelines = {
         precision: ProGANPipeline(generator, {}, device="cpu", precision=precision)
         for precision in ("float32", "bfloat16")
@@ -106,13 +69,13 @@ def sampling(rounds):
     @torch.no_grad()
     def one_by_one():
         outputs = [plain(z[None]) for z in torch.from_numpy(latents)]
-        return np.concatenate([images.to_pictures(output) for output in outputs])
+        return images.to_pictures(torch.cat(outputs))
 
     ways = {"one by one, float32, plain layers": one_by_one}
     for precision, pipeline in pipelines.items():
-        ways[f"pipeline, {precision}"] = lambda pipeline=pipeline: pipeline.sample(latents)
-    targets = ("", ">= 1.45", ">= 2.6" if has_bfloat16() else "no bf16")
-    compare_pictures("sampling at 256 px", ways, targets, rounds, PICTURES)
+        ways[f"pipeline, {precision}"] = partial(pipeline.sample, latents)
+    targets = ("", ">= 1.45", ">= 2.6" if timing.has_bfloat16() else "no bf16")
+    timing.compare_pictures("sampling at 256 px", ways, targets, rounds, PICTURES)
 
 
 # ---------------------------------------------------------------- training
@@ -123,64 +86,50 @@ def training(rounds):
     from trainers.progan.train import build
 
     config = dataclasses.replace(PRESETS["puppets"], precision="float32")
-    plain = build(config, 0, torch.device("cpu"))
+    mixed = dataclasses.replace(config, precision="bfloat16")
+    plain, ours, ours_mixed = (build(config, 0, torch.device("cpu")) for _ in range(3))
     for network in (plain.generator, plain.discriminator):
         network.to(memory_format=torch.contiguous_format)
     plain.generator.conv1 = nn.ModuleList(map(Enlarging, plain.generator.conv1))
     plain.discriminator.conv2 = nn.ModuleList(map(Reducing, plain.discriminator.conv2))
-    ours = build(config, 0, torch.device("cpu"))
-    mixed_config = dataclasses.replace(config, precision="bfloat16")
-    mixed = build(mixed_config, 0, torch.device("cpu"))
-    sides = {
-        "plain loop, float32": (config, plain),
-        "ours, float32": (config, ours),
-        "ours, bfloat16": (mixed_config, mixed),
+    losses = {"plain loop, float32": [], "ours, float32": [], "ours, bfloat16": []}
+    sides = ((config, plain), (config, ours), (mixed, ours_mixed))
+    ways = {
+        name: partial(steps, *side, losses[name]) for name, side in zip(losses, sides, strict=True)
     }
-    first = {name: steps(*side) for name, side in sides.items()}
-    results = compared(
-        alternate({name: lambda side=side: steps(*side) for name, side in sides.items()}, rounds)
-    )
-    truth = first["plain loop, float32"]
-    for name, (fastest, spread, ratio) in results.items():
+    for name, (fastest, spread, ratio) in timing.compared(timing.alternate(ways, rounds)).items():
         rate = STEPS * config.batch_sizes[-1] / fastest
-        remarks = f"first losses D {first[name][0]:.6f}, G {first[name][1]:.6f}"
-        if name == "ours, float32":
-            difference = max(abs(a - b) / abs(b) for a, b in zip(first[name], truth, strict=True))
-            remarks += f": equal to {difference:.0e}"
-        title = f"training at {config.resolution} px, {name}"
-        row(title, f"{rate:.1f} img/s", f"{spread:.0%}", f"{ratio:.2f}", remarks=remarks)
+        loss_d, loss_g = losses[name][0]
+        timing.row(
+            f"training at {config.resolution} px, {name}", f"{rate:.1f} img/s", f"{spread:.0%}",
+            f"{ratio:.2f}", remarks=f"first losses D {loss_d:.6f}, G {loss_g:.6f}",
+        )  # fmt: skip
 
 
-def steps(config, parts):
-    """STEPS of the trainer's loop on drawn noise; (D, G) losses of the first."""
+def steps(config, parts, losses):
+    """STEPS of the trainer's loop on drawn noise, whose losses (D, G) it adds to `losses`."""
     from trainers import optim
-    from trainers.progan import train
+    from trainers.progan.train import discriminator_loss, generator_loss
 
-    generator, discriminator = parts.generator, parts.discriminator
-    size, batch, rate = config.resolution, config.batch_sizes[-1], config.learning_rates[-1]
+    networks = parts.generator, parts.discriminator
+    size, batch = config.resolution, config.batch_sizes[-1]
     source = torch.Generator().manual_seed(0)
-    losses = []
     for optimizer in (parts.optimizer_d, parts.optimizer_g):
-        optimizer.set_rate(rate)
+        optimizer.set_rate(config.learning_rates[-1])
     for number in range(STEPS):
         real = torch.randn(batch, 3, size, size, generator=source)
         latents = torch.randn(batch, config.latent_size, generator=source)
+        given = (real, None, latents, None, None, size, 1.0, number == 0)
         with optim.autocast(config, real.device):
-            loss_d, _ = train.discriminator_loss(
-                *(config, generator, discriminator, real, None, latents, None, None),
-                *(size, 1.0, number == 0),
-            )
-        optim.update([discriminator], [parts.optimizer_d], loss_d)
-        optim.average(parts.generator_ema, generator, config.ema_decay)
-        discriminator.requires_grad_(False)
+            loss_d, _ = discriminator_loss(config, *networks, *given)
+        optim.update([parts.discriminator], [parts.optimizer_d], loss_d)
+        optim.average(parts.generator_ema, parts.generator, config.ema_decay)
+        parts.discriminator.requires_grad_(False)
         with optim.autocast(config, real.device):
-            loss_g, _ = train.generator_loss(
-                config, generator, discriminator, latents, None, size, 1.0
-            )
-        optim.update([generator], [parts.optimizer_g], loss_g)
-        discriminator.requires_grad_(True)
+            loss_g, _ = generator_loss(config, *networks, latents, None, size, 1.0)
+        optim.update([parts.generator], [parts.optimizer_g], loss_g)
+        parts.discriminator.requires_grad_(True)
         losses.append((loss_d.item(), loss_g.item()))
-    return losses[0]
 
 
 # ---------------------------------------------------------------- page and clip
@@ -190,10 +139,11 @@ def page(tries=3):
     seconds = []
     for _ in range(tries):
         start = time.perf_counter()
-        with served():
+        with timing.served():
             seconds.append(time.perf_counter() - start)
-    fastest, spread, _ = compared({"page": seconds})["page"]
-    row("page, from `python app.py` to served", f"{fastest:.1f} s", f"{spread:.0%}", "", "< 8 s")
+    fastest, spread, _ = timing.compared({"page": seconds})["page"]
+    title = "page, from `python app.py` to served"
+    timing.row(title, f"{fastest:.1f} s", f"{spread:.0%}", target="< 8 s")
 
 
 def clip(lengths=(10, 60)):
@@ -203,8 +153,9 @@ def clip(lengths=(10, 60)):
         for mode, seeds in (("spherical", "1,2,3,4"), ("walk", "1")):
             how = ["--seeds", seeds, "--mode", mode, "--seconds"]
             commands = {length: [*command, *how, str(length)] for length in lengths}
-            memory_rows("clip of {} s at 30 fps, " + mode + ", largest process", commands)
+            timing.memory_rows("clip of {} s at 30 fps, " + mode + ", largest process", commands)
 
 
 if __name__ == "__main__":
-    tyro.cli(main)
+    parts = {"page": lambda rounds: page(), "clip": lambda rounds: clip()}
+    timing.table(__doc__, {"sampling": sampling, "training": training, **parts})

@@ -1,5 +1,6 @@
 """Time several ways of doing one thing fairly, in alternating rounds; memory; the table."""
 
+import argparse
 import os
 import socket
 import subprocess
@@ -16,7 +17,7 @@ import torch
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def alternate(ways: dict[str, Callable], rounds: int = 7) -> dict[str, list[float]]:
+def alternate(ways: dict[str, Callable], rounds: int) -> dict[str, list[float]]:
     """Seconds of each call, by name: every way once a round, after one round that is not counted.
 
     Rounds alternate in direction, so that whatever else the machine does, and what each way leaves
@@ -48,18 +49,12 @@ def compared(seconds: dict[str, list[float]]) -> dict[str, tuple[float, float, f
 
 
 def compare_pictures(title: str, ways: dict, targets: tuple, rounds: int, count: int) -> None:
-    """Rows of the table: each way of making `count` pictures against the first, and how far its
-    pictures are off.
-    """
+    """Rows: each way of making `count` pictures against the first, and how far it is off."""
     results = compared(alternate(ways, rounds))
-    pictures = {name: way() for name, way in ways.items()}
-    truth = next(iter(pictures.values()))
+    truth = next(iter(ways.values()))()
     for (name, (fastest, spread, ratio)), target in zip(results.items(), targets, strict=True):
-        time_each = f"{fastest / count * 1000:.1f} ms"
-        row(
-            f"{title}, {name}", time_each, f"{spread:.0%}", f"{ratio:.2f}", target,
-            distance(pictures[name], truth),
-        )  # fmt: skip
+        time_each, off = f"{fastest / count * 1000:.1f} ms", distance(ways[name](), truth)
+        row(f"{title}, {name}", time_each, f"{spread:.0%}", f"{ratio:.2f}", target, off)
 
 
 def distance(pictures, truth) -> str:
@@ -72,15 +67,26 @@ def distance(pictures, truth) -> str:
     return f"{mean:.3f} of 255 off on average, {most} at most, PSNR {ratio:.1f} dB"
 
 
-def table(parts: dict[str, Callable], only: str, rounds: int, threads: int) -> None:
-    """Print the head of a benchmark's table and run its parts, all or one, which print the rows."""
-    if threads:
-        torch.set_num_threads(threads)
+def table(description: str, parts: dict[str, Callable[[int], None]]) -> None:
+    """A benchmark's command: print the head of its table and run its parts, which print the rows.
+
+    parts: take the number of rounds.
+    """
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--only", choices=["all", *parts], default="all")
+    parser.add_argument("--rounds", type=int, default=7, help="of the alternating sides (7)")
+    parser.add_argument("--threads", type=int, help="for torch on the processor (torch's default)")
+    options = parser.parse_args()
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    rounds = options.rounds
     print(f"{torch.get_num_threads()} thread(s), torch {torch.__version__}, {rounds} rounds\n")
-    print(f"{'':54}{'fastest':>12}{'spread':>8}{'ratio':>7}{'target':>8}   remarks", flush=True)
+    row("", "fastest", "spread", "ratio", "target", "remarks")
     for name, part in parts.items():
-        if only in ("all", name):
-            part()
+        if options.only in ("all", name):
+            part(rounds)
 
 
 def row(name, value, spread="", ratio="", target="", remarks=""):
@@ -102,10 +108,8 @@ def memory_rows(title: str, commands: dict[int, list[str]]) -> None:
     least = None
     for length, command in commands.items():
         start = time.perf_counter()
-        process = subprocess.Popen(
-            [sys.executable, "-m", *command],
-            cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        )  # fmt: skip
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        process = subprocess.Popen([sys.executable, "-m", *command], cwd=ROOT, **quiet)
         _, status, usage = os.wait4(process.pid, 0)
         if status:
             raise SystemExit(f"{' '.join(command)} failed.")
@@ -113,10 +117,8 @@ def memory_rows(title: str, commands: dict[int, list[str]]) -> None:
         megabytes, seconds = usage.ru_maxrss / unit, time.perf_counter() - start
         growth = f"{megabytes / least - 1:+.1%}" if least else ""
         least = least or megabytes
-        row(
-            title.format(length), f"{megabytes:.0f} MB", "", growth, "<= 5%" if growth else "",
-            f"{seconds:.0f} s to write",
-        )  # fmt: skip
+        target, remark = "<= 5%" if growth else "", f"{seconds:.0f} s to write"
+        row(title.format(length), f"{megabytes:.0f} MB", "", growth, target, remark)
 
 
 @contextmanager

@@ -78,13 +78,13 @@ def track_faces(
     """
     tracks: list[Track] = []
     for number, boxes in found:
-        lasting = []
-        for track in tracks:
-            seen = any(iou(track.first, box) > iou_with_initial for box in boxes)
-            if seen or number - track.end <= tolerance:
-                lasting.append(track)
-            else:
-                yield track
+        lasting = [
+            track
+            for track in tracks
+            if number - track.end <= tolerance
+            or any(iou(track.first, box) > iou_with_initial for box in boxes)
+        ]
+        yield from (track for track in tracks if track not in lasting)
         tracks = lasting
         for box in boxes:
             shares = [iou(track.first, box) for track in tracks]

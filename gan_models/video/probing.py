@@ -90,18 +90,15 @@ def probe(path: Path) -> Found:
                 shown = _listed(again, film_of(again), decode=True)[1]
         if picture is None or not shown:
             raise Unreadable(f"{path} holds no frame that can be shown: it may be damaged.")
-        alpha = film.metadata.get("alpha_mode") == "1" and name in ALPHA_DECODERS
-        width, height = _shown_size(path, picture, film)
+        stated = film.metadata.get("alpha_mode") == "1" and name in ALPHA_DECODERS
+        pixels = picture.format
         return Found(
             *_timing(path, picture.pts, shown, film),
-            width=width,
-            height=height,
-            alpha=alpha
-            or picture.format.has_palette
-            or any(part.is_alpha for part in picture.format.components),
+            *_shown_size(path, picture, film),
+            alpha=stated or pixels.has_palette or any(part.is_alpha for part in pixels.components),
             hdr=TRANSFERS.get(picture.color_trc),
             interlaced=picture.interlaced_frame,
-            decoder=ALPHA_DECODERS[name] if alpha else None,
+            decoder=ALPHA_DECODERS[name] if stated else None,
             sound=sounds[0].codec_context is not None if sounds else None,
             cut_off=cut_off,
             comment=container.metadata.get("comment"),
@@ -163,8 +160,9 @@ def _timing(path: Path, first: int | None, shown: list[tuple], film) -> tuple:
     if any(at is None for at, _ in shown):  # no container at all
         shown = [(round(number * step), round(step)) for number in range(len(shown))]
     times, lengths = np.array(shown, dtype=object).T
-    order = np.argsort(times.astype(np.int64), kind="stable")
-    times = times[order].astype(np.int64)
+    times = times.astype(np.int64)
+    order = np.argsort(times, kind="stable")
+    times = times[order]
     if first is not None and (times >= first).any():  # what is decoded and not cut away
         times = times[times >= first]
     span = int(times[-1] - times[0])
@@ -210,7 +208,7 @@ def constant_rate(times: np.ndarray, tick: Fraction, otherwise: Fraction) -> tup
         even = np.arange(len(times)) / float(rate * tick)
         if abs(times - times[0] - even).max() * float(rate * tick) < 0.5:
             return rate, False
-    closest = Fraction(max(1, round(float(np.percentile(np.diff(times), 10)))))
+    closest = max(1, round(float(np.percentile(np.diff(times), 10))))
     rate = 1 / (closest * tick)
     near = snapped(rate, 0.06)
     return near if near in USUAL_RATES else Fraction(-(-rate // 1)), True

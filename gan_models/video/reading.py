@@ -11,7 +11,6 @@ import math
 import os
 import subprocess
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
@@ -118,25 +117,9 @@ def open_clip(
     sound = None
     if isinstance(found, probing.Found) and found.sound:
         sound = Sound(path, first + begin, count / fps, _seek(found, begin))
-    width, height = _fitted(found.width, found.height, max_side)
+    scale = min(1, (max_side or math.inf) / max(found.width, found.height))
+    width, height = (max(1, round(scale * side)) for side in (found.width, found.height))
     return Clip(path, fps, width, height, count, sound, told + notices, found, begin)
-
-
-def sound_of(path: str | os.PathLike) -> Sound:
-    """The sound of a file: with a film, as its `Clip` has it, else from its first sample on.
-
-    Raises Unreadable where there is none.
-    """
-    path, sound = images.a_file(path), None
-    with suppress(Unreadable), probing.opened(path) as container:
-        tracks, start = container.streams.audio, container.start_time or 0
-        if probing.film_of(container):
-            sound = open_clip(path).sound
-        elif tracks and tracks[0].codec_context:
-            sound = Sound(path, start * probing.MICROSECOND)
-    if sound is None:
-        raise Unreadable(f"{path} holds no sound that can be read.")
-    return sound
 
 
 # --- what is shown when -----------------------------------------------------------------------
@@ -176,13 +159,6 @@ def _said(rate: Fraction) -> str:
 
 def _ends_early(path: Path, good: Fraction) -> str:
     return f"{path} is damaged: it ends at its last good frame, after {float(good):.2f} seconds."
-
-
-def _fitted(width: int, height: int, max_side: int | None) -> tuple[int, int]:
-    if max_side is None or max(width, height) <= max_side:
-        return width, height
-    scale = max_side / max(width, height)
-    return max(1, round(width * scale)), max(1, round(height * scale))
 
 
 def _noticed(path: Path, found: probing.Found) -> list[str]:

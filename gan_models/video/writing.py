@@ -18,10 +18,10 @@ import av
 import numpy as np
 from PIL import Image
 
-from gan_models.errors import UserError
-from gan_models.images import label_text, parse_label, written_whole
+from gan_models.errors import Unreadable, UserError
+from gan_models.images import a_file, label_text, parse_label, written_whole
 from gan_models.video import ffmpeg, probing
-from gan_models.video.reading import Clip, Sound, sound_of
+from gan_models.video.reading import Clip, Sound
 
 # GIF counts in hundredths of a second, and browsers slow down anything shorter than two of them.
 FASTEST = {".mp4": 120, ".gif": 50}
@@ -166,10 +166,19 @@ def _checked_sound(ending: str, audio) -> tuple[Sound | None, tuple[str, ...]]:
         return None, ()
     if ending == ".gif":
         return None, ("A .gif holds no sound: it was left out.",)
-    sound = audio.sound if isinstance(audio, Clip) else sound_of(audio)
+    sound = audio.sound if isinstance(audio, Clip) else _sound_of(audio)
     if not _is_heard(sound):  # ffmpeg would find out when the frames are drawn
         return None, (f"No sound of {sound.path} can be played: it was left out.",)
     return sound, ()
+
+
+def _sound_of(path: str | os.PathLike) -> Sound:
+    path = a_file(path)
+    with suppress(Unreadable), probing.opened(path) as container:
+        tracks = container.streams.audio
+        if tracks and tracks[0].codec_context:
+            return Sound(path, (container.start_time or 0) * probing.MICROSECOND)
+    raise Unreadable(f"{path} holds no sound that can be read.")
 
 
 def _is_heard(sound: Sound) -> bool:
@@ -246,11 +255,5 @@ def clip_info(path: str | os.PathLike) -> ClipInfo:
     if path.suffix.lower() == ".gif":
         with suppress(Exception), Image.open(path, formats=["GIF"]) as image:  # may be misnamed
             comment = image.info.get("comment", b"").decode("ascii", "replace")
-    return ClipInfo(
-        found.frames,
-        float(found.seconds),
-        found.width,
-        found.height,
-        float(found.rate),
-        label=parse_label(comment),
-    )
+    about = (found.frames, float(found.seconds), found.width, found.height, float(found.rate))
+    return ClipInfo(*about, label=parse_label(comment))
