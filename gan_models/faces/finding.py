@@ -60,7 +60,10 @@ class Box:
     def __post_init__(self):
         sides = (self.width, self.height)
         if not all(0 < side < math.inf for side in sides):  # NaN fails too
-            raise UserError(f"a box goes from left to right and from top to bottom, unlike {self}.")
+            raise UserError(
+                "a box has four finite numbers, from left to right and from top to bottom, unlike "
+                f"{astuple(self)}."
+            )
 
     @classmethod
     def around(cls, x: float, y: float, side: float) -> Box:
