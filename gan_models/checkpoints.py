@@ -20,6 +20,7 @@ import numpy as np
 import torch
 import tyro
 
+from gan_models.commands import ended_by_a_sentence
 from gan_models.errors import UserError
 from gan_models.fomm import official as fomm
 from gan_models.names import find_weights
@@ -283,10 +284,8 @@ def show(name: Annotated[str, tyro.conf.Positional]) -> None:
 
 def main(args: list[str] | None = None) -> None:
     commands, prog = {"import": import_file, "show": show}, "python -m gan_models.checkpoints"
-    try:
+    with ended_by_a_sentence():
         tyro.extras.subcommand_cli_from_dict(commands, prog=prog, args=args)
-    except UserError as error:
-        raise SystemExit(f"error: {error}") from error
 
 
 if __name__ == "__main__":

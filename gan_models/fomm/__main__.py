@@ -13,20 +13,21 @@ Files carry their settings, the weights' name and the words "made by a model".
 
 import sys
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import tyro
 from tqdm import tqdm
 
 from gan_models import images, video
+from gan_models.commands import AS_USUAL, RunningOptions, ended_by_a_sentence
 from gan_models.errors import UserError
 from gan_models.fomm.cropping import crop_clips
 from gan_models.fomm.motion import ENDING
 from gan_models.fomm.pipeline import FOMMPipeline
 from gan_models.fomm.sources import Driving
-from gan_models.names import find_weights, known_weights
 
 MOST_FPS = 60.0
 HOW = ("relative", "adapt_scale", "strength", "smoothing", "paste_back")  # `animate` takes them so
@@ -67,16 +68,11 @@ class Options:
     """Also save the driving's keypoints, no picture, as .safetensors for --driving."""
     max_fps: float = MOST_FPS
     """Faster clips are thinned out to at most this, 1 to 60; to 50 for a .gif."""
-    weights: str | None = None
-    """A shipped name, a run or folder, or org/repo on the Hub; else the first shipped."""
-    device: str = "auto"
-    """auto, cpu, cuda or cuda:N."""
     cpu: bool = False
     """The same as --device cpu."""
-    precision: Literal["float32", "bfloat16", "float16"] = "float32"
-    """bfloat16 is faster on processors that have it, float16 needs a GPU."""
     batch_size: int | None = None
     """Frames made at once; else as many as are fast."""
+    running: RunningOptions = AS_USUAL
 
 
 def animate(options: Options) -> int:
@@ -97,9 +93,8 @@ def animate(options: Options) -> int:
     saved = options.save_motion
     if saved and not options.driving.is_dir() and saved.suffix.lower() != ENDING:
         raise UserError(f"--save-motion {saved} must end in {ENDING}.")
-    name = options.weights or first_shipped()
-    device = "cpu" if options.cpu else options.device
-    pipeline = FOMMPipeline.from_weights(find_weights(name), device, options.precision)
+    running = replace(options.running, device="cpu") if options.cpu else options.running
+    pipeline = running.open(FOMMPipeline, "fomm")
     failed = 0
     for driving, driving_name in names(drivings).items():
         motion = saved / f"{driving_name}{ENDING}" if saved and options.driving.is_dir() else saved
@@ -145,8 +140,8 @@ def run(options, pipeline, source, path, out, motion_out, ended) -> None:
     known = list(clip.notices) if clip else []
     tell([*said, *known])
     if motion_out:
-        with tqdm(total=driving.count, unit="frame", desc=f"motion of {path.name}") as bar:
-            taken = pipeline.motion(driving, box, progress=bar.update)
+        bar = partial(tqdm, total=driving.count, unit="frame", desc=f"motion of {path.name}")
+        taken = pipeline.motion(driving, box, progress=bar)
         taken.save(motion_out)
         tell([f"{motion_out}: {len(taken)} frames, {taken.num_keypoints} keypoints"])
     how = {name: getattr(options, name) for name in HOW}
@@ -157,7 +152,7 @@ def run(options, pipeline, source, path, out, motion_out, ended) -> None:
         picture, driving, box=framing.box, driving_box=box, batch_size=options.batch_size, **how
     )
     about = {"source": source.name, "driving": path.name, "box": options.box}
-    about |= {"precision": options.precision, **how}
+    about |= {"precision": options.running.precision, **how}
     with closing(frames), tqdm(frames, total=driving.count, unit="frame", desc=out.name) as shown:
         write(out, shown, driving.fps, pipeline.name, about, sound)
     tell(notice for notice in (clip.notices if clip else []) if notice not in known)
@@ -221,13 +216,6 @@ def names(paths: list[Path]) -> dict[Path, str]:
     return {path: path.stem if stems.count(path.stem) == 1 else path.name for path in paths}
 
 
-def first_shipped() -> str:
-    known = known_weights("fomm")
-    if not known:
-        raise UserError("There are no motion weights here: train some, or name --weights.")
-    return known[0][1]
-
-
 def tell(sentences) -> None:
     for sentence in sentences:
         if sentence:
@@ -246,20 +234,13 @@ def crop(args: list[str], prog: str) -> None:
 
 def main(args: list[str] | None = None) -> None:
     args = sys.argv[1:] if args is None else args
-    for stream in (sys.stdout, sys.stderr):  # names of files may have letters that it has not
-        stream.reconfigure(errors="replace")
     prog = "python -m gan_models.fomm"
-    try:
+    with ended_by_a_sentence():
         if args[:1] == ["crop"]:
             return crop(args[1:], f"{prog} crop")
         failed = animate(tyro.cli(Options, prog=prog, args=args, description=__doc__))
-    except UserError as error:
-        raise SystemExit(f"error: {error}") from error
-    except KeyboardInterrupt:
-        print("stopped: what was being written is removed.", file=sys.stderr)
-        raise SystemExit(130) from None
-    if failed:
-        raise SystemExit(f"error: {failed} of the results could not be made, see above.")
+        if failed:
+            raise UserError(f"{failed} of the results could not be made, see above.")
 
 
 if __name__ == "__main__":

@@ -17,6 +17,8 @@ from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
+import safetensors
+import safetensors.numpy
 
 from gan_models.errors import UserError
 from gan_models.images import written_whole
@@ -52,31 +54,25 @@ class Motion:
         value = np.asarray(self.value, np.float32)
         if value.ndim != 3 or value.shape[2] != 2 or 0 in value.shape:
             raise UserError(f"Keypoints are (frames, K, 2) numbers, not {value.shape}.")
-        object.__setattr__(self, "value", value)
-        arrays = [value]
-        if self.jacobian is not None:
-            jacobian = np.asarray(self.jacobian, np.float32)
-            if jacobian.shape != (*value.shape, 2):
-                raise UserError(
-                    f"Jacobians of keypoints {value.shape} are {(*value.shape, 2)} numbers, "
-                    f"not {jacobian.shape}."
-                )
-            object.__setattr__(self, "jacobian", jacobian)
-            arrays.append(jacobian)
-        if not all(np.isfinite(array).all() for array in arrays):
-            raise UserError("The keypoints hold inf or nan: take the motion again.")
+        jacobian = None if self.jacobian is None else np.asarray(self.jacobian, np.float32)
+        if jacobian is not None and jacobian.shape != (*value.shape, 2):
+            raise UserError(
+                f"Jacobians of keypoints {value.shape} are {(*value.shape, 2)} numbers, "
+                f"not {jacobian.shape}."
+            )
         if not 0 < self.fps <= MOST_FPS:  # NaN fails too
             raise UserError(f"A motion has up to {MOST_FPS} frames per second, not {self.fps}.")
-        object.__setattr__(self, "fps", Fraction(self.fps).limit_denominator(10**6))
+        fps = Fraction(self.fps).limit_denominator(10**6)
+        vars(self).update(value=value, jacobian=jacobian, fps=fps)  # past the class's own guard
+        if not np.isfinite(self.rows).all():
+            raise UserError("The keypoints hold inf or nan: take the motion again.")
 
     def __len__(self):
         return len(self.value)
 
     def __getitem__(self, frames) -> "Motion":
         if isinstance(frames, int | np.integer):
-            if not -len(self) <= frames < len(self):
-                raise IndexError(f"The motion has {len(self)} frames, and no frame {frames}.")
-            frames = slice(frames, frames + 1 or None)
+            frames = [range(len(self))[frames]]
         jacobian = None if self.jacobian is None else self.jacobian[frames]
         return Motion(self.value[frames], jacobian, self.fps, self.weights)
 
@@ -107,12 +103,8 @@ class Motion:
     def save(self, path: str | os.PathLike) -> None:
         """Write keypoints and rate to a .safetensors file; it appears whole or not at all.
 
-        Who may read it is as for any new file (the umask).
-
         Raises UserError for another ending or a disk that refuses.
         """
-        from safetensors.numpy import save
-
         path = Path(path)
         if path.suffix.lower() != ENDING:
             raise UserError(f"{path} must end in {ENDING}.")
@@ -123,15 +115,14 @@ class Motion:
         about = {"format": FORMAT, "version": VERSION, "fps": rate, "weights": self.weights}
         try:
             with written_whole(path) as part:
-                part.write_bytes(save(tensors, about))  # its own save_file closes it to others
+                # safetensors' save_file would close it to others
+                part.write_bytes(safetensors.numpy.save(tensors, about))
         except OSError as error:
             raise UserError(f"{path} could not be written: {error.strerror or error}.") from error
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> "Motion":
         """Read what `save` wrote. Raises UserError for anything missing, damaged or foreign."""
-        import safetensors
-
         path = Path(path)
         if not path.is_file():
             raise UserError(f"{path} does not exist, or is not a file.")
@@ -144,7 +135,7 @@ class Motion:
                 f"{path} is damaged or not a motion file ({error}): save the motion again."
             ) from error
         try:
-            return cls(tensors["value"], tensors.get("jacobian"), fps, weights)
+            return cls(**tensors, fps=fps, weights=weights)
         except UserError as error:
             raise UserError(f"{path} is not a motion that can be used. {error}") from error
 
@@ -163,8 +154,6 @@ def _checked_header(path: Path, file) -> tuple[Fraction, str]:
         )
     rate = re.fullmatch(r"(\d{1,9})/(\d{1,9})", about.get("fps", ""))
     fps = Fraction(int(rate[1]), int(rate[2])) if rate and int(rate[2]) else Fraction(0)
-    if not 0 < fps <= MOST_FPS:
-        raise UserError(f"{path} does not say its frames per second: save the motion again.")
     names = sorted(file.keys())
     if names not in (["value"], ["jacobian", "value"]):
         raise UserError(f"{path} holds other things than keypoints: save the motion again.")
@@ -214,7 +203,7 @@ def transfer(
     """
     check_strength(strength)
     for other in (driving, initial):
-        check_same_keypoints(source, other)
+        check_keypoints(other, source.num_keypoints, source.jacobian is not None)
     s, d, d0 = (motion.value.astype(np.float64) for motion in (source[0], driving, initial[0]))
     if relative:
         scale = movement_scale(s[0], d0[0]) if adapt_scale else 1.0
@@ -270,9 +259,6 @@ def hull_area(points) -> float:
     """The area of the convex hull of points (K, 2); 0 for points on a line and for fewer than 3."""
     from scipy.spatial import ConvexHull, QhullError
 
-    points = np.asarray(points, np.float64)
-    if len(points) < 3:
-        return 0.0
     try:
         return float(ConvexHull(points).volume)  # in two dimensions qhull's volume is the area
     except QhullError:
@@ -301,72 +287,28 @@ def _normalised(points):
     return (points - points.mean(axis=0)) / (size or 1.0)
 
 
-def best_reference(source: Motion, driving: Motion) -> int:
-    """The driving frame whose pose is nearest to the source's, the earliest of equals."""
-    check_same_keypoints(source, driving)
-    distances = [pose_distance(source.value[0], points) for points in driving.value]
-    return int(np.argmin(distances))
-
-
 # ---------------------------------------------------------------- smoothing
 
 
-class Smoother:
-    """A moving Gaussian average over frames, as they come: bounded memory, bounded delay.
-
-    smoother = Smoother(2.0)
-    for row in rows:
-        for smooth in smoother.push(row): ...
-    for smooth in smoother.finish(): ...
-
-    As many rows come out as go in. Near the ends the window holds what there is.
-
-    Args:
-        sigma: Standard deviation in frames, 0 (rows come out as they are) to 30.
-        lookahead: Rows that must have followed before one comes out, at most 3 sigma, the
-            default. 0 answers at once, for live use, but lags behind by about 0.8 sigma.
-    """
-
-    def __init__(self, sigma: float, lookahead: int | None = None):
-        check_smoothing(sigma)
-        reach = math.ceil(REACH * sigma)
-        self.lookahead = reach if lookahead is None else min(lookahead, reach)
-        offsets = np.arange(-reach, self.lookahead + 1)
-        self.kernel = np.exp(-0.5 * np.square(offsets / sigma)) if sigma else np.ones(1)
-        self.past = reach
-        self.window = deque(maxlen=len(offsets))
-        self.pending = 0  # rows at the window's end that have not come out yet
-
-    def push(self, row: np.ndarray) -> list[np.ndarray]:
-        """Take a row (any shape); returns the rows that are ready now: one or none."""
-        self.window.append(np.asarray(row))
-        self.pending += 1
-        return [self._next()] if self.pending > self.lookahead else []
-
-    def finish(self) -> list[np.ndarray]:
-        """The rows that are left; the smoother is empty then and can be used again."""
-        left = [self._next() for _ in range(self.pending)]
-        self.window.clear()
-        return left
-
-    def _next(self):
-        centre = len(self.window) - self.pending
-        self.pending -= 1
-        if len(self.kernel) == 1:
-            return self.window[centre]
-        first = max(0, centre - self.past)
-        rows = list(itertools.islice(self.window, first, centre + self.lookahead + 1))
-        weights = self.kernel[self.past - (centre - first) :][: len(rows)]
-        mean = np.tensordot(weights / weights.sum(), np.stack(rows), axes=1)
-        return mean.astype(rows[0].dtype)
-
-
 def smoothed(rows: Iterable[np.ndarray], sigma: float) -> Iterator[np.ndarray]:
-    """The rows smoothed over time by `Smoother`; with sigma 0 the very same ones, at once."""
-    smoother = Smoother(sigma)
-    for row in rows:
-        yield from smoother.push(row)
-    yield from smoother.finish()
+    """The rows (of any one shape) as a moving Gaussian average: bounded memory, bounded delay.
+
+    sigma: Standard deviation in frames; a row waits for the REACH sigma that follow it. Near the
+    ends the window holds what there is. With 0 the very same rows come out, at once.
+    """
+    if sigma == 0:
+        yield from rows
+        return
+    reach = math.ceil(REACH * sigma)
+    kernel = np.exp(-0.5 * np.square(np.arange(-reach, reach + 1) / sigma))
+    beyond = [None] * reach
+    padded = itertools.chain(beyond, rows, beyond)
+    window = deque(itertools.islice(padded, 2 * reach), maxlen=2 * reach + 1)
+    for row in padded:
+        window.append(row)
+        inside = [row is not None for row in window]
+        weights, held = kernel[inside], np.stack(list(itertools.compress(window, inside)))
+        yield np.tensordot(weights / weights.sum(), held, axes=1).astype(held.dtype)
 
 
 # ---------------------------------------------------------------- checks
@@ -384,15 +326,15 @@ def check_smoothing(smoothing):
         )
 
 
-def check_same_keypoints(one: Motion, other: Motion):
-    """UserError unless both have as many keypoints, and both or neither have jacobians."""
-    if one.num_keypoints != other.num_keypoints:
+def check_keypoints(motion: Motion, num_keypoints: int, has_jacobians: bool):
+    """UserError unless the motion has as many keypoints, with jacobians or without."""
+    if motion.num_keypoints != num_keypoints:
         raise UserError(
-            f"The motion has {other.num_keypoints} keypoints, and these weights have "
-            f"{one.num_keypoints}: take the motion with the same weights."
+            f"The motion has {motion.num_keypoints} keypoints, and these weights have "
+            f"{num_keypoints}: take the motion with the same weights."
         )
-    if (one.jacobian is None) != (other.jacobian is None):
-        has, wants = ("no", "have") if other.jacobian is None else ("its", "have no")
+    if (motion.jacobian is not None) != has_jacobians:
+        has, wants = ("no", "have") if has_jacobians else ("its", "have no")
         raise UserError(
             f"The motion has {has} jacobians, and these weights {wants} them: take the motion "
             "with the same weights."

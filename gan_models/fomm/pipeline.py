@@ -10,7 +10,7 @@ them, by content: whose pose is neutral, how strong and how smooth, are argument
 """
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from functools import lru_cache
 
@@ -25,20 +25,16 @@ from gan_models.fomm.explain import explaining_pictures
 from gan_models.fomm.folded import FoldedDetector, FoldedGenerator
 from gan_models.fomm.motion import (
     Motion,
-    check_same_keypoints,
+    check_keypoints,
     check_smoothing,
     check_strength,
     smoothed,
     transfer,
 )
 from gan_models.fomm.networks import Generator, KeypointDetector, Keypoints
-from gan_models.fomm.reference import (
-    Best,
-    beyond,
-    check_reference,
-    split_reference,
-)
+from gan_models.fomm.reference import Best, check_reference, split_reference
 from gan_models.fomm.sources import Driving, Source
+from gan_models.weights import build_network, load_weights
 
 # Pixels and pictures in a batch: enough to be fast, few enough that Stop waits a moment only.
 BATCH_PIXELS = {"cpu": 2**18, "cuda": 2**21}
@@ -88,11 +84,8 @@ class FOMMPipeline:
         """The pipeline of a weights folder (`gan_models.names.find_weights` finds one by name).
 
         Raises:
-            UserError: The folder is missing, damaged, or another system's.
-            UserError: As the constructor.
+            UserError: The folder is missing, damaged, or another system's; as the constructor.
         """
-        from gan_models.weights import build_network, load_weights
-
         weights = load_weights(folder, system="fomm", networks=["detector", "generator"])
         detector = build_network(KeypointDetector, weights, "detector")
         generator = build_network(Generator, weights, "generator")
@@ -110,10 +103,13 @@ class FOMMPipeline:
             click: (x, y) in pixels, to choose among several faces. Ignored by "centre" weights.
         """
         picture = images.read_picture(picture)
-        if box is not None:
-            return given_framing(picture, box)
-        kind, margin = self.framing["kind"], self.framing["margin"]
-        return faces.frame(picture, kind, click=click, margin=margin)
+        if box is None:
+            kind, margin = self.framing["kind"], self.framing["margin"]
+            return faces.frame(picture, kind, click=click, margin=margin)
+        box, (height, width) = checked_box(box), picture.shape[:2]
+        check_box(box, width, height)
+        square = box if box.width == box.height else faces.fit_inside(box, width, height)
+        return faces.Framing(square)
 
     def frame_driving(self, driving, *, box=None) -> faces.Framing:
         """The crop of a driving clip, fixed over its length.
@@ -188,36 +184,31 @@ class FOMMPipeline:
         check_strength(strength)
         check_smoothing(smoothing)
         check_reference(reference)
-        batch_size = self._checked_batch(batch_size)
+        if batch_size is not None and (batch_size < 1 or int(batch_size) != batch_size):
+            raise UserError(f"A batch has a whole number of frames from 1, not {batch_size}.")
         driving = opened(driving)
         if driving.motion is not None:
-            self._check_motion(driving.motion)
-            if isinstance(reference, int | np.integer) and reference >= len(driving.motion):
-                raise beyond(reference, len(driving.motion))
-        if driving_box is not None:
-            driving_box = checked_box(driving_box)
+            check_keypoints(driving.motion, self.num_keypoints, self.has_jacobians)
+            check_reference(reference, len(driving.motion))
+        driving_box = None if driving_box is None else checked_box(driving_box)
         picture = images.read_picture(source)
         box = self.frame(picture, box=box).box
         relative = relative and not driving.single
         how = {"relative": relative, "adapt_scale": adapt_scale, "strength": strength}
-        return self._animate(
-            picture, box, driving, driving_box, reference, smoothing, how, paste_back, batch_size
-        )
 
-    def _animate(
-        self, picture, box, driving, driving_box, reference, smoothing, how, paste_back, batch_size
-    ):
-        source = self.encode(faces.crop(picture, box, self.size))
-        best = Best(source, self.framing["kind"]) if reference == "best" else None
-        paster = faces.Paster(picture, box) if paste_back else None
-        look = best.look if best else None
-        with closing(self._rows(driving, driving_box, batch_size, look)) as rows:
-            smooth = smoothed(rows, smoothing)
-            initial, smooth = split_reference(smooth, reference, best)
-            while chunk := list(itertools.islice(smooth, batch_size)):
-                moved = transfer(source.motion, Motion.from_rows(chunk), initial, **how)
-                for picture in self._draw(source, moved):
-                    yield paster.paste(picture) if paster else picture
+        def moved():
+            source = self.encode(faces.crop(picture, box, self.size))
+            best = Best(source, self.framing["kind"]) if reference == "best" else None
+            paster = faces.Paster(picture, box) if paste_back else None
+            with closing(self._rows(driving, driving_box, batch_size, best)) as rows:
+                smooth = smoothed(rows, smoothing)
+                initial, smooth = split_reference(smooth, reference, best)
+                for chunk in batched(smooth, batch_size or self.batch_size):
+                    motion = transfer(source.motion, Motion.from_rows(chunk), initial, **how)
+                    for frame in self._draw(source, motion):
+                        yield paster.paste(frame) if paster else frame
+
+        return moved()
 
     def reconstruct(self, frames) -> Iterator[np.ndarray]:
         """Yield each frame, (size, size, 3) uint8, as made from the first and its own keypoints.
@@ -230,7 +221,7 @@ class FOMMPipeline:
         crops = driving.crops(
             faces.Box.around(width / 2, height / 2, min(width, height)), self.size
         )
-        while chunk := list(itertools.islice(crops, self.batch_size)):
+        for chunk in batched(crops, self.batch_size):
             source = source or self.encode(chunk[0])
             yield from self._draw(source, self._detect(np.stack(chunk)))
 
@@ -243,12 +234,8 @@ class FOMMPipeline:
         frames = np.asarray(frames)
         frames = frames[None] if frames.ndim == 3 else frames
         box = faces.frame(frames[0], "centre").box if box is None else checked_box(box)
-        batches = range(0, len(frames), self.batch_size)
-        rows = []
-        for start in batches:
-            batch = frames[start : start + self.batch_size]
-            crops = np.stack([faces.crop(frame, box, self.size) for frame in batch])
-            rows.append(self._detect(crops).rows)
+        crops = (faces.crop(frame, box, self.size) for frame in frames)
+        rows = [self._detect(np.stack(chunk)).rows for chunk in batched(crops, self.batch_size)]
         return Motion.from_rows(np.concatenate(rows), weights=self.name)
 
     def render(
@@ -269,7 +256,6 @@ class FOMMPipeline:
             reference: The neutral pose: a motion of one frame. None: the motion's first.
             relative, adapt_scale, strength: As for `animate`.
         """
-        self._check_motion(motion)
         initial = motion[0] if reference is None else reference
         how = {"relative": relative, "adapt_scale": adapt_scale, "strength": strength}
         moved = transfer(source.motion, motion, initial, **how)
@@ -277,20 +263,14 @@ class FOMMPipeline:
         parts = [self._draw(source, moved[start : start + self.batch_size]) for start in starts]
         return np.concatenate(parts)
 
-    def motion(self, driving, driving_box=None, smoothing=0.0, progress=None) -> Motion:
+    def motion(self, driving, driving_box=None, progress=iter) -> Motion:
         """The keypoints of a whole clip (see `animate`), to be saved and replayed.
 
-        progress: Called with no arguments after each frame.
+        progress: What the frames' keypoints pass through, such as a bar of tqdm.
         """
         driving = opened(driving)
-        check_smoothing(smoothing)
-        found = []
-        with closing(self._rows(driving, driving_box, self.batch_size)) as rows:
-            for row in smoothed(rows, smoothing):
-                found.append(row)
-                if progress:
-                    progress()
-        return Motion.from_rows(found, driving.fps, self.name)
+        with closing(self._rows(driving, driving_box)) as rows:
+            return Motion.from_rows(list(progress(rows)), driving.fps, self.name)
 
     def explain(
         self,
@@ -319,11 +299,11 @@ class FOMMPipeline:
         """
         picture, frame = images.read_picture(source), images.read_picture(frame)
         source = self.encode(faces.crop(picture, self.frame(picture, box=box).box, self.size))
-        crop_box = self.frame(frame, box=driving_box).box
-        crop = faces.crop(frame, crop_box, self.size)
+        driving_box = self.frame(frame, box=driving_box).box
+        crop = faces.crop(frame, driving_box, self.size)
         driving = self._detect(crop[None])
         if reference is not None and not isinstance(reference, Motion):
-            reference = self.detect(images.read_picture(reference), crop_box)
+            reference = self.detect(images.read_picture(reference), driving_box)
         initial = driving if reference is None else reference
         how = {"relative": reference is not None, "adapt_scale": adapt_scale, "strength": strength}
         moved = transfer(source.motion, driving, initial, **how)
@@ -356,41 +336,33 @@ class FOMMPipeline:
 
     def _output(self, source, moved, explain=False):
         parts = (moved.value, moved.jacobian)
-        tensors = [None if part is None else torch.from_numpy(part) for part in parts]
-        driving = Keypoints(*(None if part is None else part.to(self.device) for part in tensors))
+        driving = (None if x is None else torch.from_numpy(x).to(self.device) for x in parts)
         with torch.inference_mode():
-            return self.generator.animate(source.encoded, driving, source.keypoints, explain)
+            return self.generator.animate(
+                source.encoded, Keypoints(*driving), source.keypoints, explain
+            )
 
-    # ------------------------------------------------------------ driving
-
-    def _rows(self, driving, box, batch_size, look=None) -> Iterator[np.ndarray]:
+    def _rows(self, driving, box, batch_size=None, best=None) -> Iterator[np.ndarray]:
         """Yield the keypoints of each driving frame as a row (K, 6 or 2), found by the batch.
 
-        look: Called with the crops of each batch, if there are frames.
+        best: The search for the best reference, which is shown the frames, if there are any.
         """
         if driving.motion is not None:
             yield from driving.motion.rows
             return
         box = self.frame_driving(driving, box=box).box
         with closing(driving.crops(box, self.size)) as crops:
-            while chunk := list(itertools.islice(crops, batch_size)):
-                if look:
-                    look(chunk)
+            for chunk in batched(crops, batch_size or self.batch_size):
+                if best:
+                    best.look(chunk)
                 yield from self._detect(np.stack(chunk)).rows
 
-    # ------------------------------------------------------------ checks
 
-    def _checked_batch(self, batch_size):
-        if batch_size is None:
-            return self.batch_size
-        if batch_size < 1 or int(batch_size) != batch_size:
-            raise UserError(f"A batch has a whole number of frames from 1, not {batch_size}.")
-        return int(batch_size)
-
-    def _check_motion(self, motion):
-        shape = (1, self.num_keypoints, 2)
-        jacobian = np.zeros((*shape, 2), np.float32) if self.has_jacobians else None
-        check_same_keypoints(Motion(np.zeros(shape, np.float32), jacobian), motion)
+def batched(items: Iterable, size: int) -> Iterator[list]:
+    """Lists of `size` items, the last one of what is left; no item is asked for early."""
+    items = iter(items)
+    while chunk := list(itertools.islice(items, size)):
+        yield chunk
 
 
 def check_networks(name, size, detector, generator):
@@ -422,14 +394,6 @@ def checked_box(box) -> faces.Box:
     if box.side < 1:
         raise UserError(f"The box {box} is smaller than a pixel: draw it larger.")
     return box
-
-
-def given_framing(picture, box) -> faces.Framing:
-    """The framing of a chosen box: its square, for the networks see squares."""
-    box = checked_box(box)
-    height, width = picture.shape[:2]
-    check_box(box, width, height)
-    return faces.Framing(box if box.width == box.height else faces.fit_inside(box, width, height))
 
 
 def opened(driving) -> Driving:

@@ -1,12 +1,13 @@
 """The reference frame: the driving frame whose pose is the source's."""
 
 import itertools
+import math
 
 import numpy as np
 
 from gan_models import faces
 from gan_models.errors import UserError
-from gan_models.fomm.motion import Motion, best_reference, pose_distance
+from gan_models.fomm.motion import Motion, pose_distance
 
 
 class Best:
@@ -18,7 +19,7 @@ class Best:
     """
 
     def __init__(self, source, kind):
-        self.keypoints = source.motion
+        self.points = source.motion.value[0]
         self.landmarks = faces.find_landmarks(source.crop) if kind == "face" else None
         self.distances = []  # by landmarks, of each frame looked at
 
@@ -29,9 +30,10 @@ class Best:
             self.distances.append(distance)
 
     def index(self, motion) -> int:
-        if np.isfinite(self.distances).any():
-            return int(np.argmin(self.distances))
-        return best_reference(self.keypoints, motion)
+        """The nearest frame's number, the earliest of equals."""
+        if not np.isfinite(self.distances).any():
+            self.distances = [pose_distance(self.points, points) for points in motion.value]
+        return int(np.argmin(self.distances))
 
 
 def split_reference(rows, reference, best):
@@ -46,22 +48,20 @@ def split_reference(rows, reference, best):
     else:
         index = 0 if reference == "first" else reference
         held = list(itertools.islice(rows, index + 1))
-        if len(held) <= index:
-            raise beyond(index, len(held))
+        check_reference(index, len(held))
     return Motion.from_rows([held[index]]), itertools.chain(held, rows)
 
 
-def beyond(reference, count):
-    return UserError(
-        f"The reference frame is {reference}, and the driving has {count} frames: choose one from "
-        f"0 to {count - 1}."
-    )
-
-
-def check_reference(reference):
+def check_reference(reference, count=math.inf):
+    """UserError unless it is "first", "best" or the number of one of `count` frames."""
     if reference in ("first", "best"):
         return
     if isinstance(reference, bool) or not isinstance(reference, int | np.integer) or reference < 0:
         raise UserError(
             f'The reference frame is "first", "best", or its number from 0, not {reference!r}.'
+        )
+    if reference >= count:
+        raise UserError(
+            f"The reference frame is {reference}, and the driving has {count} frames: choose one "
+            f"from 0 to {count - 1}."
         )

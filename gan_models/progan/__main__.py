@@ -17,12 +17,11 @@ import tyro
 from tqdm import tqdm
 
 from gan_models import images, video
+from gan_models.commands import AS_USUAL, RunningOptions, ended_by_a_sentence
 from gan_models.errors import UserError
-from gan_models.names import find_weights, known_weights
 from gan_models.progan.pipeline import ProGANPipeline
 
 MOST_SEEDS = 10_000
-Precision = Literal["float32", "bfloat16", "float16"]
 
 
 def sample(
@@ -33,9 +32,7 @@ def sample(
     resolution: int | None = None,
     alpha: float = 1.0,
     separate: Path | None = None,
-    weights: str | None = None,
-    device: str = "auto",
-    precision: Precision = "float32",
+    running: RunningOptions = AS_USUAL,
 ) -> None:
     """Draw a picture for each seed, and arrange them in a grid.
 
@@ -47,37 +44,25 @@ def sample(
         resolution: Pixels of a picture: 4, 8, ... up to the weights' own size, the default.
         alpha: How far that resolution is faded in: 0 shows the previous one enlarged, 1 this one.
         separate: A folder to which each picture is written on its own, too.
-        weights: A shipped name, a run or folder, or org/repo on the Hub; else the first shipped.
-        device: auto, cpu, cuda or cuda:N.
-        precision: bfloat16 is faster on processors that have it, float16 needs a GPU.
     """
     if out.suffix.lower() not in images.WRITABLE:
         raise UserError(f"--out {out} must end in {', '.join(images.WRITABLE)}.")
     if columns < 1:
         raise UserError(f"--columns {columns}: a grid has at least 1.")
     numbers = parse_seeds(seeds)
-    pipeline = open_pipeline(weights, device, precision)
+    pipeline = running.open(ProGANPipeline, "progan")
     latents = np.concatenate([pipeline.latents(seed) for seed in numbers])
-    frames = pipeline.frames(latents, parse_label(pipeline, label), resolution, alpha)
+    frames = pipeline.frames(latents, label, resolution, alpha)
     pictures = list(tqdm(frames, total=len(numbers), unit="picture"))
-    settings = {
-        "seeds": seeds,
-        "label": label,
-        "resolution": len(pictures[0]),
-        "alpha": alpha,
-        "precision": precision,
-    }
+    about = {"label": label, "resolution": len(pictures[0]), "alpha": alpha}
+    about |= {"precision": running.precision}
     sheet = images.grid(pictures, columns)
-    images.save_picture(out, sheet, weights=pipeline.name, settings=settings)
+    images.save_picture(out, sheet, weights=pipeline.name, settings={"seeds": seeds} | about)
     print(f"{out}: {len(pictures)} pictures, {sheet.shape[1]} x {sheet.shape[0]} pixels")
     if separate is not None:
         for seed, picture in zip(numbers, pictures, strict=True):
-            images.save_picture(
-                separate / f"seed-{seed:06d}.png",
-                picture,
-                weights=pipeline.name,
-                settings={**settings, "seeds": str(seed)},
-            )
+            file, settings = separate / f"seed-{seed:06d}.png", {"seeds": str(seed)} | about
+            images.save_picture(file, picture, weights=pipeline.name, settings=settings)
         print(f"{separate}: {len(pictures)} files")
 
 
@@ -91,9 +76,7 @@ def interpolate(
     smoothing: float = 1.0,
     scale: int = 4,
     label: str | None = None,
-    weights: str | None = None,
-    device: str = "auto",
-    precision: Precision = "float32",
+    running: RunningOptions = AS_USUAL,
 ) -> None:
     """Write a clip that moves from seed to seed, or walks at random and ends where it began.
 
@@ -107,9 +90,6 @@ def interpolate(
         smoothing: With walk: seconds over which the noise is smoothed; more is slower.
         scale: Enlarge every pixel this many times.
         label: For weights with classes: the name or number of one.
-        weights: A shipped name, a run or folder, or org/repo on the Hub; else the first shipped.
-        device: auto, cpu, cuda or cuda:N.
-        precision: bfloat16 is faster on processors that have it, float16 needs a GPU.
     """
     numbers = parse_seeds(seeds)
     if mode == "walk" and len(numbers) != 1:
@@ -120,23 +100,19 @@ def interpolate(
         raise UserError(f"--seconds {seconds} at --fps {fps} make no clip: give other ones.")
     if not 1 <= scale <= 64:
         raise UserError(f"--scale {scale}: give a whole number from 1 to 64.")
-    pipeline = open_pipeline(weights, device, precision)
+    pipeline = running.open(ProGANPipeline, "progan")
     num_frames = round(seconds * fps)
     if mode == "walk":
         latents = pipeline.random_walk(numbers[0], num_frames, smoothing * fps)
     else:
         waypoints = np.concatenate([pipeline.latents(seed) for seed in numbers])
         latents = pipeline.path(waypoints, num_frames, mode, loop)
-    frames = pipeline.frames(latents, parse_label(pipeline, label))
+    frames = pipeline.frames(latents, label)
     settings = {"seeds": seeds, "mode": mode, "seconds": seconds, "fps": fps, "label": label}
     settings |= {"smoothing": smoothing} if mode == "walk" else {"loop": loop}
-    info = video.write_clip(
-        out,
-        enlarged(tqdm(frames, total=num_frames, unit="frame"), scale),
-        fps,
-        weights=pipeline.name,
-        settings={**settings, "precision": precision},
-    )
+    settings |= {"precision": running.precision}
+    shown = enlarged(tqdm(frames, total=num_frames, unit="frame"), scale)
+    info = video.write_clip(out, shown, fps, weights=pipeline.name, settings=settings)
     print(f"{out}: {info.frames} frames, {info.seconds:.2f} s, {info.width} x {info.height} pixels")
 
 
@@ -156,22 +132,6 @@ def parse_seeds(text: str) -> list[int]:
     return seeds
 
 
-def parse_label(pipeline: ProGANPipeline, text: str | None) -> str | int | None:
-    """A class's name if the weights know it, else its number."""
-    if text is None or text in pipeline.classes or not text.isdecimal():
-        return text
-    return int(text)
-
-
-def open_pipeline(name: str | None, device: str, precision: str) -> ProGANPipeline:
-    if name is None:
-        known = known_weights("progan")
-        if not known:
-            raise UserError("There are no ProGAN weights here: train some, or name --weights.")
-        name = known[0][1]
-    return ProGANPipeline.from_weights(find_weights(name), device, precision)
-
-
 def enlarged(frames: Iterable[np.ndarray], scale: int) -> Iterator[np.ndarray]:
     """Frames (H, W, 3) -> (scale H, scale W, 3): each pixel becomes a square, sharp as it is."""
     for frame in frames:
@@ -179,13 +139,9 @@ def enlarged(frames: Iterable[np.ndarray], scale: int) -> Iterator[np.ndarray]:
 
 
 def main(args: list[str] | None = None) -> None:
-    commands = {"sample": sample, "interpolate": interpolate}
-    try:
-        tyro.extras.subcommand_cli_from_dict(
-            commands, prog="python -m gan_models.progan", args=args, description=__doc__
-        )
-    except UserError as error:
-        raise SystemExit(f"error: {error}") from error
+    commands, prog = {"sample": sample, "interpolate": interpolate}, "python -m gan_models.progan"
+    with ended_by_a_sentence():
+        tyro.extras.subcommand_cli_from_dict(commands, prog=prog, args=args, description=__doc__)
 
 
 if __name__ == "__main__":

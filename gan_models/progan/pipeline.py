@@ -18,6 +18,7 @@ from gan_models.devices import choose_device, choose_precision
 from gan_models.errors import UserError
 from gan_models.progan.folded import FoldedGenerator
 from gan_models.progan.networks import Generator
+from gan_models.weights import build_network, load_weights
 
 MODES = ("spherical", "linear")
 # Pixels in a batch: enough to be fast, few enough that Stop and other visitors wait a moment only.
@@ -70,11 +71,8 @@ class ProGANPipeline:
         """The pipeline of a weights folder (`gan_models.names.find_weights` finds one by name).
 
         Raises:
-            UserError: The folder is missing, damaged, or another system's.
-            UserError: As the constructor.
+            UserError: The folder is missing, damaged, or another system's; as the constructor.
         """
-        from gan_models.weights import build_network, load_weights
-
         weights = load_weights(folder, system="progan", networks=["generator"])
         generator = build_network(Generator, weights, "generator")
         return cls(generator, weights.config, device, precision)
@@ -176,6 +174,8 @@ class ProGANPipeline:
         """The number of a class given by name or number; UserError if it is none."""
         if label in self.classes:
             return self.classes.index(label)
+        if isinstance(label, str) and label.isdecimal():
+            label = int(label)
         if isinstance(label, int | np.integer) and 0 <= label < len(self.classes):
             return int(label)
         raise UserError(
