@@ -93,19 +93,17 @@ class FOMMPipeline:
 
     # ------------------------------------------------------------ what is given
 
-    def frame(self, picture, *, box=None, click=None) -> faces.Framing:
+    def frame(self, picture, *, box=None) -> faces.Framing:
         """The crop of a picture that will be moved, to show before the run.
 
         Args:
             picture: (H, W, 3) uint8, or anything `images.read_picture` reads.
             box: The crop itself, if it is chosen: faces.Box or (left, top, right, bottom) in
                 pixels. The square around it is taken.
-            click: (x, y) in pixels, to choose among several faces. Ignored by "centre" weights.
         """
         picture = images.read_picture(picture)
         if box is None:
-            kind, margin = self.framing["kind"], self.framing["margin"]
-            return faces.frame(picture, kind, click=click, margin=margin)
+            return faces.frame(picture, self.framing["kind"], margin=self.framing["margin"])
         box, (height, width) = checked_box(box), picture.shape[:2]
         check_box(box, width, height)
         square = box if box.width == box.height else faces.fit_inside(box, width, height)
@@ -137,8 +135,7 @@ class FOMMPipeline:
         crop = images.read_picture(crop)
         if crop.shape[0] != crop.shape[1]:
             raise UserError(f"A crop of {crop.shape[1]} x {crop.shape[0]} pixels is no square.")
-        crop = images.resize(crop, self.size)
-        return Source(crop, *self.encoded(crop.tobytes()))
+        return self.encoded(images.resize(crop, self.size).tobytes())
 
     # ------------------------------------------------------------ animation
 
@@ -238,26 +235,16 @@ class FOMMPipeline:
         rows = [self._detect(np.stack(chunk)).rows for chunk in batched(crops, self.batch_size)]
         return Motion.from_rows(np.concatenate(rows), weights=self.name)
 
-    def render(
-        self,
-        source,
-        motion: Motion,
-        reference: Motion | None = None,
-        *,
-        relative=True,
-        adapt_scale=True,
-        strength=1.0,
-    ) -> np.ndarray:
+    def render(self, source, motion: Motion, reference: Motion | None = None, **how) -> np.ndarray:
         """The source moved by each frame of a motion, (T, size, size, 3) uint8, all at once.
 
         Args:
             source: What `encode` gave.
             motion: As from `detect`.
             reference: The neutral pose: a motion of one frame. None: the motion's first.
-            relative, adapt_scale, strength: As for `animate`.
+            how: relative, adapt_scale, strength as for `animate`.
         """
         initial = motion[0] if reference is None else reference
-        how = {"relative": relative, "adapt_scale": adapt_scale, "strength": strength}
         moved = transfer(source.motion, motion, initial, **how)
         starts = range(0, len(moved), self.batch_size)
         parts = [self._draw(source, moved[start : start + self.batch_size]) for start in starts]
@@ -273,16 +260,7 @@ class FOMMPipeline:
             return Motion.from_rows(list(progress(rows)), driving.fps, self.name)
 
     def explain(
-        self,
-        source,
-        frame,
-        *,
-        box=None,
-        driving_box=None,
-        reference=None,
-        adapt_scale=True,
-        strength=1.0,
-        size=None,
+        self, source, frame, *, box=None, driving_box=None, reference=None, size=None, **how
     ) -> dict[str, np.ndarray]:
         """Pictures of how one driving frame moves the source, each (size, size, 3) uint8.
 
@@ -293,32 +271,33 @@ class FOMMPipeline:
         Args:
             source: As for `animate`.
             frame: The driving frame, (H, W, 3) uint8.
-            reference: The reference frame (H, W, 3), or its Motion. None: the frame drives by its
-                own pose, not relative to one.
+            reference: The reference frame (H, W, 3). None: the frame drives by its own pose, not
+                relative to one.
             size: Pixels of the pictures. None: at least 256.
+            how: adapt_scale, strength as for `animate`.
         """
         picture, frame = images.read_picture(source), images.read_picture(frame)
         source = self.encode(faces.crop(picture, self.frame(picture, box=box).box, self.size))
         driving_box = self.frame(frame, box=driving_box).box
         crop = faces.crop(frame, driving_box, self.size)
-        driving = self._detect(crop[None])
-        if reference is not None and not isinstance(reference, Motion):
-            reference = self.detect(images.read_picture(reference), driving_box)
-        initial = driving if reference is None else reference
-        how = {"relative": reference is not None, "adapt_scale": adapt_scale, "strength": strength}
-        moved = transfer(source.motion, driving, initial, **how)
+        driving = initial = self._detect(crop[None])
+        if reference is not None:
+            initial = self.detect(images.read_picture(reference), driving_box)
+        relative = reference is not None
+        moved = transfer(source.motion, driving, initial, relative=relative, **how)
         output = self._output(source, moved, explain=True)
         return explaining_pictures(source, crop, driving, output, self.value_range, size)
 
     # ------------------------------------------------------------ networks
 
-    def _encode(self, pixels: bytes):
-        """(Encoded, Keypoints, Motion of one frame) of a source's crop."""
+    def _encode(self, pixels: bytes) -> Source:
+        """The source whose crop has these pixels."""
         crop = np.frombuffer(bytearray(pixels), np.uint8).reshape(self.size, self.size, 3)
         image = images.to_tensor(crop, self.value_range).to(self.device)  # (1, 3, size, size)
         with torch.inference_mode():
             keypoints = self.detector(image)
-            return self.generator.encode(image), keypoints, self._as_motion(keypoints)
+            encoded = self.generator.encode(image)
+        return Source(crop, encoded, keypoints, self._as_motion(keypoints))
 
     def _detect(self, crops) -> Motion:
         """The keypoints of (n, size, size, 3) uint8."""

@@ -17,7 +17,6 @@ from gan_models.errors import UserError
 from gan_models.fomm.motion import ENDING, Motion
 
 LOOKS, LOOK_STEP = 8, 5  # frames of a clip in which a face is looked for, and frames between them
-PLAIN_RATE = Fraction(25)  # frames per second of what has no rate: arrays and pictures
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +48,7 @@ class Driving:
             UserError: A file that is missing or none of these, or another kind of thing.
         """
         self.name, self.motion, self.clip, self._once = "the driving", None, None, None
-        self.fps, self.count = PLAIN_RATE, None
+        self.fps, self.count = Fraction(25), None  # the rate of what has none, as arrays
         if isinstance(given, str | os.PathLike):
             motion_file = Path(given).suffix.lower() == ENDING
             self.name = str(given)
@@ -75,7 +74,12 @@ class Driving:
         shape = None
         with closing(self.clip.frames()) if self.clip else nullcontext(self._once) as frames:
             for number, frame in enumerate(frames):
-                frame = checked_frame(frame, number, self.name)
+                is_array = isinstance(frame, np.ndarray) and frame.dtype == np.uint8
+                if not is_array or frame.shape[2:] != (3,):
+                    raise UserError(
+                        f"Frame {number} of {self.name} is no picture: use arrays (height, width, "
+                        "3) of uint8."
+                    )
                 shape = shape or frame.shape
                 if frame.shape != shape:
                     raise UserError(
@@ -114,13 +118,3 @@ class Driving:
         first = next(frames)
         self._once = itertools.chain([first], self._once)
         return first
-
-
-def checked_frame(frame, number, name):
-    """The frame; UserError unless it is a picture (H, W, 3) of uint8."""
-    is_array = isinstance(frame, np.ndarray) and frame.dtype == np.uint8
-    if not is_array or frame.ndim != 3 or frame.shape[2] != 3 or frame.size == 0:
-        raise UserError(
-            f"Frame {number} of {name} is no picture: use arrays (height, width, 3) of uint8."
-        )
-    return frame
