@@ -56,9 +56,7 @@ class FOMMPipeline:
             generator: A `Generator` for as many keypoints.
             config: The fields of a weights folder's config.json, of which name, size, framing and
                 value_range are read; size must be there.
-            device: "auto" (a GPU where there is one), "cpu", "cuda", "cuda:1", ...
-            precision: "float32"; "bfloat16" and, on a GPU, "float16" are faster and change a
-                picture by less than 1 of 255 on average.
+            device, precision: See `gan_models.devices`.
 
         Raises:
             UserError: An unknown precision or device, networks that do not fit each other, or a
@@ -83,8 +81,7 @@ class FOMMPipeline:
     def from_weights(cls, folder, device="auto", precision="float32"):
         """The pipeline of a weights folder (`gan_models.names.find_weights` finds one by name).
 
-        Raises:
-            UserError: The folder is missing, damaged, or another system's; as the constructor.
+        UserError as the constructor, and as `gan_models.weights.load_weights`.
         """
         weights = load_weights(folder, system="fomm", networks=["detector", "generator"])
         detector = build_network(KeypointDetector, weights, "detector")

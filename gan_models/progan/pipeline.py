@@ -20,7 +20,6 @@ from gan_models.progan.folded import FoldedGenerator
 from gan_models.progan.networks import Generator
 from gan_models.weights import build_network, load_weights
 
-MODES = ("spherical", "linear")
 # Pixels in a batch: enough to be fast, few enough that Stop and other visitors wait a moment only.
 BATCH_PIXELS = {"cpu": 2**17, "cuda": 2**21}
 
@@ -38,9 +37,7 @@ class ProGANPipeline:
             generator: A `Generator`; a copy is used, so its training mode and precision stay.
             config: The fields of a weights folder's config.json, of which name, size, classes and
                 value_range are read; all have defaults.
-            device: "auto" (a GPU where there is one), "cpu", "cuda", "cuda:1", ...
-            precision: "float32"; "bfloat16" and, on a GPU, "float16" are faster and change a
-                picture by less than 1 of 255 on average.
+            device, precision: See `gan_models.devices`.
 
         Raises:
             UserError: An unknown precision or device, or a size the generator has not.
@@ -49,16 +46,13 @@ class ProGANPipeline:
         dtype = choose_precision(precision, self.device)
         self.name = config.get("name") or "this generator"
         self.size = config.get("size", generator.resolution)  # smaller while a run still grows
-        self.resolutions = [4 << level for level in range(len(generator.conv2))]
-        if self.size not in self.resolutions:
-            raise UserError(
-                f"{self.name}: its size {self.size} is not one of {listed(self.resolutions)}."
-            )
+        sizes = [4 << level for level in range(len(generator.conv2))]
+        if self.size not in sizes:
+            raise UserError(f"{self.name}: its size {self.size} is not one of {listed(sizes)}.")
         first = config.get("first_size", 4)  # levels below the one that growing began with are raw
-        self.resolutions = [size for size in self.resolutions if first <= size <= self.size]
+        self.resolutions = [size for size in sizes if first <= size <= self.size]
         self.latent_size = generator.latent_size
-        numbers = [str(number) for number in range(generator.label_size)]
-        self.classes = list(config.get("classes") or numbers)
+        self.classes = list(config.get("classes") or map(str, range(generator.label_size)))
         if len(self.classes) != generator.label_size:
             raise UserError(
                 f"{self.name}: {len(self.classes)} names for {generator.label_size} classes."
@@ -70,8 +64,7 @@ class ProGANPipeline:
     def from_weights(cls, folder, device="auto", precision="float32"):
         """The pipeline of a weights folder (`gan_models.names.find_weights` finds one by name).
 
-        Raises:
-            UserError: The folder is missing, damaged, or another system's; as the constructor.
+        UserError as the constructor, and as `gan_models.weights.load_weights`.
         """
         weights = load_weights(folder, system="progan", networks=["generator"])
         generator = build_network(Generator, weights, "generator")
@@ -94,7 +87,7 @@ class ProGANPipeline:
             UserError: Latents, label, resolution or alpha that these weights cannot take.
         """
         latents = self.check_latents(latents)
-        return np.concatenate(list(self.batches(latents, label, resolution, alpha, batch_size)))
+        return np.concatenate([*self.batches(latents, label, resolution, alpha, batch_size)])
 
     def frames(self, latents, label=None, resolution=None, alpha=1.0, batch_size=None) -> Iterator:
         """Yield the picture (resolution, resolution, 3) uint8 of each latent, made by the batch.
@@ -125,24 +118,22 @@ class ProGANPipeline:
             raise UserError(f"A batch has at least 1 picture, not {batch_size}.")
         if isinstance(latents, np.ndarray | torch.Tensor | list | tuple):
             latents = self.check_latents(latents)
-        labels = self.one_hot(label, len(latents) if hasattr(latents, "__len__") else None)
-        return self._batches(iter(latents), labels, resolution, float(alpha), batch_size)
+        rows = self.one_hot(label, len(latents) if hasattr(latents, "__len__") else None)
+        pairs = zip(latents, itertools.repeat(None) if rows is None else rows, strict=False)
 
-    def _batches(self, latents, labels, resolution, alpha, batch_size):
-        labels = itertools.repeat(None) if labels is None else labels
-        while chunk := list(itertools.islice(latents, batch_size)):
-            z = torch.from_numpy(self.check_latents(np.stack(chunk))).to(self.device)
-            rows = list(itertools.islice(labels, len(chunk)))
-            rows = None if rows[0] is None else torch.stack(rows).to(self.device)  # (n, classes)
-            outputs = self.generator(z, rows, resolution, alpha)  # (n, 1 or 3, H, W)
-            yield images.to_pictures(outputs.expand(-1, 3, -1, -1), self.value_range)
+        def drawn():
+            while chunk := list(itertools.islice(pairs, batch_size)):
+                z, labels = zip(*chunk, strict=True)
+                z = torch.from_numpy(self.check_latents(np.stack(z))).to(self.device)
+                labels = None if rows is None else torch.stack(labels).to(self.device)
+                outputs = self.generator(z, labels, resolution, alpha)  # (n, 1 or 3, H, W)
+                yield images.to_pictures(outputs.expand(-1, 3, -1, -1), self.value_range)
+
+        return drawn()
 
     def check_latents(self, latents):
         """Latents as (N, latent_size) float32; UserError for any that are not."""
-        try:
-            latents = np.atleast_2d(np.asarray(latents, dtype=np.float32))
-        except (TypeError, ValueError) as error:
-            raise UserError(f"Latents are numbers in rows of one length: {error}.") from None
+        latents = np.atleast_2d(np.asarray(latents, dtype=np.float32))
         if latents.ndim != 2 or latents.shape[1] != self.latent_size or len(latents) == 0:
             raise UserError(
                 f"{self.name} takes latents of {self.latent_size} numbers, "
@@ -153,22 +144,17 @@ class ProGANPipeline:
         return latents
 
     def one_hot(self, label, count=None):
-        """Iterator over rows (classes,), one for each of `count` latents (None: any number).
-
-        label as for `sample`; None for None. UserError for what is no class of these weights.
-        """
+        """Rows (classes,) for `count` latents (None: any number); label as for `sample`."""
         if label is None:
             return None
         if not self.classes:
             raise UserError(f"{self.name} knows no classes: leave the label out.")
-        one_for_all = isinstance(label, str) or np.ndim(label) == 0
-        numbers = [self.class_number(name) for name in ([label] if one_for_all else label)]
-        rows = torch.eye(len(self.classes))[numbers]
-        if one_for_all:
-            return itertools.repeat(rows[0])
-        if len(numbers) != count:
-            raise UserError(f"There are {len(numbers)} labels for {count} latents: give 1 or all.")
-        return iter(rows)
+        rows = torch.eye(len(self.classes))
+        if isinstance(label, str) or np.ndim(label) == 0:
+            return itertools.repeat(rows[self.class_number(label)])
+        if len(label) != count:
+            raise UserError(f"There are {len(label)} labels for {count} latents: give 1 or all.")
+        return rows[[self.class_number(name) for name in label]]
 
     def class_number(self, label):
         """The number of a class given by name or number; UserError if it is none."""
@@ -207,10 +193,8 @@ class ProGANPipeline:
             raise UserError("A mix is of one latent and one latent.")
         if mode not in MODES:
             raise UserError(f"The mode is {' or '.join(MODES)}, not {mode!r}.")
-        if not math.isfinite(amount):
-            raise UserError(f"The amount of a mix is a number, not {amount}.")
-        blend = spherical if mode == "spherical" else linear
-        return blend(a[0].astype(np.float64), b[0].astype(np.float64), amount).astype(np.float32)
+        a, b = a[0].astype(np.float64), b[0].astype(np.float64)
+        return MODES[mode](a, b, amount).astype(np.float32)
 
     def path(self, waypoints, num_frames, mode="spherical", loop=False) -> Iterator:
         """Yield num_frames latents (latent_size,) along waypoints (K, latent_size).
@@ -223,12 +207,13 @@ class ProGANPipeline:
         self.mix(waypoints[0], waypoints[-1], 0, mode)  # raises for a bad mode now, not later
         legs = len(waypoints) if loop else len(waypoints) - 1
         steps = num_frames if loop else max(num_frames - 1, 1)
-        return (self._along(waypoints, legs * frame / steps, mode) for frame in range(num_frames))
 
-    def _along(self, waypoints, position, mode):
-        leg = min(int(position), len(waypoints) - 1)
-        following = waypoints[(leg + 1) % len(waypoints)]
-        return self.mix(waypoints[leg], following, position - leg, mode)
+        def along(position):
+            leg = min(int(position), len(waypoints) - 1)
+            following = waypoints[(leg + 1) % len(waypoints)]
+            return self.mix(waypoints[leg], following, position - leg, mode)
+
+        return (along(legs * frame / steps) for frame in range(num_frames))
 
     def interpolate(self, start, end, num_frames, mode="spherical"):
         """Latents (num_frames, latent_size) from start to end, both included, as by `mix`."""
@@ -239,8 +224,7 @@ class ProGANPipeline:
         """Latents (num_frames, latent_size) of a walk that loops: frame 0 follows the last.
 
         smoothing, in frames, is the standard deviation of the Gaussian that smooths the noise over
-        time (seconds x frames per second; the official code takes one second). See `smoothed`.
-        A walk is made as a whole, which holds 2 kB for each frame of 512 numbers.
+        time (the official code takes one second of frames). See `smoothed`.
         """
         check_count("num_frames", num_frames)
         noise = random_state(seed).randn(num_frames, 1, self.latent_size)
@@ -285,6 +269,9 @@ def spherical(a, b, t):
     angle = math.atan2(sine, cosine)
     w /= np.linalg.norm(w) or 1.0
     return linear(*lengths, t) * (math.cos(t * angle) * u + math.sin(t * angle) * w)
+
+
+MODES = {"spherical": spherical, "linear": linear}
 
 
 def check_count(name, count):
