@@ -131,10 +131,8 @@ class DataUnpickler(pickle.Unpickler):
 
 def load(path):
     """The content of a checkpoint file (torch.save or pickle): dicts, lists, tuples, numbers, text
-    and tensors; state dicts without what wrappers put into their names.
-
-    Raises:
-        UserError: It is missing, damaged, neither kind of file, or asks to run code.
+    and tensors; state dicts without what wrappers put into their names. UserError for one that is
+    missing, damaged, neither kind of file, or asks to run code.
     """
     path = Path(path)
     if not path.is_file():
@@ -171,20 +169,21 @@ def plain(content: Any, size: float, done: dict) -> Any:
     if isinstance(content, torch.Tensor):
         if content.numel() * content.element_size() > size:  # a view with stride 0 can claim any
             raise ValueError(f"a tensor of shape {tuple(content.shape)} is larger than the file")
-    elif isinstance(content, dict | list | tuple):
-        if id(content) not in done:
-            if isinstance(content, dict):
-                new = {key: plain(value, size, done) for key, value in content.items()}
-                tensors = {key: x for key, x in new.items() if isinstance(x, torch.Tensor)}
-                nested = any(isinstance(value, dict | list | tuple) for value in new.values())
-                if is_state(tensors) and not nested:  # without numbers beside it, as the epoch
-                    new = unwrapped(tensors)
-            else:
-                new = [plain(part, size, done) for part in content]
-                new = tuple(new) if isinstance(content, tuple) else new
-            done[id(content)] = new
+    if not isinstance(content, dict | list | tuple):
+        return content
+    if id(content) in done:
         return done[id(content)]
-    return content
+    if isinstance(content, dict):
+        new = {key: plain(value, size, done) for key, value in content.items()}
+        tensors = {key: x for key, x in new.items() if isinstance(x, torch.Tensor)}
+        nested = any(isinstance(value, dict | list | tuple) for value in new.values())
+        if is_state(tensors) and not nested:  # without numbers beside it, as the epoch
+            new = unwrapped(tensors)
+    else:
+        new = [plain(part, size, done) for part in content]
+        new = tuple(new) if isinstance(content, tuple) else new
+    done[id(content)] = new
+    return new
 
 
 def unwrapped(state):
@@ -202,7 +201,7 @@ def read(path):
     A weights folder is read too, with the description in its config.json: so one of an earlier
     version, or one whose config.json was changed by hand, is stored anew.
 
-    Returns a dict:
+    Returns a dict, as `save_weights` takes it:
         system     "progan" or "fomm"
         networks   state dict (float32, this project's names) by network: of ProGAN the averaged
                    "generator" where the file has one, and the "discriminator"; of FOMM "detector",
@@ -210,9 +209,8 @@ def read(path):
         arguments  constructor arguments by network
         config     further fields of the description: size (pixels), classes, licence, ...
 
-    Raises:
-        UserError: The file is missing, damaged, of an unknown layout, made with settings that
-            this project's networks lack, or asks to run code.
+    UserError for a file that is missing, damaged, of an unknown layout, made with settings that
+    this project's networks lack, or asks to run code.
     """
     path = Path(path).expanduser()
     if (path / "config.json").is_file():

@@ -42,19 +42,10 @@ REFUSALS = {
 
 
 def find(repo: str, subfolder: str = "", revision: str | None = None) -> Path:
-    """The folder in the Hub's local cache that holds these weights, downloaded if need be.
+    """The folder in the Hub's local cache that holds these weights, downloaded if need be: see
+    `gan_models.names.find_weights`, which splits the name. What was cached before stays.
 
-    Without a revision the newest cached commit counts, else the Hub's newest. The commit is
-    logged whenever the name leaves it open, so that it can be pinned.
-
-    Args:
-        repo: "org/repo".
-        subfolder: Folder inside the repository; "" is its root.
-        revision: Commit, tag or branch.
-
-    Raises:
-        UserError: Not cached and not reachable, or not a sound weights folder. What was
-            cached before stays.
+    UserError for what is not cached and not reachable, or not a sound weights folder.
     """
     name = repo + (f":{subfolder}" if subfolder else "")
     storage = Path(constants.HF_HUB_CACHE) / f"models--{repo.replace('/', '--')}"
@@ -90,11 +81,8 @@ def _cached(storage: Path, subfolder: str, revision: str | None) -> Path | None:
 
 
 def _download(storage: Path, repo: str, subfolder: str, revision: str) -> Path:
-    """Fetch one commit's weights folder into the cache, and check it.
-
-    Raises:
-        UserError: The files are not sound.
-        HTTPError, OSError, ValueError: From the client, or no connection.
+    """Fetch one commit's weights folder into the cache, and check it. UserError for files that are
+    not sound; HTTPError, OSError, ValueError from the client, or for no connection.
     """
     if constants.HF_HUB_OFFLINE:
         raise ConnectionError("HF_HUB_OFFLINE is set")
@@ -126,10 +114,8 @@ def _fetch(repo: str, file: str, revision: str, again: bool = True) -> Path:
     limit = MAX_BYTES[os.path.splitext(file)[1]]
     if found.size is not None and found.size > limit:
         raise UserError(f"{repo}: {file} is larger than {limit:,} bytes and is refused.")
-    options = {"cache_dir": constants.HF_HUB_CACHE, "force_download": again}
-    return Path(
-        hf_hub_download(repo, file, revision=revision, endpoint=constants.ENDPOINT, **options)
-    )
+    where = {"endpoint": constants.ENDPOINT, "cache_dir": constants.HF_HUB_CACHE}
+    return Path(hf_hub_download(repo, file, revision=revision, force_download=again, **where))
 
 
 def _connect(endpoint: str) -> None:

@@ -201,8 +201,7 @@ def load_weights(
 def read_config(folder: str | Path, system: str | None = None) -> dict:
     """The checked description in a weights folder, whose files are opened, but no tensor is read.
 
-    Raises:
-        UserError: As `load_weights`.
+    UserError as `load_weights`.
     """
     return _open(Path(folder).expanduser(), system)[0]
 
@@ -210,8 +209,7 @@ def read_config(folder: str | Path, system: str | None = None) -> dict:
 def build_network(constructor: Callable[..., nn.Module], weights: Weights, name: str) -> nn.Module:
     """Construct network `name` from its stored arguments and load it: eval mode, no gradients.
 
-    Raises:
-        UserError: Arguments, parameter names or shapes do not fit the constructor.
+    UserError if arguments, parameter names or shapes do not fit the constructor.
     """
     arguments = weights.config["networks"][name]
     try:
@@ -229,12 +227,10 @@ def build_network(constructor: Callable[..., nn.Module], weights: Weights, name:
 def fit(
     constructor: Callable[..., nn.Module], arguments: dict, state: dict[str, Tensor]
 ) -> dict[str, Tensor]:
-    """`state` in the order and the types of `constructor(**arguments)`, contiguous.
+    """`state` in the order and the types of `constructor(**arguments)`, contiguous. UserError for
+    what does not fit, in words to put into a sentence.
 
     That network is made on the meta device, so that one of any size allocates nothing.
-
-    Raises:
-        UserError: What does not fit, in words to put into a sentence.
     """
     try:
         with torch.device("meta"):
@@ -253,12 +249,10 @@ def fit(
 
 def is_state(content: Any) -> bool:
     """Whether this is a state dict: names to dense tensors."""
-    return (
-        isinstance(content, dict)
-        and len(content) > 0
-        and all(isinstance(key, str) for key in content)
-        and all(isinstance(x, Tensor) and x.layout == torch.strided for x in content.values())
-    )
+    if not isinstance(content, dict) or not content:
+        return False
+    dense = (isinstance(x, Tensor) and x.layout == torch.strided for x in content.values())
+    return all(dense) and all(isinstance(key, str) for key in content)
 
 
 def dicts(content: Any) -> Iterator:
@@ -274,13 +268,12 @@ def dicts(content: Any) -> Iterator:
 
 def _open(folder: Path, system: str | None) -> tuple[dict, dict]:
     """The checked description, and the open files by what goes before the names in them."""
-    config, names = None, {"": FILE}
     if not (folder / FILE).is_file() and (folder / "config.json").is_file():
         path = folder / "config.json"
         config = parse_description(path.read_bytes(), path)
-        names = files_of(config)
-    files = {prefix: _open_file(folder / name) for prefix, name in names.items()}
-    if config is None:
+        files = {key: _open_file(folder / name) for key, name in files_of(config).items()}
+    else:
+        files = {"": _open_file(folder / FILE)}
         text = (files[""].metadata() or {}).get(METADATA, "null")
         config = parse_description(text, folder / FILE)
     if system is not None and config["system"] != system:
@@ -293,8 +286,7 @@ def _open(folder: Path, system: str | None) -> tuple[dict, dict]:
 def _open_file(path: Path):
     """Open a safetensors file, which checks its header and length. It stays readable if replaced.
 
-    Raises:
-        UserError: It is missing, truncated, or another format.
+    UserError for one that is missing, truncated, or of another format.
     """
     if not path.is_file():
         raise UserError(
@@ -311,7 +303,7 @@ def _open_file(path: Path):
                 return _open_file(path)  # replaced meanwhile: safe_open opens it twice
     except OSError as error:
         failed = error
-    if failed is not None:
+    if failed:
         raise UserError(
             f"{path} is truncated or not a safetensors file ({failed}): fetch or save it again. A "
             "pickle is never opened here: use python -m gan_models.checkpoints import."
@@ -330,10 +322,8 @@ def files_of(config: dict) -> dict[str, str]:
 
 
 def parse_description(text: str | bytes, where: str | Path) -> dict:
-    """The checked description that this text is; `where` it stood begins the errors.
-
-    Raises:
-        UserError: It is no JSON, of a newer format, or the first field that is missing or wrong.
+    """The checked description that this text is. UserError (`where` it stood, and what is wrong)
+    for no JSON, a newer format, and the first field that is missing or wrong.
     """
     try:
         config = json.loads(text)

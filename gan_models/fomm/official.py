@@ -49,10 +49,8 @@ DATA = {  # part of a file's name to (framing, training data, whose pictures tho
 
 def convert(content, file_name):
     """What `gan_models.checkpoints.read` returns, or None if the content is none of this family.
-
-    Raises:
-        UserError: It is of another project of the family, lacks a network, is damaged, or was made
-            with settings that our networks lack.
+    UserError for another project of it, a file that lacks a network or is damaged, and for settings
+    that our networks lack.
     """
     if not isinstance(content, dict):
         return None
@@ -96,12 +94,17 @@ def convert(content, file_name):
 
 
 def import_network(state):
-    """(network, constructor arguments, our state dict) of a published state dict.
-
-    Raises:
-        UserError: It is none of the three networks, or its shapes do not make one.
+    """(network, constructor arguments, our state dict) of a published state dict. UserError for
+    none of the three networks, or shapes that do not make one.
     """
-    theirs = kind_of(state)
+    if "kp.weight" in state:
+        theirs = "kp_detector"
+    elif is_generator(state):
+        theirs = "generator"
+    elif any(name.startswith("discs.") for name in state):
+        theirs = "discriminator"
+    else:
+        raise UserError(f"one of its networks has unknown layers ({next(iter(state), 'none')})")
     name, make, arguments_of = NETWORKS[theirs]
     try:
         arguments = arguments_of(state)
@@ -116,17 +119,6 @@ def import_network(state):
         return name, arguments, fit(make, arguments, ours)
     except (RuntimeError, LookupError, TypeError, ValueError, ArithmeticError) as error:
         raise UserError(f"its tensors do not make a {theirs} ({error!s:.200})") from error
-
-
-def kind_of(state):
-    """Which of `NETWORKS` these tensors make; UserError if none."""
-    if "kp.weight" in state:
-        return "kp_detector"
-    if is_generator(state):
-        return "generator"
-    if any(name.startswith("discs.") for name in state):
-        return "discriminator"
-    raise UserError(f"one of its networks has unknown layers ({next(iter(state), 'none')})")
 
 
 def is_generator(state):
@@ -177,9 +169,8 @@ def discriminator_arguments(state):
     blocks = f"discs.{scales[0]}.down_blocks."
     num_blocks = count(state, re.escape(blocks) + r"(\d+)\.")
     spectral = f"{blocks}0.conv.weight_orig" in state
-    weights = [
-        state[f"{blocks}{i}.conv.weight{'_orig' if spectral else ''}"] for i in range(num_blocks)
-    ]
+    ending = "conv.weight_orig" if spectral else "conv.weight"
+    weights = [state[f"{blocks}{i}.{ending}"] for i in range(num_blocks)]
     expansion, channels = len(weights[0]) // 2, weights[0].shape[1]
     arguments = {
         "scales": [1 if scale == "1" else float(scale.replace("-", ".")) for scale in scales],

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 
 from gan_models.errors import UserError
-from gan_models.progan.networks import SQRT2, Discriminator, Generator
+from gan_models.progan.networks import SQRT2, Generator
 from gan_models.weights import dicts, fit, is_state
 
 logger = logging.getLogger(__name__)
@@ -158,13 +158,11 @@ def recognise(state):
 
 def import_network(state, level=-1, **settings):
     """(network, constructor arguments, our state dict) of a published state dict, or None.
+    UserError if the tensors' shapes do not make one network.
 
     level: the last one that is wholly trained, counted as Python counts (-1 is the topmost): those
         above it are left out.
     settings: constructor arguments that the tensors do not show (label_size of a generator, ...).
-
-    Raises:
-        UserError: The tensors' shapes do not make one network.
     """
     recognised = recognise(state)
     if recognised is None:
@@ -173,8 +171,11 @@ def import_network(state, level=-1, **settings):
     top = level if 0 <= level < levels else max(levels + min(level, -1), 0)
     try:
         ours = renamed(layout, levels, top, state)
-        if layout.network == "generator":
-            arguments = generator_arguments(ours, top, settings.get("label_size", 0))
+        if layout.network == G:
+            make, arguments = (
+                Generator,
+                generator_arguments(ours, top, settings.get("label_size", 0)),
+            )
             for name, width in enumerate(arguments["channels"]):
                 # interfacegan keeps the last toRGB only: the others draw grey.
                 rgb = (arguments["num_channels"], width, 1, 1)
@@ -183,7 +184,6 @@ def import_network(state, level=-1, **settings):
         else:
             arguments = discriminator_arguments(ours, top)
         arguments |= layout.arguments | settings
-        make = Generator if layout.network == "generator" else Discriminator
         return layout.network, arguments, fit(make, arguments, ours)
     except (RuntimeError, LookupError, TypeError, ValueError) as error:
         raise UserError(f"its tensors do not make a {layout.network} ({error})") from error
@@ -238,10 +238,8 @@ def discriminator_arguments(state, top):
 
 
 def convert(content, file_name):
-    """What `gan_models.checkpoints.read` returns, or None if the content is no ProGAN.
-
-    Raises:
-        UserError: It is one, but damaged or made with settings that our networks lack.
+    """What `gan_models.checkpoints.read` returns, or None if the content is no ProGAN. UserError
+    for one that is damaged or made with settings that our networks lack.
     """
     reader = from_tensorflow if isinstance(content, tuple) else from_dict
     given, classes = reader(content, file_name)
@@ -273,10 +271,8 @@ def from_tensorflow(content, file_name):
     for network in (content[2], content[1]):
         options = setting(network, "static_kwargs", {})
         try:
-            state = {
-                name: torch.as_tensor(value, dtype=torch.float32)
-                for name, value in network["variables"]
-            }
+            numbers = dict(network["variables"])
+            state = {k: torch.as_tensor(v, dtype=torch.float32) for k, v in numbers.items()}
         except (TypeError, ValueError, RuntimeError) as error:
             raise UserError(f"its variables are damaged or no numbers ({error})") from error
         require(options, "use_pixelnorm", True)
