@@ -123,31 +123,28 @@ def run(options, pipeline, source, path, out, motion_out, ended) -> None:
     picture, clip, box, sound = images.read_picture(source), driving.clip, None, None
     framing = pipeline.frame(picture, box=options.box)
     said = [framing.notice and f"{source}: {framing.notice}"]
-    if clip is None and driving.motion.weights not in ("", pipeline.name):
+    if clip:
+        looked = pipeline.frame_driving(driving, box=options.driving_box)
+        said.append(looked.notice and f"{path}: {looked.notice}")
+        box = looked.box
+    elif driving.motion.weights not in ("", pipeline.name):
         said.append(
             f"{path} was taken with {driving.motion.weights}; {pipeline.name} may mean "
             "other points by its keypoints."
         )
-    if clip is not None:
-        looked = pipeline.frame_driving(driving, box=options.driving_box)
-        said.append(looked.notice and f"{path}: {looked.notice}")
-        box = looked.box
     if driving.single and options.relative:
         said.append(f"{path} is one picture: its pose is taken as it is, not relative.")
-    elif clip is not None and options.audio and not driving.single:
+    elif clip and options.audio and not driving.single:
         sound = clip if clip.has_sound else None
         said.append(None if clip.has_sound else f"{path} has no sound: nor has the result.")
-    known = list(clip.notices) if clip else []
-    tell([*said, *known])
+    tell(said)
     if motion_out:
         bar = partial(tqdm, total=driving.count, unit="frame", desc=f"motion of {path.name}")
         taken = pipeline.motion(driving, box, progress=bar)
         taken.save(motion_out)
         tell([f"{motion_out}: {len(taken)} frames, {taken.num_keypoints} keypoints"])
     how = {name: getattr(options, name) for name in HOW}
-    how["reference"] = "first" if options.best_frame is None else options.best_frame
-    if options.find_best_frame:
-        how["reference"] = "best"
+    how["reference"] = "best" if options.find_best_frame else options.best_frame or "first"
     frames = pipeline.animate(
         picture, driving, box=framing.box, driving_box=box, batch_size=options.batch_size, **how
     )
@@ -155,7 +152,7 @@ def run(options, pipeline, source, path, out, motion_out, ended) -> None:
     about |= {"precision": options.running.precision, **how}
     with closing(frames), tqdm(frames, total=driving.count, unit="frame", desc=out.name) as shown:
         write(out, shown, driving.fps, pipeline.name, about, sound)
-    tell(notice for notice in (clip.notices if clip else []) if notice not in known)
+    tell(clip.notices if clip else [])
 
 
 def check_files(options, driving, source, path, out, motion_out) -> None:
@@ -166,9 +163,9 @@ def check_files(options, driving, source, path, out, motion_out) -> None:
     if ending not in images.WRITABLE and ending not in video.FASTEST:
         known = ", ".join([*video.FASTEST, *images.WRITABLE])
         raise UserError(f"--out {out} must end in one of {known}.")
-    for option, written in (("--out", out), ("--save-motion", motion_out)):
+    for written in (out, motion_out):
         if written and written.resolve() in (source.resolve(), path.resolve()):
-            raise UserError(f"{option} {written} would replace what the result is made from.")
+            raise UserError(f"{written} would replace what the result is made from.")
     if driving.motion and motion_out:
         raise UserError(f"--save-motion: {path} is a saved motion already: leave it out.")
     if driving.motion and options.driving_box:

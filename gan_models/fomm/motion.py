@@ -204,7 +204,8 @@ def transfer(
     check_strength(strength)
     for other in (driving, initial):
         check_keypoints(other, source.num_keypoints, source.jacobian is not None)
-    s, d, d0 = (motion.value.astype(np.float64) for motion in (source[0], driving, initial[0]))
+    three = (source[0], driving, initial[0])
+    s, d, d0 = (motion.value.astype(np.float64) for motion in three)
     if relative:
         scale = movement_scale(s[0], d0[0]) if adapt_scale else 1.0
         value = s + strength * scale * (d - d0)
@@ -212,8 +213,7 @@ def transfer(
         value = d if strength == 1 else s + strength * (d - s)
     jacobian = None
     if source.jacobian is not None:
-        s, d, d0 = (motion.jacobian.astype(np.float64) for motion in (source, driving, initial[0]))
-        s = s[:1]
+        s, d, d0 = (motion.jacobian.astype(np.float64) for motion in three)
         if relative and relative_jacobian:
             jacobian = grown(d @ inverse(d0), strength) @ s
         else:
