@@ -89,9 +89,8 @@ def save_weights(
         card: Text of README.md.
         half: Store floating-point tensors as float16.
 
-    Raises:
-        UserError: A field is missing or wrong, a weight does not fit float16, `folder` holds
-            something else, or writing failed (the earlier weights are then untouched).
+    UserError for a field that is missing or wrong, a weight that does not fit float16, a `folder`
+    that holds something else, and when writing fails (earlier weights are then untouched).
     """
     folder = Path(folder).expanduser().resolve()
     fixed = {"format_version": FORMAT_VERSION, "system": system}
@@ -152,12 +151,11 @@ def _refuse_to_replace_other_files(folder: Path) -> None:
     remedy = "choose another folder for the weights"
     if os.path.lexists(folder) and not folder.is_dir():
         raise UserError(f"{folder} is a file: {remedy}.")
-    marks = {FILE: METADATA.encode(), "config.json": b'"format_version"', "README.md": None}
-    there = [name for name in marks if os.path.lexists(folder / name)]
-    for name in there:
-        if marks[name] and (folder / name).is_file():
+    there = [name for name in (FILE, "config.json", "README.md") if os.path.lexists(folder / name)]
+    for name, mark in ((FILE, METADATA.encode()), ("config.json", b'"format_version"')):
+        if (folder / name).is_file():
             with open(folder / name, "rb") as file:
-                if marks[name] in file.read(2**20):
+                if mark in file.read(2**20):
                     return
     if there:
         raise UserError(f"{folder} holds another project's {there[0]}: {remedy}.")
@@ -176,8 +174,7 @@ def load_weights(
         system: If given, refuse weights of another system.
         networks: Names that must be there; only these are read. Default: all.
 
-    Raises:
-        UserError: Anything is missing, damaged, foreign, or of a newer format.
+    UserError for anything that is missing, damaged, foreign, or of a newer format.
     """
     folder = Path(folder).expanduser()
     config, files = _open(folder, system)

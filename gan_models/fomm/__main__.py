@@ -75,10 +75,8 @@ class Options:
     running: RunningOptions = AS_USUAL
 
 
-def animate(options: Options) -> int:
-    """Every source by every driving; returns how many failed, which is said. A single one raises
-    UserError.
-    """
+def animate(options: Options) -> None:
+    """Every source by every driving. UserError at the end if some of several could not be made."""
     if options.find_best_frame and options.best_frame is not None:
         raise UserError("--find-best-frame and --best-frame exclude each other: give one.")
     if not 1 <= options.max_fps <= MOST_FPS:  # NaN fails too
@@ -108,7 +106,8 @@ def animate(options: Options) -> int:
                     raise
                 failed += 1
                 print(f"error: {source.name} with {driving.name}: {error}", file=sys.stderr)
-    return failed
+    if failed:
+        raise UserError(f"{failed} of the results could not be made, see above.")
 
 
 def run(options, pipeline, source, path, out, motion_out, ended) -> None:
@@ -151,7 +150,7 @@ def run(options, pipeline, source, path, out, motion_out, ended) -> None:
     about = {"source": source.name, "driving": path.name, "box": options.box}
     about |= {"precision": options.running.precision, **how}
     with closing(frames), tqdm(frames, total=driving.count, unit="frame", desc=out.name) as shown:
-        write(out, shown, driving.fps, pipeline.name, about, sound)
+        write(out, shown, driving.fps, sound, weights=pipeline.name, settings=about)
     tell(clip.notices if clip else [])
 
 
@@ -175,14 +174,14 @@ def check_files(options, driving, source, path, out, motion_out) -> None:
         )
 
 
-def write(out, frames, fps, weights, settings, sound) -> None:
+def write(out, frames, fps, sound, **label) -> None:
     """Write the frames to `out`, by its ending, and say what it became."""
     if out.suffix.lower() in images.WRITABLE:
         picture = next(iter(frames))
-        images.save_picture(out, picture, weights=weights, settings=settings)
+        images.save_picture(out, picture, **label)
         tell([f"{out}: {picture.shape[1]} x {picture.shape[0]} pixels"])
         return
-    info = video.write_clip(out, frames, fps, weights=weights, settings=settings, audio=sound)
+    info = video.write_clip(out, frames, fps, audio=sound, **label)
     size = f"{info.width} x {info.height} pixels"
     columns, rows = info.padded
     if columns or rows:
@@ -220,12 +219,11 @@ def tell(sentences) -> None:
 
 
 def crop(args: list[str], prog: str) -> None:
-    count = 0
+    clip = None
     with closing(tyro.cli(crop_clips, prog=prog, args=args)) as clips:
         for clip in clips:
-            count += 1
             tell([f"{clip.path}: {clip.frames} frames from {clip.start:.2f} s"])
-    if not count:
+    if clip is None:
         tell(["No face stays long enough: try a smaller --min-frames or a larger --tolerance."])
 
 
@@ -235,9 +233,7 @@ def main(args: list[str] | None = None) -> None:
     with ended_by_a_sentence():
         if args[:1] == ["crop"]:
             return crop(args[1:], f"{prog} crop")
-        failed = animate(tyro.cli(Options, prog=prog, args=args, description=__doc__))
-        if failed:
-            raise UserError(f"{failed} of the results could not be made, see above.")
+        animate(tyro.cli(Options, prog=prog, args=args, description=__doc__))
 
 
 if __name__ == "__main__":

@@ -102,8 +102,7 @@ class Motion:
 
     def save(self, path: str | os.PathLike) -> None:
         """Write keypoints and rate to a .safetensors file; it appears whole or not at all.
-
-        Raises UserError for another ending or a disk that refuses.
+        UserError for another ending or a disk that refuses.
         """
         path = Path(path)
         if path.suffix.lower() != ENDING:
@@ -189,17 +188,15 @@ def transfer(
     is the official code's formula, 0 leaves the source in its pose.
 
     Args:
-        source: The source's keypoints: one frame.
+        source, initial: The source's and the reference frame's keypoints: one frame.
         driving: Any number of frames.
-        initial: The reference frame's keypoints: one frame.
         relative: Move the source as the driving moves away from the reference frame; else put it
             where the driving is.
         adapt_scale: With `relative`: for a source that is larger or smaller than the driving.
         strength: From 0 to 2.
         relative_jacobian: With `relative`: False takes the driving's jacobians as they are.
 
-    Raises:
-        UserError: Different keypoints, or a strength outside 0 to 2.
+    UserError for different keypoints, or a strength outside 0 to 2.
     """
     check_strength(strength)
     for other in (driving, initial):

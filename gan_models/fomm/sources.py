@@ -3,7 +3,7 @@
 import itertools
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from fractions import Fraction
@@ -45,7 +45,7 @@ class Driving:
             max_fps: Faster files are thinned out to at most this.
 
         Raises:
-            UserError: A file that is missing or none of these, or another kind of thing.
+            UserError: A file that is missing or none of these.
         """
         self.name, self.motion, self.clip, self._once = "the driving", None, None, None
         self.fps, self.count = Fraction(25), None  # the rate of what has none, as arrays
@@ -60,13 +60,8 @@ class Driving:
             self.fps, self.count = given.fps, given.frame_count
         elif isinstance(given, np.ndarray) and given.ndim < 4:
             self._once, self.count = iter([images.read_picture(given)]), 1
-        elif isinstance(given, Iterable) and not isinstance(given, bytes | dict):
-            self._once = iter(given)
         else:
-            raise UserError(
-                f"A {type(given).__name__} drives nothing: give a clip, a picture, frames, or a "
-                "motion."
-            )
+            self._once = iter(given)
         self.single = self.count == 1
 
     def frames(self) -> Iterator[np.ndarray]:

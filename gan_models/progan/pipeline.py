@@ -86,7 +86,6 @@ class ProGANPipeline:
         Raises:
             UserError: Latents, label, resolution or alpha that these weights cannot take.
         """
-        latents = self.check_latents(latents)
         return np.concatenate([*self.batches(latents, label, resolution, alpha, batch_size)])
 
     def frames(self, latents, label=None, resolution=None, alpha=1.0, batch_size=None) -> Iterator:
@@ -176,7 +175,6 @@ class ProGANPipeline:
 
         seed is a whole number from 0 to 2^32 - 1; its first latent does not depend on `count`.
         """
-        check_count("count", count)
         return random_state(seed).randn(count, self.latent_size).astype(np.float32)
 
     def mix(self, a, b, amount, mode="spherical"):
@@ -203,7 +201,6 @@ class ProGANPipeline:
         with `loop` it goes on to the first and stops one frame before it. Modes as for `mix`.
         """
         waypoints = self.check_latents(waypoints)
-        check_count("num_frames", num_frames)
         self.mix(waypoints[0], waypoints[-1], 0, mode)  # raises for a bad mode now, not later
         legs = len(waypoints) if loop else len(waypoints) - 1
         steps = num_frames if loop else max(num_frames - 1, 1)
@@ -226,7 +223,6 @@ class ProGANPipeline:
         smoothing, in frames, is the standard deviation of the Gaussian that smooths the noise over
         time (the official code takes one second of frames). See `smoothed`.
         """
-        check_count("num_frames", num_frames)
         noise = random_state(seed).randn(num_frames, 1, self.latent_size)
         return smoothed(noise.astype(np.float32), smoothing)[:, 0]
 
@@ -272,11 +268,6 @@ def spherical(a, b, t):
 
 
 MODES = {"spherical": spherical, "linear": linear}
-
-
-def check_count(name, count):
-    if count < 1 or int(count) != count:
-        raise UserError(f"{name} is a whole number from 1, not {count}.")
 
 
 def listed(values):
