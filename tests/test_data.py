@@ -17,7 +17,7 @@ from PIL import Image
 from gan_models.errors import UserError
 from gan_models.images import PICTURE_ENDINGS, READABLE, resize
 from trainers import puppets
-from trainers.data import Stream, open_pictures, stream
+from trainers.data import Stream, open_data, stream
 from trainers.data.files import in_part
 
 SIZE = 8
@@ -93,16 +93,16 @@ def all_images(batches) -> torch.Tensor:
 
 
 def test_every_epoch_shows_each_picture_once_in_a_new_order(folder):
-    seen = numbers(take(open_pictures(folder, size=SIZE, seed=3), 3, batch_size=11))
+    seen = numbers(take(open_data(folder, size=SIZE, seed=3), 3, batch_size=11))
     epochs = [seen[:11], seen[11:22], seen[22:]]
     assert all(sorted(epoch) == list(range(11)) for epoch in epochs)
     assert epochs[0] != epochs[1] != epochs[2]
-    assert seen == numbers(take(open_pictures(folder, size=SIZE, seed=3), 3, batch_size=11))
-    assert seen != numbers(take(open_pictures(folder, size=SIZE, seed=4), 3, batch_size=11))
+    assert seen == numbers(take(open_data(folder, size=SIZE, seed=3), 3, batch_size=11))
+    assert seen != numbers(take(open_data(folder, size=SIZE, seed=4), 3, batch_size=11))
 
 
 def test_a_batch_has_the_promised_form_and_values(folder):
-    (batch,) = take(open_pictures(folder, size=SIZE), 1, batch_size=3)
+    (batch,) = take(open_data(folder, size=SIZE), 1, batch_size=3)
     assert batch.images.shape == (3, 3, SIZE, SIZE) and batch.images.dtype == torch.uint8
     assert batch.labels.tolist() == [0, 0, 0] and batch.labels.dtype == torch.int64
     assert batch.position == {"images_seen": 3}
@@ -112,7 +112,7 @@ def test_a_batch_has_the_promised_form_and_values(folder):
 
 
 def test_a_batch_may_be_larger_than_the_set(folder):
-    (batch,) = take(open_pictures(folder, size=SIZE), 1, batch_size=25)
+    (batch,) = take(open_data(folder, size=SIZE), 1, batch_size=25)
     assert sorted(numbers([batch])) == sorted([*range(11), *range(11), *numbers([batch])[22:]])
 
 
@@ -121,7 +121,7 @@ def test_resuming_after_any_batch_equals_going_on(folder):
         return 2 if seen < 8 else 5  # the batch grows on the way
 
     def opened():
-        return open_pictures(folder, size=SIZE, mirror=True, seed=5)
+        return open_data(folder, size=SIZE, mirror=True, seed=5)
 
     whole = take(opened(), 14, batch_size=sizes)
     for done in range(1, 13):
@@ -133,10 +133,10 @@ def test_resuming_after_any_batch_equals_going_on(folder):
 
 @pytest.mark.parametrize("world_size", [2, 3])
 def test_ranks_together_see_what_one_process_sees(world_size, folder):
-    one = take(open_pictures(folder, size=SIZE, mirror=True), 8, batch_size=7)
+    one = take(open_data(folder, size=SIZE, mirror=True), 8, batch_size=7)
     for rank in range(world_size):
         share = take(
-            open_pictures(folder, size=SIZE, mirror=True),
+            open_data(folder, size=SIZE, mirror=True),
             8,
             batch_size=7,
             rank=rank,
@@ -151,7 +151,7 @@ def test_workers_change_nothing(folder):
     (folder / "05b.png").write_bytes(b"not a picture")
 
     def read(num_workers):
-        opened = open_pictures(folder, size=SIZE, mirror=True, num_workers=num_workers)
+        opened = open_data(folder, size=SIZE, mirror=True, num_workers=num_workers)
         random_state = torch.get_rng_state()
         batches = take(opened, 6, batch_size=5)
         assert torch.equal(torch.get_rng_state(), random_state)
@@ -166,8 +166,8 @@ def test_workers_change_nothing(folder):
 @pytest.mark.parametrize("kind", ["folder", "shards"])
 def test_mirroring_is_drawn_anew_for_each_epoch_about_half_the_time(kind, request):
     path = request.getfixturevalue(kind)
-    plain = all_images(take(open_pictures(path, size=SIZE), 20, batch_size=11))
-    mirrored = all_images(take(open_pictures(path, size=SIZE, mirror=True), 20, batch_size=11))
+    plain = all_images(take(open_data(path, size=SIZE), 20, batch_size=11))
+    mirrored = all_images(take(open_data(path, size=SIZE, mirror=True), 20, batch_size=11))
     changed = (plain != mirrored).flatten(1).any(1)
     assert torch.equal(mirrored[changed], plain[changed].flip(3))
     assert 80 < changed.sum() < 140  # of 220
@@ -176,7 +176,7 @@ def test_mirroring_is_drawn_anew_for_each_epoch_about_half_the_time(kind, reques
 
 def test_a_batch_smaller_than_the_processes_is_refused(folder):
     with pytest.raises(UserError, match="A batch of 2 cannot be shared by 4 processes"):
-        take(open_pictures(folder, size=SIZE), 1, batch_size=2, world_size=4)
+        take(open_data(folder, size=SIZE), 1, batch_size=2, world_size=4)
 
 
 # Folders ---------------------------------------------------------------------------------------
@@ -189,15 +189,15 @@ def test_pictures_of_any_mode_and_size_are_cut_or_stretched(tmp_path):
     Image.fromarray(wide).save(tmp_path / "deep" / "er" / "wide.PNG")
     (tmp_path / "notes.txt").write_text("ignored")
     (tmp_path / ".hidden.png").write_text("ignored")
-    cropped = open_pictures(tmp_path, size=10)
+    cropped = open_data(tmp_path, size=10)
     assert cropped.length == 1
     assert (take(cropped, 1, batch_size=1)[0].images == 200).all()
-    stretched = take(open_pictures(tmp_path, size=10, resize="stretch"), 1, batch_size=1)[0].images
+    stretched = take(open_data(tmp_path, size=10, resize="stretch"), 1, batch_size=1)[0].images
     assert (stretched[..., 0] == 0).all() and (stretched[..., 5] > 180).all()
 
     Image.new("L", (12, 12), 90).save(tmp_path / "grey.png")
     Image.new("RGBA", (12, 12), (10, 20, 30, 0)).save(tmp_path / "clear.png")
-    found = take(open_pictures(tmp_path, size=10), 1, batch_size=3)[0].images.float().mean((2, 3))
+    found = take(open_data(tmp_path, size=10), 1, batch_size=3)[0].images.float().mean((2, 3))
     assert sorted(found.int().tolist()) == [[90] * 3, [200] * 3, [255] * 3]
 
 
@@ -206,17 +206,17 @@ def test_class_folders_give_labels(tmp_path, folder):
         place = tmp_path / "classes" / ("cat" if index < 4 else "dog") / str(index)
         place.mkdir(parents=True)
         shutil.copy(folder / f"{index:02d}.png", place)
-    opened = open_pictures(tmp_path / "classes", size=SIZE, labels=True)
+    opened = open_data(tmp_path / "classes", size=SIZE, labels=True)
     assert opened.classes == ["cat", "dog"] and opened.num_classes == 2
     (batch,) = take(opened, 1, batch_size=11)
     assert batch.labels.tolist() == [int(number >= 4) for number in numbers([batch])]
     with pytest.raises(UserError, match="00.png lies outside a class folder"):
-        open_pictures(folder, size=SIZE, labels=True)
+        open_data(folder, size=SIZE, labels=True)
 
 
 def test_the_held_out_part_is_the_rest_and_does_not_move(folder):
     def names(part):
-        return set(numbers(take(open_pictures(folder, size=SIZE, holdout=0.4, part=part), 9)))
+        return set(numbers(take(open_data(folder, size=SIZE, holdout=0.4, part=part), 9)))
 
     train, held_out = names("train"), names("held_out")
     assert train and held_out and not train & held_out and len(train | held_out) == 11
@@ -232,7 +232,7 @@ def test_the_hold_out_takes_its_share():
 
 def test_links_that_lead_back_up_end(folder):
     (folder / "again").symlink_to(folder)
-    assert open_pictures(folder, size=SIZE).length == 11
+    assert open_data(folder, size=SIZE).length == 11
 
 
 @pytest.mark.parametrize(
@@ -251,13 +251,13 @@ def test_what_cannot_be_used_is_refused_in_a_sentence(tmp_path, folder, path, op
     (tmp_path / "empty").mkdir()
     (tmp_path / "file.zip").write_bytes(b"PK")
     with pytest.raises(UserError, match=message):
-        open_pictures(tmp_path / path, size=SIZE, **options)
+        open_data(tmp_path / path, size=SIZE, **options)
 
 
 def test_puppet_counts_are_checked():
     for name in ("puppets:", "puppets:0", "puppets:many"):
         with pytest.raises(UserError, match="puppets:COUNT"):
-            open_pictures(name, size=32)
+            open_data(name, size=32)
 
 
 # Broken files ----------------------------------------------------------------------------------
@@ -273,19 +273,19 @@ def break_files(folder: Path, count: int):
 
 def test_unreadable_pictures_are_replaced_counted_and_told_once(folder, caplog):
     break_files(folder, 4)
-    opened = open_pictures(folder, size=SIZE)
+    opened = open_data(folder, size=SIZE)
     with caplog.at_level(logging.WARNING):
         batches = take(opened, 10, batch_size=11)
     assert opened.skipped == 4
     assert set(numbers(batches)) == set(range(4, 11))
     assert sum("Skipped" in record.getMessage() for record in caplog.records) <= 1
-    again = take(open_pictures(folder, size=SIZE), 4, batches[5].position, batch_size=11)
+    again = take(open_data(folder, size=SIZE), 4, batches[5].position, batch_size=11)
     assert torch.equal(all_images(again), all_images(batches[6:]))
 
 
 def test_a_warning_names_the_first_unreadable_picture(folder, caplog):
     (folder / "03.png").write_bytes(b"")
-    opened = open_pictures(folder, size=SIZE)
+    opened = open_data(folder, size=SIZE)
     take(opened, 10)
     (message,) = [record.getMessage() for record in caplog.records]
     assert "Skipped 03.png: " in message and str(folder) in message
@@ -294,27 +294,27 @@ def test_a_warning_names_the_first_unreadable_picture(folder, caplog):
 def test_a_folder_that_is_mostly_unreadable_is_refused(folder):
     break_files(folder, 6)
     with pytest.raises(UserError, match=r"6 of the 11 pictures tried in .*pictures cannot be read"):
-        open_pictures(folder, size=SIZE)
+        open_data(folder, size=SIZE)
 
 
 def test_a_large_set_that_turns_out_mostly_unreadable_stops_the_run(tmp_path):
     for index in range(60):
         half_and_half(index).save(tmp_path / f"{index:02d}.png")
-    opened = open_pictures(tmp_path, size=SIZE, num_workers=1)  # one that keeps nothing in memory
+    opened = open_data(tmp_path, size=SIZE, num_workers=1)  # one that keeps nothing in memory
     break_files(tmp_path, 59)
     with pytest.raises(UserError, match="cannot be read"):
         take(opened, 100)
 
 
 def test_small_pictures_are_enlarged_with_one_warning(folder, caplog):
-    (batch,) = take(open_pictures(folder, size=2 * SIZE), 1, batch_size=11)
+    (batch,) = take(open_data(folder, size=2 * SIZE), 1, batch_size=11)
     assert batch.images.shape[-1] == 2 * SIZE
     (message,) = [record.getMessage() for record in caplog.records]
     assert "smaller than the training size" in message
 
 
 def test_a_small_set_is_decoded_once(folder):
-    opened = open_pictures(folder, size=SIZE)
+    opened = open_data(folder, size=SIZE)
     first = take(opened, 1, batch_size=11)
     shutil.rmtree(folder)
     assert sorted(numbers(take(opened, 1, first[0].position, batch_size=11))) == list(range(11))
@@ -324,7 +324,7 @@ def test_a_small_set_is_decoded_once(folder):
 
 
 def test_shards_give_every_picture_with_its_class(shards):
-    opened = open_pictures(shards, size=SIZE, seed=1, labels=True)
+    opened = open_data(shards, size=SIZE, seed=1, labels=True)
     assert opened.length is None and opened.classes == ["red", "green", "blue"]
     batches = take(opened, 30)
     seen = numbers(batches)
@@ -333,11 +333,9 @@ def test_shards_give_every_picture_with_its_class(shards):
 
 
 def test_a_pattern_names_the_same_shards(shards):
-    by_pattern = open_pictures(f"{shards}/{{0000..0004}}.tar", size=SIZE, seed=1)
-    assert numbers(take(by_pattern, 9)) == numbers(
-        take(open_pictures(shards, size=SIZE, seed=1), 9)
-    )
-    one = open_pictures(shards / "0001.tar", size=SIZE)
+    by_pattern = open_data(f"{shards}/{{0000..0004}}.tar", size=SIZE, seed=1)
+    assert numbers(take(by_pattern, 9)) == numbers(take(open_data(shards, size=SIZE, seed=1), 9))
+    one = open_data(shards / "0001.tar", size=SIZE)
     assert sorted(numbers(take(one, 2))) == sorted([7, 8, 9, 10] * 2)
 
 
@@ -352,12 +350,12 @@ def even_shards(tmp_path):
 
 
 def test_shards_are_read_alike_every_time_and_in_new_order_every_epoch(even_shards):
-    seen = numbers(take(open_pictures(even_shards, size=SIZE, seed=3), 3, batch_size=24))
+    seen = numbers(take(open_data(even_shards, size=SIZE, seed=3), 3, batch_size=24))
     epochs = [seen[:24], seen[24:48], seen[48:]]
     assert all(sorted(epoch) == list(range(24)) for epoch in epochs)
     assert epochs[0] != epochs[1] != epochs[2]
-    assert seen == numbers(take(open_pictures(even_shards, size=SIZE, seed=3), 3, batch_size=24))
-    assert seen != numbers(take(open_pictures(even_shards, size=SIZE, seed=4), 3, batch_size=24))
+    assert seen == numbers(take(open_data(even_shards, size=SIZE, seed=3), 3, batch_size=24))
+    assert seen != numbers(take(open_data(even_shards, size=SIZE, seed=4), 3, batch_size=24))
 
 
 @pytest.mark.parametrize(("world_size", "num_workers"), [(2, 0), (4, 0), (2, 2), (1, 2), (8, 0)])
@@ -365,7 +363,7 @@ def test_every_process_and_worker_reads_pictures_of_its_own(even_shards, world_s
     shares = []
     for rank in range(world_size):
         random_state = torch.get_rng_state()
-        opened = open_pictures(even_shards, size=SIZE, num_workers=num_workers)
+        opened = open_data(even_shards, size=SIZE, num_workers=num_workers)
         (share,) = take(opened, 1, batch_size=24, rank=rank, world_size=world_size)
         assert torch.equal(torch.get_rng_state(), random_state)
         assert opened.loader_rate > 0
@@ -379,7 +377,7 @@ def test_shards_go_on_at_the_start_of_one(even_shards, monkeypatch):
     monkeypatch.setattr("trainers.data.shards.SHUFFLE_BUFFER", 1)  # shard after shard
 
     def read(count, **options):
-        return take(open_pictures(even_shards, size=SIZE), count, batch_size=3, **options)
+        return take(open_data(even_shards, size=SIZE), count, batch_size=3, **options)
 
     whole = read(24)  # an epoch has eight batches
     assert [batch.position["shard"] for batch in whole[6:9]] == [[0, 3], [0, 3], [1, 0]]
@@ -395,7 +393,7 @@ def test_shards_go_on_at_the_start_of_one(even_shards, monkeypatch):
 
 def test_the_held_out_part_of_shards(shards):
     def names(part):
-        return set(numbers(take(open_pictures(shards, size=SIZE, holdout=0.3, part=part), 40)))
+        return set(numbers(take(open_data(shards, size=SIZE, holdout=0.3, part=part), 40)))
 
     assert names("train") | names("held_out") == set(range(29))
     assert names("held_out") and not names("train") & names("held_out")
@@ -408,7 +406,7 @@ def test_broken_pictures_and_cut_shards_are_skipped(shards, caplog):
     whole = (shards / "0002.tar").read_bytes()
     (shards / "0002.tar").write_bytes(whole[: 5 * 1024 + 600])
     (shards / "0003.tar").write_bytes(b"no tar at all")
-    opened = open_pictures(shards, size=SIZE)
+    opened = open_data(shards, size=SIZE)
     seen = take(opened, 60)
     assert not {0, 1} & set(numbers(seen)) and {2, 11, 28} <= set(numbers(seen))
     assert opened.skipped == 4  # two pictures, two shards
@@ -417,7 +415,7 @@ def test_broken_pictures_and_cut_shards_are_skipped(shards, caplog):
 def test_a_shard_of_fewer_pictures_than_workers(tmp_path):
     with tarfile.open(tmp_path / "a.tar", "w") as tar:
         add(tar, "5.png", encoded(5))
-    opened = open_pictures(tmp_path, size=SIZE, num_workers=2)
+    opened = open_data(tmp_path, size=SIZE, num_workers=2)
     assert numbers(take(opened, 5)) == [5] * 20
 
 
@@ -426,29 +424,29 @@ def test_shards_without_a_readable_picture_end_in_a_sentence(tmp_path, num_worke
     with tarfile.open(tmp_path / "a.tar", "w") as tar:
         add(tar, "readme.txt", b"hello")
     with pytest.raises(UserError, match="There are no pictures to be read in .*a.tar"):
-        take(open_pictures(tmp_path, size=SIZE, num_workers=num_workers), 1)
+        take(open_data(tmp_path, size=SIZE, num_workers=num_workers), 1)
     for count, message in ((30, "cannot be read"), (5, "There are no pictures to be read")):
         with tarfile.open(tmp_path / "a.tar", "w") as tar:
             for number in range(count):
                 add(tar, f"{number}.png", b"broken")
         with pytest.raises(UserError, match=message):
-            take(open_pictures(tmp_path, size=SIZE, num_workers=num_workers), 1)
+            take(open_data(tmp_path, size=SIZE, num_workers=num_workers), 1)
 
 
 def test_labels_of_shards_need_their_names(shards):
     (shards / "classes.txt").write_text("red\n")
     with pytest.raises(UserError, match="no class of classes.txt"):
-        take(open_pictures(shards, size=SIZE, labels=True), 40)
+        take(open_data(shards, size=SIZE, labels=True), 40)
     (shards / "classes.txt").unlink()
     with pytest.raises(UserError, match="classes.txt"):
-        open_pictures(shards, size=SIZE, labels=True)
+        open_data(shards, size=SIZE, labels=True)
 
 
 # Puppets ---------------------------------------------------------------------------------------
 
 
 def test_puppets_are_drawn_from_their_number_and_seed():
-    opened = open_pictures("puppets:6", size=32, seed=2, labels=True)
+    opened = open_data("puppets:6", size=32, seed=2, labels=True)
     first, second = take(opened, 2, batch_size=6)
     assert opened.length == 6 and opened.classes == list(puppets.DOMAINS)
     known = [puppets.random_parameters(puppets.puppet_seed(2, index)) for index in range(6)]
@@ -461,7 +459,7 @@ def test_puppets_are_drawn_from_their_number_and_seed():
 
 @pytest.mark.parametrize("size", [20, 264])
 def test_puppets_of_sizes_that_are_not_drawn_are_resized(size):
-    (image,) = open_pictures("puppets:1", size=size, seed=1).first(1)["images"]
+    (image,) = open_data("puppets:1", size=size, seed=1).first(1)["images"]
     drawn = puppets.draw(
         puppets.random_parameters(puppets.puppet_seed(1, 0)), 32 if size < 32 else 256
     )
@@ -470,7 +468,7 @@ def test_puppets_of_sizes_that_are_not_drawn_are_resized(size):
 
 def test_held_out_puppets_are_the_same_for_every_run_and_never_trained_on():
     held_out = [
-        open_pictures("puppets:3", size=32, seed=seed, part="held_out").first(3)["images"]
+        open_data("puppets:3", size=32, seed=seed, part="held_out").first(3)["images"]
         for seed in (1, 1, 8)
     ]
     assert torch.equal(held_out[0], held_out[1])
@@ -489,7 +487,7 @@ def test_every_ending_of_a_picture_is_found_and_the_rest_is_said(folder, caplog)
     (folder / "notes.txt").write_text("ours")
     (folder / "film.mp4").write_bytes(b"")
     (folder / ".hidden.txt").write_text("nobody's")
-    assert open_pictures(folder, size=SIZE).length == 16
+    assert open_data(folder, size=SIZE).length == 16
     (message,) = [record.getMessage() for record in caplog.records]
     assert message == f"Passed over in {folder}: 2, such as film.mp4 (no pictures)."
 
@@ -505,7 +503,7 @@ def test_links_that_lead_further_up_end(folder):
     inner = folder / "inner" / "most"
     inner.mkdir(parents=True)
     (inner / "again").symlink_to(folder / "inner")
-    assert open_pictures(folder, size=SIZE).length == 11
+    assert open_data(folder, size=SIZE).length == 11
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
@@ -515,7 +513,7 @@ def test_byte_order_marks_are_no_letters(tmp_path, encoding):
             add(tar, f"{number}.png", encoded(number))
             add(tar, f"{number}.cls", ("kätzchen", "dog")[number % 2].encode(encoding))
     (tmp_path / "classes.txt").write_bytes("kätzchen\r\ndog\r\n".encode(encoding))
-    opened = open_pictures(tmp_path, size=SIZE, labels=True)
+    opened = open_data(tmp_path, size=SIZE, labels=True)
     assert opened.classes == ["kätzchen", "dog"]
     batches = take(opened, 3, batch_size=6)
     assert opened.skipped == 0
@@ -529,7 +527,7 @@ def test_names_with_dots_that_make_one_sample_are_said(tmp_path, caplog):
         add(tar, "plain.png", encoded(7))
         add(tar, "plain.depth.png", encoded(8))
     (tmp_path / "stray.png").write_bytes(encoded(9))
-    opened = open_pictures(tmp_path, size=SIZE)
+    opened = open_data(tmp_path, size=SIZE)
     assert set(numbers(take(opened, 4))) == {0, 7}
     first, second = [record.getMessage() for record in caplog.records]
     assert "Passed over" in first and "stray.png" in first
@@ -569,7 +567,7 @@ def test_a_source_is_a_length_names_and_read(tmp_path):
 
 
 def test_batches_come_to_the_device(folder):
-    opened = open_pictures(folder, size=SIZE)
+    opened = open_data(folder, size=SIZE)
     plain = take(opened, 3)
     moved = take(opened, 3, device=torch.device("cpu"))
     assert torch.equal(all_images(plain), all_images(moved))

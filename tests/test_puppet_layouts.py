@@ -13,7 +13,7 @@ from PIL import Image
 from gan_models.errors import UserError
 from gan_models.video import clip_info
 from trainers import puppets
-from trainers.data import open_pictures
+from trainers.data import open_data
 from trainers.puppets import __main__ as command
 from trainers.puppets import drawing, layouts
 
@@ -126,10 +126,10 @@ def test_ganimation(tmp_path):
 def test_progan_flat_and_in_class_folders(tmp_path):
     manifest = write("progan", tmp_path / "flat", "--count", "6")
     assert [puppet["part"] for puppet in manifest["puppets"]] == ["train"] * 6
-    pictures = open_pictures(tmp_path / "flat", size=32)
+    pictures = open_data(tmp_path / "flat", size=32)
     assert pictures.length == 6
     write("progan", tmp_path / "classes", "--count", "6", "--class-folders")
-    pictures = open_pictures(tmp_path / "classes", size=32, labels=True)
+    pictures = open_data(tmp_path / "classes", size=32, labels=True)
     assert pictures.classes == sorted(puppets.DOMAINS)
     assert sorted(pictures.first(6)["labels"].tolist()) == [0, 0, 1, 1, 2, 2]
 

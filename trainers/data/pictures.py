@@ -15,7 +15,7 @@ KEPT_BYTES = 512 * 2**20  # a smaller decoded set is kept in memory after the fi
 DEFAULT_PUPPETS = 20_000
 
 
-def open_pictures(
+def open_data(
     path,
     *,
     size: int,

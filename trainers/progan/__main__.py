@@ -8,7 +8,7 @@ from trainers.progan.train import train
 def main(argv=None):
     about = "Train ProGAN on a folder of pictures."
     with run.command("progan", PRESETS, check, about, argv) as begun:
-        pictures = data.open_pictures(**picture_options(begun.config))
+        pictures = data.open_data(**picture_options(begun.config))
         begun.open_folder()
         train(begun, pictures)
 

@@ -117,7 +117,7 @@ PRESETS = {
 
 
 def picture_options(config):
-    """Arguments of `open_pictures`."""
+    """Arguments of `open_data`."""
     same = ("resize", "mirror", "seed", "num_workers", "labels", "holdout")
     chosen = {name: getattr(config, name) for name in same}
     return {"path": config.data, "size": config.resolution, **chosen}

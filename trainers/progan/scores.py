@@ -18,7 +18,7 @@ from gan_models.names import find_weights
 from gan_models.progan.pipeline import ProGANPipeline
 from gan_models.weights import read_config
 from trainers import metrics
-from trainers.data import open_pictures
+from trainers.data import open_data
 from trainers.puppets import FIRST_SCORE_SEED, draw, random_parameters
 
 Metric = Literal["swd", "ms_ssim", "fid", "kid"]
@@ -70,7 +70,7 @@ def real_pictures(data, count, size, *, seed=0, resize="crop", holdout=0.0):
         pictures = drawn_puppets(2 * count, size, style)
         return pictures[:count], pictures[count:]
     part = "held_out" if holdout else "train"
-    opened = open_pictures(data, size=size, resize=resize, seed=seed, holdout=holdout, part=part)
+    opened = open_data(data, size=size, resize=resize, seed=seed, holdout=holdout, part=part)
     if opened.length is None:
         raise UserError(f"{data} holds .tar shards; scoring takes a folder of pictures.")
     if opened.length < count:
