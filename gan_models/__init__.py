@@ -6,7 +6,10 @@
     names.py     where weights are: folder, shipped name, run, Hub
     hub.py       weights folders on the Hugging Face Hub: cached copy first, then one online try
     checkpoints.py   reads the checkpoints that others published, and stores them as weights
+    commands.py  what the command lines have alike
+    errors.py    UserError: what a person can mend
     devices.py   which device, which precision
+    folding.py   folded layers that two systems share
     images.py    pictures (uint8) and tensors: read, resize, crop, grids, save
     video/       clips: read at one constant rate and written frame by frame, sound in step
     faces/       finds, frames and crops faces, and pastes a moved crop back
