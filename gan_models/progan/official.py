@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 
 from gan_models.errors import UserError
-from gan_models.progan.networks import SQRT2, Generator
+from gan_models.progan.networks import SQRT2, Discriminator, Generator
 from gan_models.weights import dicts, fit, is_state
 
 logger = logging.getLogger(__name__)
@@ -171,11 +171,9 @@ def import_network(state, level=-1, **settings):
     top = level if 0 <= level < levels else max(levels + min(level, -1), 0)
     try:
         ours = renamed(layout, levels, top, state)
-        if layout.network == G:
-            make, arguments = (
-                Generator,
-                generator_arguments(ours, top, settings.get("label_size", 0)),
-            )
+        make = Generator if layout.network == G else Discriminator
+        if make is Generator:
+            arguments = generator_arguments(ours, top, settings.get("label_size", 0))
             for name, width in enumerate(arguments["channels"]):
                 # interfacegan keeps the last toRGB only: the others draw grey.
                 rgb = (arguments["num_channels"], width, 1, 1)
