@@ -74,7 +74,10 @@ def official(description, name):
 
 def network(description, name, **settings):
     """Network `name` of a case, imported as a checkpoint's would be."""
-    kind, arguments, state = import_network(official(description, name), **settings)
+    kind, arguments, state = import_network(official(description, name))
+    for key, value in settings.items():  # what the tensors do not show
+        place = arguments["dense_motion"] if key == "keypoint_variance" else arguments
+        place[key] = value
     made = NETWORKS[kind](**arguments)
     made.load_state_dict(state)
     return made.eval()
