@@ -47,8 +47,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
 
 def set_environment() -> None:
     """Before Gradio is imported: no telemetry, temporary files that end with the program. Before
-    torch is: its threads sleep while they wait for each other, not spin. With a browser on the same
-    two cores, spinning makes the live view ten times slower.
+    torch is: its threads sleep while they wait for each other; spinning slows the live view.
     """
     from tabs.kit import jobs
 
@@ -75,7 +74,6 @@ def settings_of(options: argparse.Namespace):
 
 
 def build(settings):
-    """The page as gr.Blocks."""
     import gradio as gr
 
     from tabs import latent, motion

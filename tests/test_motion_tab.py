@@ -477,7 +477,7 @@ def test_the_example_is_made_by_the_handlers(system, tmp_path, monkeypatch):
     assert results.stored_example(tmp_path, "filmed") == {}
     names = {path.name for path in tmp_path.iterdir()}
     clips_of = {f"driving-{one.domain}.{end}" for one in singers.SINGERS for end in ("mp4", "jpg")}
-    portraits = {f"{name}.jpg" for name, *_ in singers.PORTRAITS}
+    portraits = {f"portrait-{number}.jpg" for number in range(1, len(singers.PORTRAITS) + 1)}
     assert names == {"example.json", "clip.mp4", "clip-driving.mp4"} | clips_of | portraits
     shipped = str(tmp_path / motion.PORTRAIT), str(tmp_path / motion.SINGER)
     assert handlers.warn(system, "drawn", *shipped) == {"photograph_notice": ""}

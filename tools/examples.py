@@ -24,14 +24,15 @@ class Maker:
 
     def __init__(self, tab, settings: jobs.Settings, weights: str, **given):
         with gr.Blocks() as page:
-            self.components = vars(tab.build(page, settings))
-        self.given = {"system": tab.system(settings), "weights": weights, **given}
+            components = vars(tab.build(page, settings))
+        self.given = {name: getattr(one, "value", None) for name, one in components.items()}
+        self.given |= {"system": tab.system(settings), "weights": weights, **given}
         self.folder = tab.EXAMPLES
 
     def run(self, handler, **names: str) -> dict:
         """The last of the handler's answers; its files are kept under `names` before they go."""
         inputs = [one for one in inspect.signature(handler).parameters if one not in GRADIO]
-        for answer in handler(*map(self.value, inputs)):
+        for answer in handler(*[self.given[name] for name in inputs]):
             for key, name in names.items():
                 value = answer.get(key)
                 path = value["value"] if isinstance(value, dict) else value
@@ -44,16 +45,12 @@ class Maker:
             raise SystemExit(f"error: {missing[0]} was not made; the page would say: {answer}")
         return answer
 
-    def value(self, name: str):
-        return self.given[name] if name in self.given else self.components[name].value
-
     def describe(self, said: dict) -> None:
         example = json.dumps({"weights": self.given["weights"], **said}, indent=2) + "\n"
         (self.folder / "example.json").write_text(example)
 
 
 def make_latent(settings: jobs.Settings, weights: str) -> None:
-    """Replace the stored example."""
     shutil.rmtree(latent.EXAMPLES, ignore_errors=True)
     latent.EXAMPLES.mkdir(parents=True)
     maker, handlers = Maker(latent, settings, weights), latent.handlers

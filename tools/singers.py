@@ -23,15 +23,8 @@ from trainers.puppets import (
 
 SIZE, FPS, SECONDS = 256, 25, 3.6
 SOUND_RATE = 22050
-# Portraits: (file name, domain, seed above FIRST_SCORE_SEED).
-PORTRAITS = (
-    ("portrait-1", "cat", 2),
-    ("portrait-2", "human", 25),
-    ("portrait-3", "robot", 11),
-    ("portrait-4", "human", 3),
-    ("portrait-5", "cat", 8),
-    ("portrait-6", "human", 16),
-)
+# (domain, seed above FIRST_SCORE_SEED) of each portrait.
+PORTRAITS = (("cat", 2), ("human", 25), ("robot", 11), ("human", 3), ("cat", 8), ("human", 16))
 
 
 @dataclass(frozen=True)
@@ -60,12 +53,12 @@ SINGERS = (
 
 def write_portraits(folder: Path) -> None:
     """Every portrait as a labelled .jpg: a face at rest that looks at the visitor."""
-    for name, domain, number in PORTRAITS:
-        puppet = random_parameters(FIRST_SCORE_SEED + number, domain)
+    for number, (domain, seed) in enumerate(PORTRAITS, 1):
+        puppet = random_parameters(FIRST_SCORE_SEED + seed, domain)
         puppet = replace(puppet, pose=Pose(), action_units=(0.0,) * len(ACTION_UNITS))
-        settings = {"domain": domain, "seed": FIRST_SCORE_SEED + number}
-        picture = draw(puppet, SIZE).picture
-        images.save_picture(folder / f"{name}.jpg", picture, weights="puppets", settings=settings)
+        settings = {"domain": domain, "seed": FIRST_SCORE_SEED + seed}
+        file, picture = folder / f"portrait-{number}.jpg", draw(puppet, SIZE).picture
+        images.save_picture(file, picture, weights="puppets", settings=settings)
 
 
 def write_singer(singer: Singer, folder: Path) -> None:
@@ -73,16 +66,12 @@ def write_singer(singer: Singer, folder: Path) -> None:
     pictures = [draw(parameters, SIZE).picture for parameters in performance(singer)]
     settings = {"domain": singer.domain, "seed": FIRST_SCORE_SEED + singer.seed}
     label = {"weights": "puppets", "settings": settings}
-    sound = folder / f"driving-{singer.domain}.wav"
+    file = folder / f"driving-{singer.domain}.mp4"
+    sound = file.with_suffix(".wav")
     write_sound(sound, sing(singer))
-    try:
-        video.write_clip(
-            folder / f"driving-{singer.domain}.mp4", pictures, FPS, audio=sound, **label
-        )
-    finally:
-        sound.unlink()
-    poster = pictures[len(pictures) // 3]
-    images.save_picture(folder / f"driving-{singer.domain}.jpg", poster, **label)
+    video.write_clip(file, pictures, FPS, audio=sound, **label)
+    sound.unlink()
+    images.save_picture(file.with_suffix(".jpg"), pictures[len(pictures) // 3], **label)
 
 
 def performance(singer: Singer) -> list[PuppetParameters]:

@@ -6,6 +6,5 @@ layout.py    the zones of a tab, its events that all tabs have, Reset
 clips.py     the clip job: progress, preview, Stop
 jobs.py      turns on the device, pipelines, visitors' files, long jobs, sentences
 results.py   pictures and files for the page
-given.py     what a visitor gives
 look.py      the theme, page.css and page.js, small pieces of HTML
 """

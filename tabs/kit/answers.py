@@ -26,10 +26,9 @@ Answer = dict[str, object]
 def answers(
     *names: str, notice: str | None = None, loading: bool = False, failed: Answer | None = None
 ) -> Callable:
-    """Decorate a handler that changes `names`; one that may fail becomes a generator of answers.
+    """Decorate a handler that changes `names`; with `notice` it becomes a generator of answers.
 
-    notice: where an error becomes a sentence, emptied by every answer that does not speak of it;
-    None for a handler that cannot fail.
+    notice: where an error becomes a sentence, emptied by every answer that does not speak of it.
     loading: say there that the weights are being loaded, where the handler's `system` has to.
     failed: what an error changes besides.
     """
@@ -45,8 +44,10 @@ def answers(
                 if loading and not inputs[0].is_loaded(inputs[1]):
                     yield {notice: look.notice(words.LOADING)}
                 made = handler(*inputs, **named)
-                with closing(made if inspect.isgenerator(made) else _one(made)) as several:
-                    for answer in several:
+                if not inspect.isgenerator(made):
+                    made = (answer for answer in [made])
+                with closing(made):
+                    for answer in made:
                         yield {notice: "", **answer}
             except Exception as error:  # noqa: BLE001 - `sentence` logs what is not a sentence itself
                 yield {**(failed or {}), notice: look.notice(jobs.sentence(error), "error")}
@@ -55,10 +56,6 @@ def answers(
         return wrapped
 
     return decorate
-
-
-def _one(answer: Answer) -> Iterator[Answer]:
-    yield answer
 
 
 class Tab(SimpleNamespace):

@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import gradio as gr
@@ -17,19 +17,14 @@ from tabs.kit.systems import System
 PREVIEW = 384  # pixels of the newest frame while a clip is made
 
 
-def stop_file(system: System, request: gr.Request | None) -> Path:
-    return jobs.stop_file(request, f"{system.name}-clip")
-
-
 @answers("progress", "run", "stop")
 def begin(system: System, request: gr.Request | None = None) -> Answer:
-    """Before a clip waits for its turn."""
-    stop_file(system, request).unlink(missing_ok=True)
+    jobs.stop_file(system, request, "clip").unlink(missing_ok=True)
     return {"progress": look.progress(words.QUEUED), **buttons(running=True)}
 
 
 def stop(system: System, request: gr.Request | None = None) -> None:
-    stop_file(system, request).touch()
+    jobs.stop_file(system, request, "clip").touch()
 
 
 def buttons(running: bool) -> Answer:
@@ -42,11 +37,11 @@ def idle(hint: str) -> Answer:
 
 
 def working(job: jobs.Job, work: Callable, hint: str) -> Iterator[Answer]:
-    """Run `work` and say how far it is; `job.result` is None if Stop came before the first frame,
-    which is said, too.
-    """
+    """Run `work` and say how far it is, or that Stop came first: then `job.result` is None."""
     for _ in job.run(work):
-        yield {"progress": progress(job), "preview": preview(job), **buttons(running=True)}
+        picture = newest(job, PREVIEW)
+        preview = picture and f'<img src="{picture}" alt="{words.PREVIEW}">'
+        yield {"progress": progress(job), "preview": preview, **buttons(running=True)}
     if job.result is None:
         yield {**idle(hint), "clip_notice": look.notice(words.STOPPED_EARLY)}
 
@@ -56,19 +51,12 @@ def progress(job: jobs.Job) -> str:
     status = job.status()
     if status["rate"] is None:
         return look.progress(words.STARTING)
-    picture = newest(job, 64)
-    if status["left"] is None:
-        text = words.FRAMES_SO_FAR.format(done=job.done, rate=status["rate"])
-        return look.progress(text, None, picture)
-    left = look.duration(max(0, status["left"]))
-    text = words.FRAMES_DONE.format(done=job.done, total=job.total, rate=status["rate"], left=left)
-    return look.progress(text, min(1.0, job.done / job.total), picture)
-
-
-def preview(job: jobs.Job) -> str:
-    """The newest frame, to be laid over the stage."""
-    picture = newest(job, PREVIEW)
-    return picture and f'<img src="{picture}" alt="{words.PREVIEW}">'
+    text, part = words.FRAMES_SO_FAR, None
+    if status["left"] is not None:
+        text, part = words.FRAMES_DONE, min(1.0, job.done / job.total)
+        status["left"] = look.duration(status["left"])
+    text = text.format(done=job.done, total=job.total, **status)
+    return look.progress(text, part, newest(job, 64))
 
 
 def newest(job: jobs.Job, size: int) -> str:
@@ -78,17 +66,24 @@ def newest(job: jobs.Job, size: int) -> str:
 
 
 def write(
-    path: Path, pictures: Iterator[np.ndarray], size: int, fps, sharp: bool = False, **how
+    path: Path, pictures: Iterator, size: int, fps, sharp=False, audio=None, beside=None, **label
 ) -> video.ClipInfo | None:
-    """Write `pictures` (a generator, closed in any case), enlarged to `size`, as `video.write_clip`
-    does; None if there are none.
+    """Write `pictures` (a generator, closed in any case), enlarged to `size`; None without any.
+
+    beside: a second path, for what then comes as (picture, the one beside it).
     """
-    with closing(pictures):
-        large = (results.enlarge(picture, size, sharp) for picture in pictures)
-        first = next(large, None)
+    with closing(pictures), ExitStack() as files:
+        first = next(pictures, None)
         if first is None:
             return None
-        return video.write_clip(path, itertools.chain([first], large), fps, **how)
+        result = files.enter_context(video.clip_writer(path, fps, audio=audio, **label))
+        companion = files.enter_context(video.clip_writer(beside, fps, **label)) if beside else None
+        for item in itertools.chain([first], pictures):
+            picture, shown = item if isinstance(item, tuple) else (item, None)
+            result.write(results.enlarge(picture, size, sharp))
+            if companion:
+                companion.write(shown)
+    return result.info
 
 
 def caption(job: jobs.Job, info: video.ClipInfo, sentence: str, **facts) -> str:
@@ -102,7 +97,6 @@ def caption(job: jobs.Job, info: video.ClipInfo, sentence: str, **facts) -> str:
 
 
 def done(clip: Path, caption: str, record: dict, hint: str) -> Answer:
-    """The clip is there."""
     return {
         **idle(hint), "clip": str(clip), "get_clip": gr.update(value=str(clip), interactive=True),
         "clip_caption": caption, "text": results.lines(record), "stage": gr.Tabs(selected="clip"),

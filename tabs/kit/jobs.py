@@ -1,19 +1,13 @@
-"""The one way tabs run work.
-
-Everything that touches a model from the page goes through this file: loading a pipeline (once,
-kept), taking the device for one batch, running a long job with progress and Stop, and keeping a
-visitor's temporary files apart.
+"""The one way tabs run work: turns on the device, pipelines, visitors' files, long jobs.
 
 The device is held for one batch and never for a whole job, in order of arrival: a visitor who
 moves a slider waits for at most one batch of each other visitor. Stop is a file in the visitor's
-folder, looked for between batches: it reaches the work in whatever process that runs, and it goes
-with the folder.
+folder, looked for between batches: it reaches the work in whatever process that runs.
 """
-
-from __future__ import annotations
 
 import atexit
 import contextvars
+import errno
 import functools
 import hashlib
 import logging
@@ -26,7 +20,7 @@ import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -48,29 +42,23 @@ class Settings:
     weights: tuple[tuple[str, str], ...] = ()  # (name, folder) pairs of --weights
 
 
-# --- the device -------------------------------------------------------------------------------
-
-
 class Turns:
     """A lock that serves in order of arrival (a job could take a threading.Lock back at once)."""
 
     def __init__(self) -> None:
-        self._guard = threading.Lock()
-        self._line: deque[threading.Event] = deque()
+        self._moved = threading.Condition()
+        self._line: deque[object] = deque()
 
     def __enter__(self) -> None:
-        my_turn = threading.Event()
-        with self._guard:
-            self._line.append(my_turn)
-            if self._line[0] is my_turn:
-                my_turn.set()
-        my_turn.wait()
+        mine = object()
+        with self._moved:
+            self._line.append(mine)
+            self._moved.wait_for(lambda: self._line[0] is mine)
 
     def __exit__(self, *_: object) -> None:
-        with self._guard:
+        with self._moved:
             self._line.popleft()
-            if self._line:
-                self._line[0].set()
+            self._moved.notify_all()
 
     def give_way(self) -> None:
         """Within the `with`: let everybody who waits go first."""
@@ -97,13 +85,10 @@ def lease(function: Callable) -> Callable:
     return spaces.GPU(duration=60)(function) if ON_ZERO_GPU else function
 
 
-# --- pipelines --------------------------------------------------------------------------------
-
-
-@dataclass
 class _Slot:
-    lock: threading.Lock = field(default_factory=threading.Lock)
-    pipeline: Any = None
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.pipeline: Any = None
 
 
 _slots: OrderedDict[tuple, _Slot] = OrderedDict()
@@ -111,10 +96,8 @@ _slots_guard = threading.Lock()
 
 
 def _key(kind: type, folder: Path, settings: Settings) -> tuple:
-    try:
-        stamp = os.stat(Path(folder) / "model.safetensors").st_mtime_ns  # a run rewrites it
-    except FileNotFoundError:  # of an earlier version, which nobody rewrites
-        stamp = None
+    file = Path(folder) / "model.safetensors"  # a run rewrites it; an earlier version has none
+    stamp = file.stat().st_mtime_ns if file.exists() else None
     return kind, str(folder), settings.device, stamp
 
 
@@ -153,10 +136,7 @@ def is_loaded(kind: type, folder: Path, settings: Settings) -> bool:
     """Whether `pipeline` would answer at once."""
     with _slots_guard:
         slot = _slots.get(_key(kind, folder, settings))
-    return slot is not None and slot.pipeline is not None
-
-
-# --- a visitor's temporary files --------------------------------------------------------------
+    return bool(slot and slot.pipeline)
 
 
 @functools.cache
@@ -168,31 +148,25 @@ def temporary_root() -> Path:
 
 
 def visitors() -> Path:
-    """The folder of the visitors' folders."""
     return temporary_root() / "visitors"
 
 
 def visitor_folder(request: Any = None) -> Path:
     """This visitor's own folder, made on first use (`request`: Gradio's; None outside the page)."""
     session = getattr(request, "session_hash", None) or "no-visitor"
-    name = hashlib.sha256(session.encode()).hexdigest()[:20]  # browsers choose it: not a path yet
-    folder = visitors() / name
+    folder = visitors() / hashlib.sha256(session.encode()).hexdigest()[:20]  # browsers choose it
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 
 
 @contextmanager
 def handed_over(request: Any, file_name: str) -> Iterator[Path]:
-    """A path to write a file to that a handler then yields to the page.
-
-    Gradio copies what is yielded into its own cache before it resumes the handler, so the file can
-    go at the end.
+    """A path for a file that a handler yields to the page: Gradio copies it before it resumes the
+    handler, so the file can go at the end.
     """
-    folder = Path(tempfile.mkdtemp(dir=visitor_folder(request)))
-    try:
-        yield folder / file_name
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    mine = visitor_folder(request)
+    with tempfile.TemporaryDirectory(dir=mine, ignore_cleanup_errors=True) as folder:
+        yield Path(folder) / file_name
 
 
 def end_visit(request: Any) -> None:
@@ -200,15 +174,9 @@ def end_visit(request: Any) -> None:
     shutil.rmtree(visitor_folder(request), ignore_errors=True)
 
 
-# --- long jobs --------------------------------------------------------------------------------
-
-
-def stop_file(request: Any, name: str) -> Path:
-    """Where Stop is asked for, by making this file: it is seen in whatever process the work runs.
-
-    It goes when the job is asked for anew, before that is queued.
-    """
-    return visitor_folder(request) / f"{name}.stop"
+def stop_file(system: Any, request: Any, name: str) -> Path:
+    """Where Stop is asked for, by making this file; it goes when the job is asked for anew."""
+    return visitor_folder(request) / f"{system.name}-{name}.stop"
 
 
 class _Abandoned(Exception):
@@ -218,26 +186,18 @@ class _Abandoned(Exception):
 class Job:
     """One long piece of work with progress and Stop.
 
-    A handler makes it, wraps what is counted in `watch`, and loops over `run`::
+    A handler makes it, wraps what is counted in `watch`, and loops over `run`. Stop ends `watch`
+    early, so the work finishes normally with what there is. When the visitor leaves, the handler's
+    generator is closed, `watch` raises inside the work, and whoever writes the file removes it.
 
-        job = jobs.Job(jobs.stop_file(request, "clip"), total=120)
-        for _ in job.run(lambda: write_clip(path, job.watch(frames), fps)):
-            yield job.status(), ...
-        info = job.result
-
-    Stop ends `watch` early, so the work finishes normally with what there is. When the visitor
-    leaves, the handler's generator is closed, `watch` raises inside the work, and whoever writes
-    the half-made file removes it.
+    stop: a `stop_file`. latest: the last item that went through `watch`.
     """
 
     def __init__(self, stop: Path, total: int | None = None):
-        """stop: a `stop_file`."""
-        self.total = total
-        self.done = 0
-        self.stopped = False
+        self.stop, self.total = stop, total
+        self.done, self.stopped = 0, False
         self.result: Any = None
-        self.latest: Any = None  # the last item that went through `watch`
-        self.stop = stop
+        self.latest: Any = None
         self._abandoned = False
         self._started = time.monotonic()
         self._first_item = self._started
@@ -287,16 +247,13 @@ class Job:
         return {"seconds": now - self._started, "rate": rate, "left": left}
 
 
-# --- errors -----------------------------------------------------------------------------------
-
-
 def sentence(error: Exception) -> str:
     """What the page says about `error`: its own sentence, or a general one and a log entry."""
     if isinstance(error, UserError):
         return without_folders(str(error))
     if type(error).__name__ in ("OutOfMemoryError", "MemoryError"):
         return "The memory was not enough. Choose smaller weights or a smaller clip and try again."
-    if isinstance(error, OSError) and error.errno == 28:  # ENOSPC
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         return "The disk of the computer that runs this page is full. Free some room and try again."
     logging.getLogger("gan_atelier").error("A handler failed", exc_info=error)
     return "Something unexpected went wrong; the terminal has the details. The page works on."

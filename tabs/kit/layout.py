@@ -1,29 +1,39 @@
 """The zones of a tab: what stands in every one of them, and in the same place.
 
-Give and Change on the left, Get on the right: `columns` of `zone`s. Each function here adds its
+Give and Change on the left, Get on the right. Each function here adds its
 components to the tab by name.
 """
 
 from pathlib import Path
 
 import gradio as gr
+from gradio.data_classes import FileData
 
 from tabs.kit import clips, look
 from tabs.kit import texts as words
 from tabs.kit.answers import QUIET, Tab
 
-# What an event may change of a component, and Reset gives back.
+# What an event may change of a component, named where it is made, and Reset gives back.
 RESET = ("value", "label", "visible", "choices", "maximum", "interactive", "selected")
 INTO_VIEW = """() => document.querySelector('#{0}')
     ?.scrollIntoView({{block: 'nearest', behavior: 'smooth'}})"""
 
 
+class PictureFile(gr.Image):
+    """An image whose value stays the file that was given: what is wrong with it is for the handlers
+    to say. `gr.Image` itself takes any path of the computer that a request names without `meta`; as
+    `FileData`, only what was uploaded is taken.
+    """
+
+    is_template = True  # in the browser a gr.Image
+    data_model = FileData
+
+    def preprocess(self, payload: FileData | None) -> str | None:
+        return payload.path if payload else None
+
+
 def zone(scale: int, min_width: int = 300) -> gr.Column:
     return gr.Column(scale=scale, min_width=min_width, elem_classes=["zone"])
-
-
-def columns() -> gr.Row:
-    return gr.Row(elem_classes=["tab-row"])
 
 
 def title(text: str) -> None:
@@ -40,12 +50,10 @@ def picks(value, label: str, *classes: str, columns: int) -> gr.Gallery:
 
 
 def pick(files: list[str], event: gr.SelectData) -> str:
-    """The file of the picture that was clicked."""
     return files[event.index]
 
 
 def picture(value: str | None, label: str, *classes: str, buttons=(), **options) -> gr.Image:
-    """A picture that is only shown."""
     return gr.Image(
         value, label=label, alt_text=label, buttons=list(buttons), interactive=False,
         elem_classes=[*classes], **options,
@@ -60,9 +68,13 @@ def slider(low, high, value, step, label: str, info: str | None = None, **option
     )  # fmt: skip
 
 
-def clip_size(tab: Tab, value: int, info: str) -> None:
+def number(value: int, label: str, **options) -> gr.Number:
+    return gr.Number(value, label=label, precision=0, elem_classes=["runs-on-enter"], **options)
+
+
+def clip_size(tab: Tab, info: str) -> None:
     """Adds size: of the clip's frames."""
-    tab.size = gr.Dropdown(words.CLIP_SIZES, value=value, label=words.CLIP_SIZE, info=info)
+    tab.size = gr.Dropdown(words.CLIP_SIZES, value=512, label=words.CLIP_SIZE, info=info)
 
 
 def run_row(tab: Tab, label: str, hint: str) -> None:
@@ -125,11 +137,14 @@ def clip_events(tab: Tab, make, stage: gr.Tabs, **options):
 
 def reset_event(tab: Tab, clip_event):
     """Reset gives back how the tab opened and ends a running clip. Returns its event."""
-    first = {
-        one: opened(one)
-        for name, one in vars(tab).items()
-        if name not in ("system", "footer") and opened(one)
-    }
+    first = {}
+    for name, one in vars(tab).items():
+        given = one.constructor_args
+        kept = {key: given[key] for key in RESET if key in given}
+        if isinstance(one, gr.components.Component):
+            kept = {"value": None} | kept
+        if kept and name not in ("system", "footer"):
+            first[one] = kept
     first[tab.weights] = {"value": tab.weights.value}  # its choices are as new as the page
 
     def give_back():
@@ -139,13 +154,5 @@ def reset_event(tab: Tab, clip_event):
     return ended.then(give_back, None, list(first), **QUIET)
 
 
-def opened(component) -> dict:
-    """What `component` was made with, as far as events change it: those name it when they do."""
-    given = component.constructor_args
-    kept = {key: given[key] for key in RESET if key in given}
-    return {"value": None} | kept if isinstance(component, gr.components.Component) else kept
-
-
 def stored(folder: Path, example: dict, name: str) -> str | None:
-    """A file of the stored example, where there is one."""
     return str(folder / name) if example else None

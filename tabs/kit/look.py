@@ -21,14 +21,10 @@ SLATE = gr.themes.Color(
 
 HERE = Path(__file__).parent
 CSS = (HERE / "page.css").read_text(encoding="utf-8")
-# Gradio keeps CSS to what lies within the page; this rule is about what lies around it.
-NARROW = (
-    "@media (max-width: 480px) { gradio-app .main.fillable { padding: 12px 16px !important; } }"
-)
-HEAD = f"""
-<style>{NARROW}</style>
-<script>{(HERE / "page.js").read_text(encoding="utf-8")}</script>
-"""
+# Gradio keeps CSS to what lies within the page; the rule is about what lies around it.
+HEAD = f"""<style>
+@media (max-width: 480px) {{ gradio-app .main.fillable {{ padding: 12px 16px !important; }} }}
+</style><script>{(HERE / "page.js").read_text(encoding="utf-8")}</script>"""
 
 
 def widget(beside: Path, name: str) -> dict[str, str]:
@@ -41,7 +37,6 @@ def widget(beside: Path, name: str) -> dict[str, str]:
 
 
 def theme() -> gr.themes.Base:
-    """The one theme: system fonts, one accent, light and dark."""
     return gr.themes.Base(
         primary_hue=VIOLET,
         secondary_hue=VIOLET,
@@ -53,16 +48,13 @@ def theme() -> gr.themes.Base:
         body_background_fill_dark="*neutral_950",
         block_background_fill="white",
         block_background_fill_dark="*neutral_900",
-        block_border_width="1px",
         block_label_background_fill="*block_background_fill",
         block_label_text_color="*neutral_600",
         block_label_text_color_dark="*neutral_300",
         block_title_text_weight="550",
         button_primary_background_fill="*primary_600",
         button_primary_background_fill_hover="*primary_700",
-        button_primary_background_fill_dark="*primary_600",
         button_primary_background_fill_hover_dark="*primary_500",
-        button_primary_text_color="white",
         button_large_text_weight="550",
         button_medium_text_weight="500",
         slider_color="*primary_600",
@@ -90,9 +82,8 @@ def hint(text: str) -> str:
 def progress(text: str, done: float | None = None, picture: str = "") -> str:
     """A bar over a line. `done` in [0, 1], None while not known; `picture`: a data URL."""
     preview = f'<img src="{picture}" alt="the newest frame">' if picture else ""
-    if done is None:
-        fill, value = '<div class="fill waiting"></div>', ""
-    else:
+    fill, value = '<div class="fill waiting"></div>', ""
+    if done is not None:
         fill = f'<div class="fill" style="width:{100 * done:.1f}%"></div>'
         value = f' aria-valuenow="{100 * done:.0f}"'
     return (
@@ -103,7 +94,6 @@ def progress(text: str, done: float | None = None, picture: str = "") -> str:
 
 
 def duration(seconds: float) -> str:
-    """Seconds in words short enough for a progress line."""
     seconds = max(1, round(seconds))
     return f"{seconds} s" if seconds < 90 else f"{seconds // 60} min {seconds % 60} s"
 

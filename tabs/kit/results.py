@@ -24,10 +24,7 @@ def stored_example(folder: Path, weights: str | None) -> dict:
 
 
 def enlarge(picture: np.ndarray, size: int, sharp: bool = False) -> np.ndarray:
-    """At least `size` pixels: each pixel a square if `sharp`, else smooth. Never reduced.
-
-    `size` is the shorter side's; the other keeps the proportion.
-    """
+    """The shorter side at least `size` pixels: each pixel a square if `sharp`, else smooth."""
     height, width = picture.shape[:2]
     shorter = min(height, width)
     if shorter >= size:
@@ -35,8 +32,6 @@ def enlarge(picture: np.ndarray, size: int, sharp: bool = False) -> np.ndarray:
     if sharp:
         times = -(-size // shorter)
         return picture.repeat(times, axis=0).repeat(times, axis=1)
-    if height == width:
-        return images.resize(picture, size)
     return images.resize(picture, (round(height * size / shorter), round(width * size / shorter)))
 
 

@@ -1,6 +1,4 @@
-"""One record per system, and what every tab does with it: the weights menu, and others' weights
-from the Hugging Face Hub.
-"""
+"""One record per system, and what tabs do with it: the weights menu, others' weights."""
 
 import functools
 import re
@@ -49,9 +47,8 @@ class System:
         """UserError where there are no weights at all."""
         if not weights:
             raise UserError(words.NO_WEIGHTS.format(system=self.name))
-        given = dict(self.settings.weights)
-        if weights in given:
-            return Path(given[weights])
+        if given := dict(self.settings.weights).get(weights):
+            return Path(given)
         if not names.holds_weights(resolved(weights)):  # deleted since
             resolved.cache_clear()
         return resolved(weights)
@@ -70,7 +67,6 @@ class System:
         return jobs.is_loaded(self.kind, self.folder(weights), self.settings)
 
     def open(self, weights: str | None) -> Any:
-        """The pipeline, loaded on first use."""
         return jobs.pipeline(self.kind, self.folder(weights), self.settings)
 
     def load_now(self) -> None:
@@ -81,13 +77,8 @@ class System:
 
 @functools.lru_cache(maxsize=64)
 def resolved(weights: str) -> Path:
-    """Where weights are, found once: this is asked at each slider's move and camera frame, and a
-    Hub name costs a look through its cache. What a folder holds is not remembered.
-    """
+    """Found once: it is asked at each slider's move, and a Hub name costs a look in its cache."""
     return names.find_weights(weights)
-
-
-# --- the menu ---------------------------------------------------------------------------------
 
 
 def layout(tab: Tab, system: System) -> None:
@@ -128,28 +119,27 @@ def refresh(system: System, weights: str | None):
 
 @answers("footer", "about", notice="weights_notice")
 def choose(system: System, weights: str | None):
-    about = {"about": system.about(weights)}
-    if not weights or not system.is_here(weights):
-        return about
-    return about | {"footer": look.footer(weights, jobs.device_name(system.settings))}
+    answer = {"about": system.about(weights)}
+    if weights and system.is_here(weights):
+        answer["footer"] = look.footer(weights, jobs.device_name(system.settings))
+    return answer
 
 
 def begin_fetch(system: System, request: gr.Request | None = None) -> None:
-    jobs.stop_file(request, f"{system.name}-fetch").unlink(missing_ok=True)
+    jobs.stop_file(system, request, "fetch").unlink(missing_ok=True)
 
 
 def stop_fetch(system: System, request: gr.Request | None = None) -> None:
-    jobs.stop_file(request, f"{system.name}-fetch").touch()
+    jobs.stop_file(system, request, "fetch").touch()
 
 
 @answers("weights", "fetch_progress", notice="weights_notice", failed={"fetch_progress": ""})
 def fetch(system: System, hub_name: str | None, request: gr.Request | None = None):
-    """Download weights from the Hub and choose them."""
     name = (hub_name or "").strip()
     # A visitor names repositories only: a folder of the computer that runs this page is none.
     if not HUB_NAME.fullmatch(name) or Path(name.partition("/")[0]).exists():
         raise UserError(words.BAD_REPOSITORY)
-    job = jobs.Job(jobs.stop_file(request, f"{system.name}-fetch"))
+    job = jobs.Job(jobs.stop_file(system, request, "fetch"))
     for _ in job.run(lambda: names.find_weights(name)):
         if job.stop.exists():
             told = look.notice(words.FETCH_STOPPED.format(name=name))

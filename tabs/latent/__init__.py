@@ -1,7 +1,4 @@
-"""The tab "Latent space" (ProGAN): layout and events.
-
-What happens is in handlers.py and clips.py, the words are in texts.py.
-"""
+"""The tab "Latent space" (ProGAN): layout and events."""
 
 from pathlib import Path
 
@@ -18,8 +15,7 @@ NAME, README = texts.NAME, texts.README
 EXAMPLES = Path(__file__).parent.parent.parent / "assets" / "examples" / "latent"
 SEEDS = list(range(1, 13))  # the pictures shown first
 START, END = {"name": "seed 1", "seed": 1}, {"name": "seed 2", "seed": 2}
-SECONDS, FPS, SMOOTHING = 4, 30, 1.0
-WAY, CLIP_SIZE = "spherical", 512
+SECONDS = 4
 
 
 def system(settings: jobs.Settings) -> systems.System:
@@ -27,26 +23,21 @@ def system(settings: jobs.Settings) -> systems.System:
 
 
 def build(page: gr.Blocks, settings: jobs.Settings) -> Tab:
-    """The tab's contents, inside the page's `gr.Tab`."""
     ours = system(settings)
     example = results.stored_example(EXAMPLES, ours.first())
     tab = Tab(
         system=gr.State(ours), start=gr.State(START), end=gr.State(END), seeds=gr.State(SEEDS)
     )
-    with layout.columns():
+    with gr.Row(elem_classes=["tab-row"]):
         with layout.zone(3):
             _give(tab, example)
             _change(tab, ours)
         with layout.zone(5):
             _get(tab, example)
     tab.footer.render()
-    _live_events(tab)
-    _point_events(tab)
+    _picture_events(tab)
     _clip_and_weights_events(page, tab, first_look=not example)
     return tab
-
-
-# --- layout -----------------------------------------------------------------------------------
 
 
 def _give(tab: Tab, example: dict) -> None:
@@ -57,15 +48,12 @@ def _give(tab: Tab, example: dict) -> None:
                 thumb = stored(EXAMPLES, example, f"{key}.jpg")
                 thumb = layout.picture(thumb, f"{title}: {point['name']}", "thumb", height=170)
                 with gr.Row(equal_height=True):
-                    seed = gr.Number(
-                        point["seed"], label=texts.SEED.format(point=title), precision=0,
-                        show_label=False, container=False, min_width=56, scale=2,
-                        placeholder=texts.NO_SEED, elem_classes=["runs-on-enter"],
+                    seed = layout.number(
+                        point["seed"], texts.SEED.format(point=title), show_label=False,
+                        container=False, min_width=56, scale=2, placeholder=texts.NO_SEED,
                     )  # fmt: skip
                     new = gr.Button(texts.NEW, size="md", min_width=56, scale=1)
-            setattr(tab, f"{key}_thumb", thumb)
-            setattr(tab, f"{key}_seed", seed)
-            setattr(tab, f"{key}_new", new)
+            vars(tab).update({f"{key}_thumb": thumb, f"{key}_seed": seed, f"{key}_new": new})
     tab.point_notice = gr.HTML()
     tab.give_notice = gr.HTML()
     with gr.Row(elem_classes=["picks-row"]):
@@ -84,27 +72,17 @@ def _change(tab: Tab, ours: systems.System) -> None:
     tab.label = gr.Dropdown(
         classes, value="" if classes else None, label=texts.CLASS, visible=len(classes) > 1
     )
-    tab.kind = gr.Radio(
-        [(texts.PATH, "path"), (texts.LOOP, "walk")], value="path", label=texts.KIND,
-        show_label=False,
-    )  # fmt: skip
+    tab.kind = gr.Radio(texts.KINDS, value="path", label=texts.KIND, show_label=False)
     tab.seconds = layout.slider(1, 60, SECONDS, 0.5, texts.SECONDS)
     layout.run_row(tab, texts.WALK, texts.KEYS)
     with gr.Accordion(words.MORE_SETTINGS, open=False):
-        _more_settings(tab)
+        tab.way = gr.Radio(texts.WAYS, value="spherical", label=texts.WAY, info=texts.WAY_HELP)
+        tab.fps = layout.slider(5, 60, 30, 1, texts.FPS, texts.FPS_HELP)
+        tab.walk_seed = layout.number(1, texts.WALK_SEED, info=texts.WALK_SEED_HELP)
+        tab.smoothing = layout.slider(0.2, 3, 1, 0.1, texts.SMOOTHING, texts.SMOOTHING_HELP)
+        layout.clip_size(tab, texts.CLIP_SIZE_HELP)
+        tab.sharp = gr.Checkbox(False, label=texts.SHARP, info=texts.SHARP_HELP)
     systems.layout(tab, ours)
-
-
-def _more_settings(tab: Tab) -> None:
-    tab.way = gr.Radio(texts.WAYS, value=WAY, label=texts.WAY, info=texts.WAY_HELP)
-    tab.fps = layout.slider(5, 60, FPS, 1, texts.FPS, texts.FPS_HELP)
-    tab.walk_seed = gr.Number(
-        1, label=texts.WALK_SEED, info=texts.WALK_SEED_HELP, precision=0,
-        elem_classes=["runs-on-enter"],
-    )  # fmt: skip
-    tab.smoothing = layout.slider(0.2, 3, SMOOTHING, 0.1, texts.SMOOTHING, texts.SMOOTHING_HELP)
-    layout.clip_size(tab, CLIP_SIZE, texts.CLIP_SIZE_HELP)
-    tab.sharp = gr.Checkbox(False, label=texts.SHARP, info=texts.SHARP_HELP)
 
 
 def _get(tab: Tab, example: dict) -> None:
@@ -112,7 +90,18 @@ def _get(tab: Tab, example: dict) -> None:
         with layout.zone(3):
             _stage(tab, example)
         with layout.zone(2, min_width=240):
-            _beside(tab, example)
+            with gr.Row():
+                tab.get_picture = layout.button(texts.GET_PICTURE)
+                layout.get_clip(tab, stored(EXAMPLES, example, "clip.mp4"))
+            with gr.Row():
+                tab.save = layout.button(texts.SAVE)
+                tab.load = gr.UploadButton(
+                    texts.LOAD, size="md", file_types=[".safetensors"], min_width=130
+                )
+            tab.file_notice = gr.HTML()
+            layout.settings(tab, example.get("settings", ""))
+            tab.picture_file = layout.unseen_file("latent-picture-file")
+            tab.latents_file = layout.unseen_file("latent-latents-file")
     tab.strip = layout.picture(
         stored(EXAMPLES, example, "frames.png"), texts.FRAMES, "strip",
         buttons=("download", "fullscreen"), visible=bool(example),
@@ -145,25 +134,6 @@ def _stage(tab: Tab, example: dict) -> None:
         tab.keep_end = layout.button(texts.KEEP_END)
 
 
-def _beside(tab: Tab, example: dict) -> None:
-    """What a visitor takes away."""
-    with gr.Row():
-        tab.get_picture = layout.button(texts.GET_PICTURE)
-        layout.get_clip(tab, stored(EXAMPLES, example, "clip.mp4"))
-    with gr.Row():
-        tab.save = layout.button(texts.SAVE)
-        tab.load = gr.UploadButton(
-            texts.LOAD, size="md", file_types=[".safetensors"], min_width=130
-        )
-    tab.file_notice = gr.HTML()
-    layout.settings(tab, example.get("settings", ""))
-    tab.picture_file = layout.unseen_file("latent-picture-file")
-    tab.latents_file = layout.unseen_file("latent-latents-file")
-
-
-# --- events -----------------------------------------------------------------------------------
-
-
 def _redraw(tab: Tab, event, *more):
     """After `event`: the small pictures, then the large one, between `more`."""
     for handler in (*more, handlers.thumbs, handlers.show):
@@ -171,16 +141,13 @@ def _redraw(tab: Tab, event, *more):
     return event
 
 
-def _live_events(tab: Tab) -> None:
+def _picture_events(tab: Tab) -> None:
     tab.on(tab.position.input, handlers.show, newest=True, api_name="latent_picture")
     for control in (tab.growth, tab.way, tab.sharp):
         tab.on(control.input, handlers.show, newest=True)
     _redraw(tab, tab.on(tab.label.input, handlers.fill))
     tab.on(tab.how.expand, handlers.growth_pictures)
     tab.offers(tab.on(tab.get_picture.click, handlers.save_picture), tab.picture_file)
-
-
-def _point_events(tab: Tab) -> None:
     picked = tab.on(tab.picks.select, handlers.pick)
     kept = []
     for target in ("start", "end"):

@@ -38,7 +38,7 @@ def make_clip(
     else:
         record |= {"walk_seed": check_seed(walk_seed), "smoothing_seconds": smoothing}
     record |= {"class": label} if label else {}
-    job = jobs.Job(clips.stop_file(system, request), total)
+    job = jobs.Job(jobs.stop_file(system, request, "clip"), total)
     kept: list[np.ndarray] = []
 
     def work():

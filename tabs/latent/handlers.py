@@ -1,4 +1,4 @@
-"""What the tab "Latent space" does: plain functions from what the page gives to what it shows.
+"""What the tab "Latent space" does beside its clips.
 
 A point of the latent space travels as a dict, {"name", "seed"} or, once kept or loaded, {"name",
 "latent"}. Files that a handler yields go once the page has its own copy.
@@ -7,7 +7,7 @@ A point of the latent space travels as a dict, {"name", "seed"} or, once kept or
 import json
 import random
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import gradio as gr
@@ -28,9 +28,6 @@ LARGEST_SEED = 2**32 - 1
 LARGEST_LATENTS_FILE = 2**20  # bytes; two latents of 512 numbers take 4 kB
 
 
-# --- classes ----------------------------------------------------------------------------------
-
-
 def class_choices(system, weights: str | None) -> list[tuple[str, str]]:
     """(label, class) for the class menu: no class first, then those of the weights."""
     classes = system.config(weights)["classes"]
@@ -39,12 +36,8 @@ def class_choices(system, weights: str | None) -> list[tuple[str, str]]:
 
 @answers("label", notice="weights_notice")
 def choose_class(system, weights):
-    """The class menu of other weights."""
     choices = class_choices(system, weights)
     return {"label": gr.Dropdown(choices=choices, value="", visible=len(choices) > 1)}
-
-
-# --- the network, one batch at a time ---------------------------------------------------------
 
 
 @jobs.lease
@@ -84,9 +77,6 @@ def _grown(resolutions: list[int], growth: float) -> tuple[int, float]:
     if fade == 0:
         return resolutions[int(level)], 1.0
     return resolutions[int(level) + 1], round(fade, 3)
-
-
-# --- the live picture -------------------------------------------------------------------------
 
 
 @answers("picture", "picture_caption", "text", "stage", notice="give_notice", loading=True)
@@ -148,9 +138,6 @@ def growth_pictures(
         yield {"grown": path}
 
 
-# --- points: seeds, kept mixes, saved latents ---------------------------------------------------
-
-
 @answers("seed")
 def new_seed():
     return {"seed": random.randrange(1000, 10000)}
@@ -193,42 +180,38 @@ def keep(system, weights, target, start, end, position, way):
     return {target: point, f"{target}_seed": None, "position": 0 if target == "start" else 100}
 
 
+@contextmanager
+def _thumb_files(request, system, weights, label, points: list[dict]) -> Iterator[list[str]]:
+    """A file of each point's small picture."""
+    latents = np.stack([latent_of(system.open(weights), point) for point in points])
+    with ExitStack() as files:
+        paths = []
+        for point, picture in zip(points, sample(system, weights, latents, label), strict=True):
+            record = {key: point[key] for key in ("name", "seed") if key in point}
+            name, small = f"{file_stem(point['name'])}.jpg", enlarge(picture, THUMB)
+            file = picture_file(request, name, small, weights, record)
+            paths.append(files.enter_context(file))
+        yield paths
+
+
 @answers("start_thumb", "end_thumb", notice="give_notice", loading=True)
 def thumbs(system, weights, label, start, end, request: gr.Request | None = None):
-    """Small pictures of start and end."""
-    pipeline = system.open(weights)
-    pair = np.stack([latent_of(pipeline, start), latent_of(pipeline, end)])
-    answer = {}
-    with ExitStack() as files:
-        for key, title, point, picture in zip(
-            ("start", "end"), (texts.START, texts.END), (start, end),
-            sample(system, weights, pair, label), strict=True,
-        ):  # fmt: skip
-            record = {"weights": weights, "picture": point["name"]}
-            small = enlarge(picture, THUMB)
-            file = picture_file(request, f"{key}.jpg", small, weights, record)
-            label = f"{title}: {point['name']}"
-            answer[f"{key}_thumb"] = gr.update(value=files.enter_context(file), label=label)
-        yield answer
+    with _thumb_files(request, system, weights, label, [start, end]) as (first, last):
+        yield {
+            "start_thumb": gr.update(value=first, label=f"{texts.START}: {start['name']}"),
+            "end_thumb": gr.update(value=last, label=f"{texts.END}: {end['name']}"),
+        }
 
 
 @answers("picks", notice="give_notice", loading=True)
 def fill(system, weights, label, seeds, request: gr.Request | None = None):
-    """The pictures of `seeds` to pick from."""
-    pipeline = system.open(weights)
-    latents = np.concatenate([pipeline.latents(seed) for seed in seeds])
-    with ExitStack() as files:
-        shown = []
-        for seed, picture in zip(seeds, sample(system, weights, latents, label), strict=True):
-            record, small = {"weights": weights, "seed": seed}, enlarge(picture, THUMB)
-            file = picture_file(request, f"seed-{seed}.jpg", small, weights, record)
-            shown.append((files.enter_context(file), f"seed {seed}"))
-        yield {"picks": shown}
+    points = [{"name": f"seed {seed}", "seed": seed} for seed in seeds]
+    with _thumb_files(request, system, weights, label, points) as files:
+        yield {"picks": [(file, point["name"]) for file, point in zip(files, points, strict=True)]}
 
 
 @answers("latents_file", notice="file_notice", loading=True)
 def save_latents(system, weights, start, end, request: gr.Request | None = None):
-    """Start and end as a safetensors file."""
     pipeline = system.open(weights)
     arrays = {"start": latent_of(pipeline, start), "end": latent_of(pipeline, end)}
     facts = {"weights": weights, "start": start["name"], "end": end["name"]}
@@ -239,18 +222,8 @@ def save_latents(system, weights, start, end, request: gr.Request | None = None)
 
 @answers("start", "end", "start_seed", "end_seed", notice="file_notice", loading=True)
 def load_latents(system, weights, load):
-    """Start and end from an uploaded file."""
-    arrays = read_latents(Path(load), system.open(weights).latent_size)
-    points = {key: {"name": f"loaded {key}", "latent": arrays[key]} for key in ("start", "end")}
-    return points | {"start_seed": None, "end_seed": None}
-
-
-def read_latents(file: Path, latent_size: int) -> dict[str, np.ndarray]:
-    """{"start": (latent_size,), "end": (latent_size,)} float32 of a file of `save_latents`.
-
-    Raises:
-        UserError: It is another file, of weights of another size, or its numbers are not finite.
-    """
+    """Start and end from an uploaded file of `save_latents`, which may be any other file."""
+    file, size = Path(load), system.open(weights).latent_size
     if file.stat().st_size > LARGEST_LATENTS_FILE:
         raise UserError(texts.TOO_LARGE.format(file=file.name))
     try:
@@ -259,10 +232,9 @@ def read_latents(file: Path, latent_size: int) -> dict[str, np.ndarray]:
     except (safetensors.SafetensorError, ValueError, KeyError, TypeError) as error:
         raise UserError(texts.NOT_LATENTS.format(file=file.name)) from error
     for latent in pair.values():
-        if latent.shape != (latent_size,):
-            raise UserError(
-                texts.OTHER_SIZE.format(name=file.name, here=latent.size, there=latent_size)
-            )
+        if latent.shape != (size,):
+            raise UserError(texts.OTHER_SIZE.format(name=file.name, here=latent.size, there=size))
         if not np.isfinite(latent).all():
             raise UserError(texts.NOT_FINITE.format(file=file.name))
-    return pair
+    points = {key: {"name": f"loaded {key}", "latent": pair[key]} for key in pair}
+    return points | {"start_seed": None, "end_seed": None}

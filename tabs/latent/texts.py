@@ -18,7 +18,8 @@ GROWTH = "Growth (% of the resolutions)"
 GROWTH_HELP = "From the first few pixels to full size; new layers fade in."
 CLASS, ANY_CLASS = "Class", "(none)"
 KEEP_START, KEEP_END = "Keep as start", "Keep as end"
-KIND, PATH, LOOP = "Clip", "Path from start to end", "Random walk that loops"
+KIND = "Clip"
+KINDS = [("Path from start to end", "path"), ("Random walk that loops", "walk")]
 SECONDS = "Duration (s)"
 WALK = "Walk"
 

@@ -1,8 +1,4 @@
-"""The tab "Motion transfer" (First Order Motion Model): layout and events.
-
-What happens is in handlers.py, clips.py and live.py, the crop that can be moved in crop.py, the
-words in texts.py.
-"""
+"""The tab "Motion transfer" (First Order Motion Model): layout and events."""
 
 from pathlib import Path
 
@@ -13,14 +9,12 @@ from tabs.kit import clips as kit
 from tabs.kit import jobs, layout, results, systems
 from tabs.kit import texts as words
 from tabs.kit.answers import QUIET, Tab
-from tabs.kit.given import PictureFile
 from tabs.motion import clips, handlers, live, texts
 from tabs.motion.crop import crop_box
 
 NAME, README = texts.NAME, texts.README
 EXAMPLES = Path(__file__).parent.parent.parent / "assets" / "examples" / "motion"
 PORTRAIT, SINGER = "portrait-1.jpg", "driving-human.mp4"  # what the tab opens on
-STRENGTH, CLIP_SIZE = 1.0, 512
 
 # While the next clip is made the last one is silent.
 HUSH = "() => document.querySelectorAll('#motion-stage video').forEach((one) => one.pause())"
@@ -32,11 +26,10 @@ def system(settings: jobs.Settings) -> handlers.Motions:
 
 
 def build(page: gr.Blocks, settings: jobs.Settings) -> Tab:
-    """The tab's contents, inside the page's `gr.Tab`."""
     ours = system(settings)
     example = results.stored_example(EXAMPLES, ours.first())
     tab = Tab(system=gr.State(ours))
-    with layout.columns():
+    with gr.Row(elem_classes=["tab-row"]):
         with layout.zone(3):
             _give(tab, ours)
             _change(tab, ours)
@@ -45,45 +38,39 @@ def build(page: gr.Blocks, settings: jobs.Settings) -> Tab:
     tab.footer.render()
     _given_events(tab)
     _clip_events(page, tab)
-    _live_events(tab)
     return tab
 
 
-# --- layout -----------------------------------------------------------------------------------
-
-
 def shipped(pattern: str) -> list[str]:
-    """The shipped files of a kind, in order."""
     return [str(path) for path in sorted(EXAMPLES.glob(pattern))]
 
 
 def _give(tab: Tab, ours: handlers.Motions) -> None:
-    portrait, driving = next(iter(shipped(PORTRAIT)), None), next(iter(shipped(SINGER)), None)
+    portrait = str(EXAMPLES / PORTRAIT)
     *_, opening = handlers.show_portrait(ours, ours.first(), portrait)
     layout.title(texts.PICK)
     with gr.Row():
         with gr.Column(min_width=140, elem_classes=["point"]):
-            tab.portrait = PictureFile(
+            tab.portrait = layout.PictureFile(
                 portrait, label=texts.PORTRAIT, sources=["upload", "clipboard", "webcam"],
                 type="filepath", height=230, buttons=[], elem_id="motion-portrait",
                 visible=opening["portrait"]["visible"], alt_text=texts.PORTRAIT,
             )  # fmt: skip
-            shown = opening["portrait_crop"]
+            shown = opening["portrait_crop"]  # not without any weights
             tab.portrait_crop = crop_box(shown.get("value"), visible=shown["visible"])
             tab.other_portrait = gr.Button(
-                texts.OTHER_PORTRAIT, size="md", min_width=100,
-                visible=opening["other_portrait"]["visible"],
-            )  # fmt: skip
+                texts.OTHER_PORTRAIT, size="md", min_width=100, visible=shown["visible"]
+            )
             tab.portraits = layout.picks(
                 shipped("portrait-*.jpg"), texts.PORTRAITS, "by-three", columns=3
             )
         with gr.Column(min_width=140, elem_classes=["point"]):
             tab.driving = gr.Video(
-                driving, label=texts.DRIVING, sources=["upload", "webcam"], include_audio=True,
-                height=230, buttons=[], elem_id="motion-driving",
+                str(EXAMPLES / SINGER), label=texts.DRIVING, sources=["upload", "webcam"],
+                include_audio=True, height=230, buttons=[], elem_id="motion-driving",
             )  # fmt: skip
             tab.other_driving = gr.Button(
-                texts.OTHER_DRIVING, size="md", visible=bool(driving), min_width=100
+                texts.OTHER_DRIVING, size="md", visible=True, min_width=100
             )
             tab.singers = layout.picks(
                 shipped("driving-*.jpg"), texts.SINGERS, "by-three", columns=3
@@ -97,30 +84,23 @@ def _give(tab: Tab, ours: handlers.Motions) -> None:
 
 
 def _change(tab: Tab, ours: handlers.Motions) -> None:
-    tab.strength = layout.slider(0, 2, STRENGTH, 0.05, texts.STRENGTH, texts.STRENGTH_HELP)
+    tab.strength = layout.slider(0, 2, 1, 0.05, texts.STRENGTH, texts.STRENGTH_HELP)
     layout.run_row(tab, texts.ANIMATE, texts.KEYS)
     with gr.Accordion(words.MORE_SETTINGS, open=False):
-        _more_settings(tab)
+        tab.mode = gr.Radio(texts.MODES, value="relative", label=texts.MODE, info=texts.MODE_HELP)
+        tab.adapt = gr.Checkbox(True, label=texts.ADAPT, info=texts.ADAPT_HELP)
+        tab.reference = gr.Radio(
+            texts.REFERENCES, value="first", label=texts.REFERENCE, info=texts.REFERENCE_HELP
+        )
+        tab.frame = layout.slider(0, 100, 0, 1, texts.FRAME, visible=False)
+        tab.smoothing = layout.slider(0, 5, 0, 0.25, texts.SMOOTHING, texts.SMOOTHING_HELP)
+        tab.paste = gr.Checkbox(False, label=texts.PASTE, info=texts.PASTE_HELP)
+        layout.clip_size(tab, texts.CLIP_SIZE_HELP)
+        tab.replay = gr.File(
+            label=texts.REPLAY, height=150,
+            file_types=[".safetensors", ".png", ".jpg", ".jpeg", ".webp", ".gif"],
+        )  # fmt: skip
     systems.layout(tab, ours)
-
-
-def _more_settings(tab: Tab) -> None:
-    tab.mode = gr.Radio(
-        [(texts.RELATIVE, "relative"), (texts.ABSOLUTE, "absolute")], value="relative",
-        label=texts.MODE, info=texts.MODE_HELP,
-    )  # fmt: skip
-    tab.adapt = gr.Checkbox(True, label=texts.ADAPT, info=texts.ADAPT_HELP)
-    tab.reference = gr.Radio(
-        texts.REFERENCES, value="first", label=texts.REFERENCE, info=texts.REFERENCE_HELP
-    )
-    tab.frame = layout.slider(0, 100, 0, 1, texts.FRAME, visible=False)
-    tab.smoothing = layout.slider(0, 5, 0, 0.25, texts.SMOOTHING, texts.SMOOTHING_HELP)
-    tab.paste = gr.Checkbox(False, label=texts.PASTE, info=texts.PASTE_HELP)
-    layout.clip_size(tab, CLIP_SIZE, texts.CLIP_SIZE_HELP)
-    tab.replay = gr.File(
-        label=texts.REPLAY, height=150,
-        file_types=[".safetensors", ".png", ".jpg", ".jpeg", ".webp", ".gif"],
-    )  # fmt: skip
 
 
 def _get(tab: Tab, ours: handlers.Motions, example: dict) -> None:
@@ -152,9 +132,6 @@ def _get(tab: Tab, ours: handlers.Motions, example: dict) -> None:
         gr.Markdown(texts.ABOUT)
 
 
-# --- events -----------------------------------------------------------------------------------
-
-
 def _given_events(tab: Tab) -> None:
     # Each listens for itself: what follows by `then` is left out while it still runs.
     portrait, driving, weights = tab.portrait.change, tab.driving.change, tab.weights.change
@@ -184,9 +161,6 @@ def _clip_events(page: gr.Blocks, tab: Tab) -> None:
     page.load(js=TOGETHER, **QUIET)
     systems.events(page, tab)
     layout.reset_event(tab, made)
-
-
-def _live_events(tab: Tab) -> None:
     tab.on(tab.live_tab.select, live.prepare)
     controls = (tab.portrait_crop, tab.strength, tab.mode, tab.adapt, tab.weights)
     changes = [tab.portrait_crop.input, *(control.change for control in controls)]

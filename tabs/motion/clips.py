@@ -2,20 +2,20 @@
 
 import itertools
 from collections.abc import Iterator
-from contextlib import ExitStack, closing
+from contextlib import closing
 from pathlib import Path
 
 import gradio as gr
 import numpy as np
 
-from gan_models import faces, images, video
+from gan_models import faces, images
 from gan_models.errors import UserError
 from gan_models.fomm.motion import Motion
 from gan_models.fomm.pipeline import FOMMPipeline
 from gan_models.fomm.sources import Driving
 from tabs.kit import clips, jobs, look
 from tabs.kit.answers import answers
-from tabs.kit.results import enlarge, file_stem
+from tabs.kit.results import file_stem
 from tabs.motion import crop, texts
 from tabs.motion.handlers import Motions, checked_strength, open_drive, read_portrait
 
@@ -44,7 +44,7 @@ def make_clip(
     box = crop.chosen(portrait_crop, picture.shape[:2])
     drive_box = None if replay or drive.single else crop.chosen(driving_crop, drive.sides())
     film = None if drive.single else drive.clip
-    stop = clips.stop_file(system, request)
+    stop = jobs.stop_file(system, request, "clip")
     job = jobs.Job(stop, drive.count)
 
     def work():
@@ -55,8 +55,10 @@ def make_clip(
             boxes = boxes[0], pipeline.frame_driving(drive).box
         record = settings_of(weights, drive, *boxes, how)
         pairs = job.watch(frames(system, weights, picture, drive, *boxes, how, stop))
-        labels = {"weights": weights, "settings": record}
-        info = write(pairs, clip, beside, int(size), drive.fps, film, labels)
+        info = clips.write(
+            clip, pairs, int(size), drive.fps, audio=film, beside=film and beside,
+            weights=weights, settings=record,
+        )  # fmt: skip
         return info and (info, pipeline.size, record)
 
     stem = f"{file_stem(weights.rpartition('/')[2])}-{file_stem(Path(drive.name).stem)}"
@@ -77,27 +79,10 @@ def make_clip(
         }
 
 
-def write(pairs: Iterator, clip: Path, beside: Path, size: int, fps, film, labels: dict):
-    """Write the moved frames and, of a film, the driving beside them; None if there are none."""
-    with closing(pairs), ExitStack() as files:
-        first = next(pairs, None)
-        if first is None:
-            return None
-        result = files.enter_context(video.clip_writer(clip, fps, audio=film, **labels))
-        if film:
-            companion = files.enter_context(video.clip_writer(beside, fps, **labels))
-        for picture, shown in itertools.chain([first], pairs):
-            result.write(enlarge(picture, size))
-            if film:
-                companion.write(shown)
-    return result.info
-
-
 @jobs.lease
 def frames(system, weights, portrait, drive: Driving, box, drive_box, how, stop: Path) -> Iterator:
-    """(moved frame (H, W, 3) uint8, the driving beside it or None); the device is held for one
-    batch. A clip is decoded once; twice with the best reference, for which all of it is looked at
-    before the first frame is made.
+    """(moved frame (H, W, 3) uint8, the driving beside it or None). A clip is decoded once; twice
+    with the best reference, for which all of it is looked at before the first frame is made.
     """
     pipeline = system.open(weights)
     if drive_box is None:
@@ -122,10 +107,8 @@ def squares(pipeline: FOMMPipeline, drive: Driving, box: faces.Box) -> tuple[Ite
 
 
 def taking_turns(pictures: Iterator[np.ndarray], stop: Path) -> Iterator[np.ndarray]:
-    """`pictures`, read while the device is held: now and then the others in line come first.
-
-    The search for the best reference frame reads a whole clip before the first frame is made. Stop
-    ends it.
+    """`pictures`, read while the device is held, as the search for the best reference does: now and
+    then the others in line come first. Stop ends it.
     """
     with closing(pictures):
         for number, picture in enumerate(pictures):
@@ -139,7 +122,7 @@ def taking_turns(pictures: Iterator[np.ndarray], stop: Path) -> Iterator[np.ndar
 def checked_reference(reference: str, frame: float | None, drive: Driving) -> str | int:
     """ "first", "best", or a frame's number. Raises UserError for a number beyond the clip."""
     if reference != "chosen":
-        return "best" if reference == "best" else "first"
+        return reference or "first"
     last = max(0, (drive.count or 1) - 1)
     if frame is None or frame != int(frame) or not 0 <= frame <= last:
         raise UserError(texts.BAD_FRAME.format(last=last))
@@ -147,18 +130,13 @@ def checked_reference(reference: str, frame: float | None, drive: Driving) -> st
 
 
 def settings_of(weights, drive: Driving, box, drive_box, how: dict) -> dict:
-    """The settings of a result, as they go into its label and onto the page."""
     record = {"weights": weights, "driving": Path(drive.name).name[:120]}
     for key, crop_box in (("portrait_crop", box), ("driving_crop", drive_box)):
         if crop_box is not None:
             record[key] = ", ".join(f"{edge:g}" for edge in crop.corners(crop_box))
-    rest = dict(how)
-    if rest.pop("relative"):
-        return record | {"motion": "relative", **rest}
+    if how["relative"]:
+        return record | {"motion": "relative"} | {key: how[key] for key in how if key != "relative"}
     return record | {"motion": "absolute"} | {key: how[key] for key in ("smoothing", "strength")}
-
-
-# --- the motion alone -------------------------------------------------------------------------
 
 
 @answers(
@@ -166,27 +144,23 @@ def settings_of(weights, drive: Driving, box, drive_box, how: dict) -> dict:
     failed=IDLE,
 )  # fmt: skip
 def save_motion(system, weights, driving, driving_crop, request: gr.Request | None = None):
-    """The clip's keypoints as a small file."""
     system.folder(weights)
     drive = open_drive(driving)
     box = crop.chosen(driving_crop, drive.sides())
-    job = jobs.Job(clips.stop_file(system, request), drive.count)
+    job = jobs.Job(jobs.stop_file(system, request, "clip"), drive.count)
     stem = file_stem(Path(drive.name).stem)
     with jobs.handed_over(request, f"{stem}-motion.safetensors") as path:
 
-        def work() -> Motion | None:
+        def work() -> int | None:
             rows = list(job.watch(detected(system, weights, drive, box)))
-            if not rows:
-                return None
-            motion = Motion.from_rows(rows, drive.fps, system.open(weights).name)
-            motion.save(path)
-            return motion
+            if rows:
+                Motion.from_rows(rows, drive.fps, system.open(weights).name).save(path)
+            return len(rows) or None
 
         yield from clips.working(job, work, texts.KEYS)
-        if job.result is not None:
-            count = len(job.result)
-            seconds = round(count / float(drive.fps), 2)
-            told = look.notice(texts.MOTION_DONE.format(frames=count, seconds=seconds))
+        if job.result:
+            seconds = round(job.result / float(drive.fps), 2)
+            told = look.notice(texts.MOTION_DONE.format(frames=job.result, seconds=seconds))
             yield {**IDLE, "motion_file": str(path), "clip_notice": told}
 
 

@@ -4,13 +4,11 @@ The value travels as {"picture": data URL, "width", "height": of the full pictur
 top, right, bottom] in its pixels, "faces": boxes to click}; only the box comes back changed.
 """
 
-import math
 from pathlib import Path
 
 import gradio as gr
 import numpy as np
 
-from gan_models import images
 from gan_models.errors import UserError
 from gan_models.faces import Box
 from tabs.kit import look, results
@@ -21,10 +19,7 @@ SMALLEST = 8  # pixels of the full picture
 
 
 def crop_box(value: dict | None = None, words: str = texts.CROP, heading="", **options) -> gr.HTML:
-    """A picture with a movable square; `input` when it was moved, `select` for a click.
-
-    words: for screen readers. heading: a line over the picture.
-    """
+    """A movable square (`input`, `select` for a click); words: for screen readers."""
     files = look.widget(Path(__file__), "crop")
     return gr.HTML(value, **files, words=words, heading=heading, **options)
 
@@ -32,10 +27,8 @@ def crop_box(value: dict | None = None, words: str = texts.CROP, heading="", **o
 def shown(picture: np.ndarray, box: Box, faces: list[Box] = ()) -> dict:
     """The value that shows `picture` (H, W, 3) uint8 with `box` on it and several faces marked."""
     height, width = picture.shape[:2]
-    scale = min(1, SHOWN / max(height, width))
-    small = images.resize(picture, (max(1, round(height * scale)), max(1, round(width * scale))))
     return {
-        "picture": results.data_url(small),
+        "picture": results.data_url(picture, min(SHOWN, max(height, width))),
         "width": width,
         "height": height,
         "box": corners(box),
@@ -52,16 +45,15 @@ def chosen(value: dict | None, sides: tuple[int, int]) -> Box | None:
 
     Raises UserError for what is no square around a place in a picture of `sides` (height, width).
     """
-    if not value or not isinstance(value, dict) or "box" not in value:
+    if not isinstance(value, dict) or "box" not in value:
         return None
     height, width = sides
     try:
-        left, top, right, bottom = (float(edge) for edge in value["box"])
+        box = Box(*map(float, value["box"]))
     except (TypeError, ValueError) as error:
         raise UserError(texts.BAD_CROP) from error
-    side = right - left
-    sound = all(map(math.isfinite, (left, top, right, bottom))) and abs(bottom - top - side) < 1
-    inside = 0 <= (left + right) / 2 <= width and 0 <= (top + bottom) / 2 <= height
-    if not (sound and inside and SMALLEST <= side <= 2 * max(width, height)):
+    square = abs(box.width - box.height) < 1
+    inside = Box(0, 0, width, height).holds(*box.centre)
+    if not (square and inside and SMALLEST <= box.width <= 2 * max(width, height)):
         raise UserError(texts.BAD_CROP)
-    return Box(left, top, left + side, top + side)
+    return Box(box.left, box.top, box.left + box.width, box.top + box.width)

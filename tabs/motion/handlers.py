@@ -1,7 +1,4 @@
-"""What the tab "Motion transfer" does beside its clips: crops, notices, weights, explanations.
-
-Plain functions from what the page gives to what it shows.
-"""
+"""What the tab "Motion transfer" does beside its clips: crops, notices, weights, explanations."""
 
 import html
 from pathlib import Path
@@ -14,7 +11,8 @@ from gan_models.errors import Unreadable, UserError
 from gan_models.fomm.sources import Driving
 from tabs.kit import jobs, look, results, systems
 from tabs.kit.answers import answers
-from tabs.motion import crop, texts
+from tabs.motion import crop as crops
+from tabs.motion import texts
 
 PUBLISHED = "published:"  # what the names of published weights begin with in the menu
 SHOWN_EXPLAINED = 256  # pixels
@@ -42,8 +40,7 @@ class Motions(systems.System):
     def about(self, weights: str | None) -> str:
         if not weights or self.is_here(weights):
             return super().about(weights)
-        name = weights.removeprefix(PUBLISHED)
-        return texts.PUBLISHED_ABOUT.format(name=name, file=texts.PUBLISHED[name])
+        return texts.PUBLISHED_ABOUT.format(name=weights.removeprefix(PUBLISHED))
 
     def frame(self, weights: str | None, picture: np.ndarray, click=None) -> faces.Framing:
         """The crop that weights take of a picture; the published ones look for faces, too."""
@@ -57,9 +54,6 @@ class Motions(systems.System):
         return "puppet" in self.config(weights)["data"].lower()
 
 
-# --- what is given ----------------------------------------------------------------------------
-
-
 def read_portrait(path: str | None) -> np.ndarray:
     """(H, W, 3) uint8. Raises UserError."""
     if not path:
@@ -68,10 +62,7 @@ def read_portrait(path: str | None) -> np.ndarray:
 
 
 def open_drive(driving: str | None, replay: str | None = None) -> Driving:
-    """What the page gave: `replay` (a saved motion or a picture) goes before the clip `driving`.
-
-    Raises UserError.
-    """
+    """`replay` (a saved motion or a picture) goes before the clip `driving`. Raises UserError."""
     if not replay and not driving:
         raise UserError(texts.NO_DRIVING)
     return Driving(replay or driving)
@@ -86,12 +77,11 @@ UNSHOWN = {"driving_crop": gr.update(value=None, visible=False)}
 
 @answers(*EMPTY, notice="portrait_notice", failed=EMPTY)
 def show_portrait(system, weights, portrait):
-    """A portrait was given or taken away."""
     if not portrait:
         return EMPTY
     picture = read_portrait(portrait)
     found = system.frame(weights, picture)
-    value = crop.shown(picture, found.box, found.faces)
+    value = crops.shown(picture, found.box, found.faces)
     return {
         "portrait": gr.update(visible="hidden"), "other_portrait": gr.update(visible=True),
         "portrait_crop": gr.update(value=value, visible=True),
@@ -104,18 +94,16 @@ def show_portrait(system, weights, portrait):
     failed=UNSHOWN | {"other_driving": gr.update(visible=True)},
 )  # fmt: skip
 def show_driving(system, weights, driving):
-    """A clip was given or taken away. Its crop is shown where it leaves something out; a square
-    clip is used whole.
-    """
+    """The clip's crop is shown where it leaves something out; a square clip is used whole."""
     if not driving:
         return UNSHOWN | {"other_driving": gr.update(visible=False)}
     drive = open_drive(driving)
     first = drive.frame(0)
     found = system.frame(weights, first)
-    height, width = first.shape[:2]
-    whole = crop.corners(found.box) == [0, 0, width, height]
-    told = " ".join([*(drive.clip.notices if drive.clip else ()), *filter(None, [found.notice])])
-    value = crop.shown(first, found.box, found.faces)
+    notices = drive.clip.notices if drive.clip else ()
+    told = " ".join(filter(None, [*notices, found.notice]))
+    value = crops.shown(first, found.box, found.faces)
+    whole = value["box"] == [0, 0, value["width"], value["height"]]
     return {
         "driving_crop": gr.update(value=value, visible=not whole),
         "frame": gr.update(maximum=max(1, (drive.count or 1) - 1)),
@@ -127,20 +115,15 @@ def show_driving(system, weights, driving):
 @answers("crop", notice="notice")
 def click(system, weights, given, crop, event: gr.EventData):
     """A click in what was given: the crop goes to the face there, or around that place."""
-    return {"crop": clicked(system, weights, given, crop, float(event.x), float(event.y))}
-
-
-def clicked(system, weights, given, value: dict, x: float, y: float) -> dict:
-    """The crop's value after a click at (x, y)."""
+    x, y = float(event.x), float(event.y)
     picture = open_drive(given).frame(0)
     found = system.frame(weights, picture, click=(x, y))
     box = found.box
-    if not any(f.left <= x <= f.right and f.top <= y <= f.bottom for f in found.faces):
-        half = (crop.chosen(value, picture.shape[:2]) or box).side / 2  # keep the size, go there
-        box = faces.Box(x - half, y - half, x + half, y + half)
-    # Only what `crop.shown` made: a dict of the visitor's own could pass for an update.
-    kept = {key: value.get(key) for key in ("picture", "width", "height", "faces")}
-    return kept | {"box": crop.corners(box)}
+    if not any(face.holds(x, y) for face in found.faces):  # keep the size, go there
+        box = faces.Box.around(x, y, (crops.chosen(crop, picture.shape[:2]) or box).side)
+    # Only what `crops.shown` made: a dict of the visitor's own could pass for an update.
+    kept = {key: crop.get(key) for key in ("picture", "width", "height", "faces")}
+    return {"crop": kept | {"box": crops.corners(box)}}
 
 
 @answers("frame")
@@ -155,11 +138,8 @@ def warn(system, weights, portrait, driving):
         strange = system.knows_puppets(weights)
     except UserError:
         strange = False
-    what = [
-        what
-        for what, path in ((texts.THE_PORTRAIT, portrait), (texts.THE_CLIP, driving))
-        if strange and path and not is_puppet(path)
-    ]
+    given = {texts.THE_PORTRAIT: portrait, texts.THE_CLIP: driving}
+    what = [name for name, path in given.items() if strange and path and not is_puppet(path)]
     told = texts.BOTH if len(what) == 2 else "".join(what)
     return {"photograph_notice": look.notice(told and texts.PHOTOGRAPH.format(what=told))}
 
@@ -167,16 +147,11 @@ def warn(system, weights, portrait, driving):
 def is_puppet(path: str) -> bool:
     """Whether the label inside the file says that this project drew it."""
     try:
-        if Path(path).suffix.lower() in (".mp4", ".gif"):
-            label = video.clip_info(path).label
-        else:
-            label = images.read_settings(path)
+        is_clip = Path(path).suffix.lower() in (".mp4", ".gif")
+        label = video.clip_info(path).label if is_clip else images.read_settings(path)
     except Unreadable:
         return False
     return bool(label) and "puppet" in str(label.get("weights"))
-
-
-# --- the explanation --------------------------------------------------------------------------
 
 
 @jobs.lease
@@ -200,23 +175,18 @@ def explain(
     if drive.motion:
         raise UserError(texts.NO_FRAMES_SHOWN)
     frame = drive.frame(round((drive.count - 1) * moment / 100))
-    box = crop.chosen(portrait_crop, picture.shape[:2])
-    frame_box = None if replay else crop.chosen(driving_crop, frame.shape[:2])
+    box = crops.chosen(portrait_crop, picture.shape[:2])
+    frame_box = None if replay else crops.chosen(driving_crop, frame.shape[:2])
     reference = drive.frame(0) if mode == "relative" and not drive.single else None
     how = {"adapt_scale": bool(adapt), "strength": checked_strength(strength)}
     pictures = explained(system, weights, picture, box, frame, frame_box, reference, how)
-    return {"explained": figures(pictures)}
-
-
-def figures(pictures: dict[str, np.ndarray]) -> str:
-    """The explaining pictures side by side, each with its words."""
     parts = [
         f'<figure><img src="{results.data_url(pictures[key])}" alt="{html.escape(title)}">'
         f"<figcaption>{html.escape(title)}</figcaption></figure>"
         for key, title in texts.PICTURES.items()
         if key in pictures
     ]
-    return f'<div class="figures">{"".join(parts)}</div>'
+    return {"explained": f'<div class="figures">{"".join(parts)}</div>'}
 
 
 def checked_strength(strength: float | None) -> float:

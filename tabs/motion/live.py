@@ -1,10 +1,9 @@
 """Live: the camera moves the portrait, one frame after the other.
 
-The browser (live.js) takes a small square of the newest camera frame and asks `move` for the moved
-portrait; it asks again when the answer is there, so that late frames are dropped and never queue.
-Nothing is kept between two frames but the portrait's crop, a file in the visitor's folder: the
-neutral pose stays in the browser as numbers, and the ticket names that file, whose label names the
-weights. Nobody guesses another's ticket: the folder is named after the visit.
+The browser (live.js) asks `move` for each frame and asks again when the answer is there, so that
+late frames are dropped and never queue. Nothing is kept between two frames but the portrait's crop,
+a file in the visitor's folder that the ticket names, and whose label names the weights. Nobody
+guesses another's ticket: the folder is named after the visit.
 """
 
 import base64
@@ -29,9 +28,6 @@ LARGEST_FRAME = 2**19  # characters of a frame that comes from the browser
 GHOST = 320  # pixels of the portrait that is laid over the camera picture
 LARGEST_SENT = 256  # pixels of the camera's square, twice the network's where that is small
 TICKET = re.compile(r"[0-9a-f]{20}/live-[0-9a-f]{20}\.png")
-
-
-# --- the widget -------------------------------------------------------------------------------
 
 
 def widget(system: Motions) -> gr.HTML:
@@ -68,7 +64,7 @@ def prepare(
     value = {
         "ticket": f"{file.parent.name}/{file.name}",
         "ghost": results.data_url(faces.crop(picture, box, GHOST)),
-        "side": min(LARGEST_SENT, 2 * size) if size < LARGEST_SENT else size,
+        "side": max(size, min(LARGEST_SENT, 2 * size)),
         "find": config["framing"]["kind"] == "face",
         "strength": checked_strength(strength),
         "relative": mode == "relative",
@@ -88,17 +84,13 @@ def update(
     yield from prepare(system, weights, *given, request) if live else [{}]
 
 
-# --- one frame --------------------------------------------------------------------------------
-
-
 def move(system: Motions, asked: dict) -> dict:
     """What the browser asks for each frame, and the answer it draws.
 
     asked: "ticket", "picture" (a JPEG as base64: the camera's square; its full frame with "find"),
-    "neutral" (keypoints of the neutral pose, rows of numbers, or None), "strength", "relative",
-    "adapt".
-    Returns {"picture": data URL, "pose": rows}, with "find" {"box": [left, top, right,
-    bottom] in that frame, "found"}, or {"error": sentence}.
+    "neutral" (keypoints as rows of numbers, or None), "strength", "relative", "adapt".
+    Returns {"picture": data URL, "pose": rows}, with "find" {"box": corners in that frame,
+    "found"}, or {"error": sentence}.
     """
     try:
         source = source_of(asked["ticket"])
@@ -107,28 +99,18 @@ def move(system: Motions, asked: dict) -> dict:
         if asked.get("find"):
             found = system.frame(weights, frame)
             return {"box": crop.corners(found.box), "found": bool(found.faces)}
-        neutral = read_pose(asked.get("neutral"))
-        how = {
-            "relative": bool(asked.get("relative", True)),
-            "adapt_scale": bool(asked.get("adapt", True)),
-            "strength": checked_strength(asked.get("strength", 1.0)),
-        }
-        portrait = images.read_picture(source)
-        picture, pose = moved(system, weights, portrait, frame, neutral, how)
+        neutral, strength = read_pose(asked["neutral"]), checked_strength(asked["strength"])
+        how = {"relative": bool(asked["relative"]), "adapt_scale": bool(asked["adapt"])}
+        portrait, pipeline = images.read_picture(source), system.open(weights)
+        with jobs.device:
+            prepared = pipeline.encode(portrait)  # the crop is finished: no face is looked for
+            motion = pipeline.detect(frame)
+            picture = pipeline.render(prepared, motion, neutral, strength=strength, **how)[0]
     except Exception as error:  # noqa: BLE001 - `sentence` logs what is not a sentence itself
         return {"error": jobs.sentence(error)}
     # Without the coarse colours that enlarging would show.
-    return {"picture": results.data_url(picture, quality=95, subsampling=0), "pose": pose}
-
-
-def moved(system, weights, source, frame, neutral, how) -> tuple[np.ndarray, list]:
-    """(picture, pose): the device is held for this one frame."""
-    pipeline = system.open(weights)
-    with jobs.device:
-        prepared = pipeline.encode(source)  # the crop is finished: no face is looked for
-        motion = pipeline.detect(frame)
-        picture = pipeline.render(prepared, motion, neutral, **how)[0]
-    return picture, np.round(motion.rows[0], 5).tolist()
+    shown = results.data_url(picture, quality=95, subsampling=0)
+    return {"picture": shown, "pose": np.round(motion.rows[0], 5).tolist()}
 
 
 def source_of(ticket: str) -> Path:

@@ -17,7 +17,8 @@ DRIVING_CROP_TITLE = "What is used of the clip (its first frame): drag to move, 
 STRENGTH = "Strength of motion (relative keypoint scale)"
 STRENGTH_HELP = "0 keeps still, 1 is the clip's own motion, 2 doubles it."
 ANIMATE = "Animate"
-MODE, RELATIVE, ABSOLUTE = "Motion", "Relative", "Absolute"
+MODE = "Motion"
+MODES = [("Relative", "relative"), ("Absolute", "absolute")]
 MODE_HELP = "Relative adds the clip's changes to the portrait's pose; absolute copies the pose."
 ADAPT = "Fit the motion to the portrait's size (adapt scale)"
 ADAPT_HELP = "A large face moves further than a small one."
@@ -97,20 +98,18 @@ WITH_SOUND, WITHOUT_SOUND = "with sound", "without sound"
 MOTION_DONE = "The motion of {frames} frames, {seconds:g} s."
 
 # Weights
-PUBLISHED = {
-    "vox": "vox-cpk.pth.tar",
-    "vox-adv": "vox-adv-cpk.pth.tar",
-}
+PUBLISHED = ("vox", "vox-adv")
 PUBLISHED_LABEL = "{name} (for photographs, 256 px, 751 MB to fetch)"
 PUBLISHED_ABOUT = """
 **{name}** was published with the paper, for photographs of faces: 256 px, a file of about 751 MB,
 code under the MIT licence, trained on VoxCeleb (for research). It cannot be fetched from here: its
-places are often over their quota, and none says what the file should be. Get `{file}` from the
-authors' [Google Drive](https://drive.google.com/drive/folders/1PyQJmkdCsAkOYwUyaj_l-l0as-iLDgeH) or
-[Yandex Disk](https://disk.yandex.com/d/lEw8uRm140L_eQ), or a copy from [this Hugging Face
+places are often over their quota, and none says what the file should be. Get
+`{name}-cpk.pth.tar` from the authors' [Google
+Drive](https://drive.google.com/drive/folders/1PyQJmkdCsAkOYwUyaj_l-l0as-iLDgeH)
+or [Yandex Disk](https://disk.yandex.com/d/lEw8uRm140L_eQ), or a copy from [this Hugging Face
 Space](https://huggingface.co/spaces/abhishek/first-order-motion-model/tree/main/weights), then run
 
-`python -m gan_models.checkpoints import {file} --out runs/{name}/weights`
+`python -m gan_models.checkpoints import {name}-cpk.pth.tar --out runs/{name}/weights`
 
 and open this page again: the menu lists it as a run. Nothing in the file is executed.
 """
