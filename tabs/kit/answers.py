@@ -17,7 +17,6 @@ from tabs.kit import jobs, look
 from tabs.kit import texts as words
 
 QUIET = {"show_progress": "hidden", "api_visibility": "private"}
-NEWEST = {"trigger_mode": "always_last"}  # while one picture is made, only the newest wish waits
 FETCH = "() => setTimeout(() => document.querySelector('#{0}')?.click(), 150)"
 GRADIO = ("request", "event")  # parameters that Gradio fills in itself
 Answer = dict[str, object]
@@ -64,7 +63,7 @@ class Tab(SimpleNamespace):
     def on(self, trigger, handler: Callable, *, newest=False, named: dict | None = None, **options):
         """Run `handler` at `trigger`: a component's event, several of them, or `then` of another.
 
-        newest: only the newest of several wishes counts. named: components that this event calls
+        newest: while it runs, only the newest wish waits. named: components that this event calls
         otherwise. options: Gradio's; with `api_name` programs may call it, too.
         """
         places = vars(self) | (named or {})
@@ -72,13 +71,15 @@ class Tab(SimpleNamespace):
         outputs = {name: places[name] for name in getattr(handler, "names", ())}
         if isinstance(trigger, list):
             trigger = functools.partial(gr.on, trigger)
+        if newest:
+            options["trigger_mode"] = "always_last"
         if "api_name" in options:
             options["api_visibility"] = "public"
         return trigger(
             _by_component(handler, outputs),
             [places[name] for name in inputs],
             list(outputs.values()),
-            **QUIET | (NEWEST if newest else {}) | options,
+            **QUIET | options,
         )
 
     def offers(self, event, file: gr.DownloadButton):

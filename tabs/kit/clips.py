@@ -88,10 +88,7 @@ def write(
 
 def caption(job: jobs.Job, info: video.ClipInfo, sentence: str, **facts) -> str:
     """`sentence` about the clip, after how much of it there is."""
-    told = sentence.format(
-        frames=info.frames, seconds=round(info.seconds, 2), width=info.width, height=info.height,
-        **facts,
-    )  # fmt: skip
+    told = sentence.format(**vars(info) | {"seconds": round(info.seconds, 2)}, **facts)
     partly = words.CLIP_PARTLY.format(frames=info.frames, total=job.total)
     return f"{partly} {told}" if job.stopped else told
 

@@ -1,7 +1,6 @@
-"""The zones of a tab: what stands in every one of them, and in the same place.
+"""What stands in the zones of every tab: Give and Change on the left, Get on the right.
 
-Give and Change on the left, Get on the right. Each function here adds its
-components to the tab by name.
+Most functions here add their components to the tab by name.
 """
 
 from pathlib import Path

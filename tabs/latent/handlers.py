@@ -5,6 +5,7 @@ A point of the latent space travels as a dict, {"name", "seed"} or, once kept or
 """
 
 import json
+import math
 import random
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -73,10 +74,8 @@ def _between(pipeline: ProGANPipeline, start: dict, end: dict, position: float, 
 
 def _grown(resolutions: list[int], growth: float) -> tuple[int, float]:
     """(resolution, alpha) at `growth` percent of the way from 4 px to full size."""
-    level, fade = divmod(round(growth / 100 * (len(resolutions) - 1), 3), 1)
-    if fade == 0:
-        return resolutions[int(level)], 1.0
-    return resolutions[int(level) + 1], round(fade, 3)
+    level = round(growth / 100 * (len(resolutions) - 1), 3)
+    return resolutions[math.ceil(level)], round(level % 1, 3) or 1.0
 
 
 @answers("picture", "picture_caption", "text", "stage", notice="give_notice", loading=True)

@@ -72,10 +72,9 @@ def make_clip(
         info, native, record = job.result
         sound = texts.WITH_SOUND if film and film.has_sound else texts.WITHOUT_SOUND
         caption = clips.caption(job, info, texts.CLIP_DONE, native=native, sound=sound)
-        there = beside.is_file()
         yield {
             **clips.done(clip, caption, record, texts.KEYS),
-            "shown": gr.update(value=str(beside) if there else None, visible=there),
+            "shown": gr.update(value=str(beside) if film else None, visible=bool(film)),
         }
 
 
