@@ -79,7 +79,7 @@ def _change(tab: Tab, ours: systems.System) -> None:
         tab.way = gr.Radio(texts.WAYS, value="spherical", label=texts.WAY, info=texts.WAY_HELP)
         tab.fps = layout.slider(5, 60, 30, 1, texts.FPS, texts.FPS_HELP)
         tab.walk_seed = layout.number(1, texts.WALK_SEED, info=texts.WALK_SEED_HELP)
-        tab.smoothing = layout.slider(0.2, 3, 1, 0.1, texts.SMOOTHING, texts.SMOOTHING_HELP)
+        tab.smoothing = layout.slider(0.2, 3, 1.0, 0.1, texts.SMOOTHING, texts.SMOOTHING_HELP)
         layout.clip_size(tab, texts.CLIP_SIZE_HELP)
         tab.sharp = gr.Checkbox(False, label=texts.SHARP, info=texts.SHARP_HELP)
     systems.layout(tab, ours)

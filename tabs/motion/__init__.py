@@ -84,7 +84,7 @@ def _give(tab: Tab, ours: handlers.Motions) -> None:
 
 
 def _change(tab: Tab, ours: handlers.Motions) -> None:
-    tab.strength = layout.slider(0, 2, 1, 0.05, texts.STRENGTH, texts.STRENGTH_HELP)
+    tab.strength = layout.slider(0, 2, 1.0, 0.05, texts.STRENGTH, texts.STRENGTH_HELP)
     layout.run_row(tab, texts.ANIMATE, texts.KEYS)
     with gr.Accordion(words.MORE_SETTINGS, open=False):
         tab.mode = gr.Radio(texts.MODES, value="relative", label=texts.MODE, info=texts.MODE_HELP)
