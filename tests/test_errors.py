@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from gan_models.errors import UserError
+from gan_models.fomm import reference
 from tabs.kit import jobs
 from trainers.fomm.__main__ import main as fomm
 from trainers.judge.__main__ import main as judge
@@ -38,9 +40,9 @@ def test_numbers_that_cannot_train_are_refused_first(main, options, named, tmp_p
 
 
 def test_a_pipelines_sentence_reaches_the_visitor():
-    from gan_models.fomm import reference
-
-    assert jobs.sentence(reference.beyond(5, 3)).startswith("The reference frame is 5")
+    with pytest.raises(UserError) as caught:
+        reference.check_reference(5, 3)
+    assert jobs.sentence(caught.value).startswith("The reference frame is 5")
 
 
 def test_there_is_one_kind_of_error():
