@@ -44,76 +44,58 @@ class Config(run.Options):
     sample_interval: int = 20_000  # images between sample sheets
 
 
-def published(gpus, resolution=1024, first=600_000, total=12_000_000, **fields):
-    """A preset of the official config.py: batch sizes and learning rates by number of GPUs."""
-    levels = int(math.log2(resolution)) - 1
-    batch_sizes = {
-        1: (128, 128, 128, 64, 32, 16, 8, 4, 4),
-        2: (256, 256, 128, 64, 32, 16, 8, 8, 8),
-        4: (512, 256, 128, 64, 32, 16, 16, 16, 16),
-        8: (512, 256, 128, 64, 32, 32, 32, 32, 32),
-    }[gpus]
-    fast = {1: (1.5e-3,), 2: (1.5e-3, 2e-3), 4: (1.5e-3, 2e-3, 3e-3), 8: (1.5e-3, 2e-3, 3e-3, 3e-3)}
-    learning_rates = (1e-3,) * (9 - len(fast[gpus])) + fast[gpus]
+BATCH_SIZES = {  # of the official config.py, by number of GPUs
+    1: (128, 128, 128, 64, 32, 16, 8, 4, 4),
+    2: (256, 256, 128, 64, 32, 16, 8, 8, 8),
+    4: (512, 256, 128, 64, 32, 16, 16, 16, 16),
+    8: (512, 256, 128, 64, 32, 32, 32, 32, 32),
+}
+LAST_RATES = {
+    1: (1.5e-3,),
+    2: (1.5e-3, 2e-3),
+    4: (1.5e-3, 2e-3, 3e-3),
+    8: (1.5e-3, 2e-3, 3e-3, 3e-3),
+}
+
+
+def published(batch_sizes, last_rates=(), first=600_000, total=12_000_000, **fields):
+    """A preset of the official config.py; the last levels' learning rates are above 1e-3."""
+    levels = len(batch_sizes)
+    resolution = 2 << levels
     given = {
-        "data": "pictures",
-        "resolution": resolution,
-        "channels": channel_widths(resolution),
-        "batch_sizes": batch_sizes[:levels],
-        "learning_rates": learning_rates[:levels],
-        "stable_images": (first,) * levels,
-        "fade_images": (first,) * levels,
-        "total_images": total,
-        "report_interval": 10_000,
-        "sample_interval": 200_000,
+        "data": "pictures", "resolution": resolution, "channels": channel_widths(resolution),
+        "batch_sizes": batch_sizes,
+        "learning_rates": (1e-3,) * (levels - len(last_rates)) + last_rates,
+        "stable_images": (first,) * levels, "fade_images": (first,) * levels,
+        "total_images": total, "report_interval": 10_000, "sample_interval": 200_000,
         "save_interval": 200_000,
-    }
+    }  # fmt: skip
     return Config(**given | fields)
 
 
 PRESETS = {
     # Ours: learns drawn puppets on two CPU cores.
     "puppets": Config(
-        latent_size=128,
-        channels=(128, 96, 64, 32, 16),
-        loss="logistic",
-        r1_weight=3.0,
-        start_resolution=8,
-        stable_images=(0, 25_000, 30_000, 40_000, 0),
-        fade_images=(0, 10_000, 12_000, 16_000, 0),
-        total_images=320_000,
-        decay_images=40_000,
-        batch_sizes=(32, 32, 32, 16, 16),
-        learning_rates=(2e-3,) * 5,
-        ema_rampup=0.05,
+        latent_size=128, channels=(128, 96, 64, 32, 16), loss="logistic", r1_weight=3.0,
+        start_resolution=8, stable_images=(0, 25_000, 30_000, 40_000, 0),
+        fade_images=(0, 10_000, 12_000, 16_000, 0), total_images=320_000, decay_images=40_000,
+        batch_sizes=(32, 32, 32, 16, 16), learning_rates=(2e-3,) * 5, ema_rampup=0.05,
         precision="bfloat16",
     ),
     # The paper's: CelebA-HQ at 1024 pixels (table 1 h; config.py's preset-v1-1gpu).
     "paper": published(
-        1,
-        first=800_000,
-        total=19_000_000,
-        batch_sizes=(16, 16, 16, 16, 16, 16, 14, 6, 3),
-        learning_rates=(1e-3,) * 9,
-        stddev_group=16,
+        (16, 16, 16, 16, 16, 16, 14, 6, 3), first=800_000, total=19_000_000, stddev_group=16
     ),
-    "v2-1gpu": published(1),
-    "v2-2gpus": published(2),
-    "v2-4gpus": published(4),
-    "v2-8gpus": published(8),
+    "v2-1gpu": published(BATCH_SIZES[1], LAST_RATES[1]),
+    "v2-2gpus": published(BATCH_SIZES[2], LAST_RATES[2]),
+    "v2-4gpus": published(BATCH_SIZES[4], LAST_RATES[4]),
+    "v2-8gpus": published(BATCH_SIZES[8], LAST_RATES[8]),
     # Section 6.3 and appendix B of the paper.
     "cifar-10": published(
-        1,
-        32,
-        latent_size=128,
-        channels=channel_widths(32, 4096, 128),
-        penalty_target=750.0,
-        batch_sizes=(16,) * 4,
-        learning_rates=(1e-3,) * 4,
+        (16,) * 4, latent_size=128, channels=channel_widths(32, 4096, 128), penalty_target=750.0,
         mirror=False,
-        labels=False,
     ),
-}
+}  # fmt: skip
 
 
 def picture_options(config):
@@ -175,9 +157,8 @@ def ema_decay(config, images_seen, batch_size):
 
 def check(config, world_size):
     """UserError, before anything is made, for options that can't train."""
-    run.check_numbers(
-        config, ("latent_size", "channels", "r1_every", "batch_sizes", "total_images")
-    )
+    counts = ("latent_size", "channels", "r1_every", "batch_sizes", "total_images")
+    run.check_numbers(config, counts)
     levels = int(math.log2(max(config.resolution, 4))) - 1
     if not 4 <= config.resolution <= 1024 or 4 << (levels - 1) != config.resolution:
         raise UserError(f"--resolution {config.resolution}: give a power of two from 4 to 1024.")
@@ -188,7 +169,7 @@ def check(config, world_size):
     for name in ("channels", "stable_images", "fade_images", "batch_sizes", "learning_rates"):
         if len(getattr(config, name)) != levels:
             raise UserError(
-                f"--{name.replace('_', '-')} needs {levels} values, one for each of 4, 8, ... "
+                f"{run.flag(name)} needs {levels} values, one for each of 4, 8, ... "
                 f"up to {config.resolution} pixels; it has {len(getattr(config, name))}."
             )
     uneven = [size for size in config.batch_sizes if size % world_size]

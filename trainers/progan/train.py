@@ -8,19 +8,19 @@ import torch
 import torch.nn.functional as F
 
 from gan_models import images
-from gan_models.progan.networks import (
-    Discriminator,
-    Generator,
-    blend,
-    downsample,
-    fades,
-    upsample,
-)
+from gan_models.progan.networks import Discriminator, Generator, blend, downsample, fades, upsample
 from gan_models.progan.pipeline import ProGANPipeline
 from trainers import distributed, losses, optim
 from trainers.capture import Captured
 from trainers.progan.config import ema_decay, schedule
 from trainers.run import Training, step_generator
+
+# Each loss as (the discriminator's side, the generator's side).
+SIDES = {
+    "wgan_gp": (losses.wasserstein_d, losses.wasserstein_g),
+    "lsgan": (losses.least_squares_d, losses.least_squares_g),
+    "logistic": (losses.logistic_d, losses.logistic_g),
+}
 
 
 def draws(config, images_seen, batch_size, num_classes, processes):
@@ -53,18 +53,9 @@ def fade_reals(pictures, resolution, alpha):
 
 
 def discriminator_loss(
-    config,
-    generator,
-    discriminator,
-    real,
-    labels,
-    latents,
-    fake_labels,
-    mix,
-    resolution,
-    alpha,
-    penalise,
-):
+    config, generator, discriminator, real, labels, latents, fake_labels, mix,
+    resolution, alpha, penalise,
+):  # fmt: skip
     """(loss, parts) of the discriminator's step.
 
     real (n, C, r, r) in [-1, 1]; labels one-hot (n, classes) or None; mix (n, 1, 1, 1) in [0, 1];
@@ -82,27 +73,20 @@ def discriminator_loss(
     fake_scores, fake_logits = discriminator(fake, alpha=alpha)
     real_scores, fake_scores = real_scores.float(), fake_scores.float()
     parts = {"real": real_scores.mean(), "fake": fake_scores.mean()}
+    loss = parts["adversarial"] = SIDES[config.loss][0](real_scores, fake_scores)
+    # As in the official code: its networks take every level enlarged to the final size.
+    shrink = resolution / config.resolution
     if config.loss == "wgan_gp":
-        parts["adversarial"] = losses.wasserstein_d(real_scores, fake_scores)
-        # As in the official code: its networks take every level enlarged to the final size.
-        shrink = resolution / config.resolution
         parts["gradient_penalty"] = losses.gradient_penalty(
             critic, real, fake, mix, config.penalty_target, shrink
         )
         parts["drift"] = losses.drift(real_scores)
-        loss = (
-            parts["adversarial"]
-            + config.penalty_weight * parts["gradient_penalty"]
-            + config.drift_weight * parts["drift"]
-        )
-    elif config.loss == "lsgan":
-        loss = parts["adversarial"] = losses.least_squares_d(real_scores, fake_scores)
-    else:
-        loss = parts["adversarial"] = losses.logistic_d(real_scores, fake_scores)
-        if penalise and config.r1_weight:
-            parts["r1"] = losses.r1_penalty(critic, real)
-            gamma = config.r1_weight * (resolution / config.resolution) ** 2
-            loss = loss + gamma / 2 * config.r1_every * parts["r1"]
+        loss = loss + config.penalty_weight * parts["gradient_penalty"]
+        loss = loss + config.drift_weight * parts["drift"]
+    elif penalise and config.r1_weight:
+        parts["r1"] = losses.r1_penalty(critic, real)
+        gamma = config.r1_weight * shrink**2
+        loss = loss + gamma / 2 * config.r1_every * parts["r1"]
     if labels is not None:
         parts["class_real"] = F.cross_entropy(real_logits.float(), labels)
         parts["class_fake"] = F.cross_entropy(fake_logits.float(), fake_labels)
@@ -114,13 +98,7 @@ def generator_loss(config, generator, discriminator, latents, labels, resolution
     """(loss, parts) of the generator's step; the arguments are those of `discriminator_loss`."""
     fake = generator(latents, labels, resolution, alpha)
     scores, logits = discriminator(fake, alpha=alpha)
-    scores = scores.float()
-    generator_side = {
-        "wgan_gp": losses.wasserstein_g,
-        "lsgan": losses.least_squares_g,
-        "logistic": losses.logistic_g,
-    }[config.loss]
-    loss = generator_side(scores)
+    loss = SIDES[config.loss][1](scores.float())
     parts = {"adversarial": loss}
     if labels is not None:
         parts["class"] = F.cross_entropy(logits.float(), labels)
@@ -157,10 +135,9 @@ def build(config, num_classes, device):
     )
     for network in (generator, discriminator):
         network.to(device, memory_format=torch.channels_last)
-    averaged = copy.deepcopy(generator)
-    distributed.broadcast(generator, discriminator, averaged)
+    distributed.broadcast(generator, discriminator)
     adam = optim.Adam(generator, (0.0, 0.99)), optim.Adam(discriminator, (0.0, 0.99))
-    return Parts(generator, discriminator, averaged, *adam)
+    return Parts(generator, discriminator, copy.deepcopy(generator), *adam)
 
 
 def describe(config, parts, classes, images_seen):
@@ -216,6 +193,7 @@ def train(run, pictures):
         return
 
     classes = torch.arange(num_classes, device=device)
+    both = generator, discriminator
 
     def step(pictures, labels, for_d, mix, for_g, resolution, alpha, penalise):
         """Both updates: losses by name, and whether one was left out; pictures (n, C, S, S) uint8,
@@ -224,28 +202,21 @@ def train(run, pictures):
         real = fade_reals(pictures, resolution, alpha)
         labels = (labels[:, None] == classes).float() if num_classes else None
         with optim.autocast(config, device):
-            loss, parts_d = discriminator_loss(
-                config, generator, discriminator, real, labels, *for_d, mix,
-                resolution, alpha, penalise,
-            )  # fmt: skip
+            drawn = real, labels, *for_d, mix
+            loss, parts_d = discriminator_loss(config, *both, *drawn, resolution, alpha, penalise)
         bad = optim.update([discriminator], [parts.optimizer_d], loss)
         discriminator.requires_grad_(False)
         with optim.autocast(config, device):
-            loss, parts_g = generator_loss(
-                config, generator, discriminator, *for_g, resolution, alpha
-            )
+            loss, parts_g = generator_loss(config, *both, *for_g, resolution, alpha)
         bad = bad | optim.update([generator], [parts.optimizer_g], loss)
         discriminator.requires_grad_(True)
         return optim.named(D=parts_d, G=parts_g), bad
 
     step = Captured(step, config.capture and device.type == "cuda")
     index = training.counters.setdefault("phase", 0)
+    ranks = processes.rank, processes.world_size
     for batch, position in pictures.batches(
-        training.position,
-        lambda seen: schedule(config, seen).batch_size,
-        processes.rank,
-        processes.world_size,
-        device,
+        training.position, lambda seen: schedule(config, seen).batch_size, *ranks, device
     ):
         seen, phase = training.images_seen, schedule(config, training.images_seen)
         if phase.index != index and config.reset_optimizers:
