@@ -161,10 +161,10 @@ def test_only_the_region_and_only_frames_after_the_first_count():
     ours = truth.copy()
     ours[0, 0] = 255  # the first frame
     ours[0, 1, 1:] = 77  # outside the region
-    result = scores.movement(scores.Moves(truth, truth, region), ours)
+    result = scores.movement(puppet_moves.Moves(truth, truth, region), ours)
     assert (result["l1"], result["skill"]) == (0, 1)
     assert result["unchanged"] == pytest.approx(200 / 255)
-    still = scores.Moves(truth[:, :1].repeat(2, 1), truth[:, :1].repeat(2, 1), region)
+    still = puppet_moves.Moves(truth[:, :1].repeat(2, 1), truth[:, :1].repeat(2, 1), region)
     assert np.isnan(scores.movement(still, ours)["skill"])
 
 

@@ -12,13 +12,18 @@ import math
 import pickle
 from functools import cache
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+import tyro
 
 from gan_models.errors import UserError
 
+# The arguments of every score command.
+Weights = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="WEIGHTS")]
+Data = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="DATA")]
 STYLES = {"puppets": "training", "puppets:held_out": "held_out"}  # DATA -> how it is drawn
 LOWEST_LEVEL = 16  # pixels; the pyramid of the sliced Wasserstein distance ends here
 PATCH = 7
@@ -27,9 +32,8 @@ REPEATS = 4
 DIRECTIONS = 128
 MS_SSIM_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 INCEPTION_FILE = "weights-inception-2015-12-05-6726825d.pth"
-INCEPTION_ADDRESS = (
-    f"https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/{INCEPTION_FILE}"
-)
+RELEASE = "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0"
+INCEPTION_ADDRESS = f"{RELEASE}/{INCEPTION_FILE}"
 
 
 # ---------------------------------------------------------------- what every score command does
@@ -117,24 +121,20 @@ def descriptors(pictures, random, batch_size=None):
     y), and the set is normalised by its OWN mean and deviation per channel, so that the distance
     does not see a shift of colour or contrast. Differs from it: no contrast at all gives zeros.
     """
-    size = pictures.shape[1]
     levels = pyramid_levels(pictures)
-    batch_size = batch_size or min(max(8192 // size, 4), 256)
-    patches = {
-        level: np.empty((len(pictures) * PATCHES_PER_IMAGE, 3, PATCH, PATCH), np.float32)
-        for level in levels
-    }
+    batch_size = batch_size or min(max(8192 // pictures.shape[1], 4), 256)
+    shape = (len(pictures), PATCHES_PER_IMAGE, 3, PATCH, PATCH)
+    patches = {level: np.empty(shape, np.float32) for level in levels}
     for start in range(0, len(pictures), batch_size):
-        batch = pictures[start : start + batch_size]
-        rows = slice(start * PATCHES_PER_IMAGE, (start + len(batch)) * PATCHES_PER_IMAGE)
-        for level, images in zip(levels, laplacian_pyramid(batch), strict=True):
-            patches[level][rows] = _random_patches(images, random)
-    for level in levels:
+        batch = slice(start, start + batch_size)
+        for level, images in zip(levels, laplacian_pyramid(pictures[batch]), strict=True):
+            patches[level][batch] = _random_patches(images, random)
+    for found in patches.values():
         for channel in range(3):
-            values = patches[level][:, channel]
+            values = found[:, :, channel]
             values -= np.float32(values.mean(dtype=np.float64))
             values /= np.float32(values.std(dtype=np.float64)) or np.float32(1)
-    return {level: values.reshape(len(values), -1) for level, values in patches.items()}
+    return {level: found.reshape(-1, 3 * PATCH**2) for level, found in patches.items()}
 
 
 def pyramid_levels(pictures):
@@ -176,7 +176,7 @@ def _blur(images):
 
 
 def _random_patches(images, random):
-    """128 patches per image (N, 3, S, S) -> (N * 128, 3, 7, 7), whole patches inside the image.
+    """128 patches per image (N, 3, S, S) -> (N, 128, 3, 7, 7), whole patches inside the image.
 
     As in the official code: a patch lies transposed (x before y).
     """
@@ -185,7 +185,8 @@ def _random_patches(images, random):
     x = random.randint(0, size - PATCH + 1, count)
     y = random.randint(0, size - PATCH + 1, count)
     windows = np.lib.stride_tricks.sliding_window_view(images, (PATCH, PATCH), axis=(2, 3))
-    return windows[image, :, y, x].swapaxes(2, 3)
+    patches = windows[image, :, y, x].swapaxes(2, 3)
+    return patches.reshape(len(images), PATCHES_PER_IMAGE, 3, PATCH, PATCH)
 
 
 def _sorted_projections(values, directions):

@@ -7,15 +7,7 @@ import cv2
 import numpy as np
 
 from gan_models.images import resize
-from trainers.puppets import (
-    ACTION_UNITS,
-    FIRST_SCORE_SEED,
-    clip,
-    draw,
-    puppet_seed,
-    random_parameters,
-)
-from trainers.puppets import transfer as follow
+from trainers import puppets
 
 FRAMES = 12  # of a puppet clip, one second apart: large movements, other expressions
 FIRST_SOURCE = 1_000_000  # puppets from this number on lend the identity, those before the motion
@@ -48,7 +40,7 @@ class Moves:
 
 def drawn(parameters, size, style):
     """`Drawing.picture` and `.landmarks` at any size; the drawing is made for 32 to 256 px."""
-    drawing = draw(parameters, min(max(size, 32), 256), style)
+    drawing = puppets.draw(parameters, min(max(size, 32), 256), style)
     picture = drawing.picture
     scale = size / len(picture)
     return (picture if scale == 1 else resize(picture, size)), drawing.landmarks * scale
@@ -67,9 +59,10 @@ def actors(count, frames):
     """
     pairs = []
     for index in range(count):
-        moving = clip(puppet_seed(0, index, training=False), frames, fps=1.0)
+        moving = puppets.clip(puppets.puppet_seed(0, index, training=False), frames, fps=1.0)
         domain = moving[0].domain if index % 2 == 0 else None
-        pairs.append((moving, random_parameters(FIRST_SCORE_SEED + FIRST_SOURCE + index, domain)))
+        seed = puppets.FIRST_SCORE_SEED + FIRST_SOURCE + index
+        pairs.append((moving, puppets.random_parameters(seed, domain)))
     return pairs
 
 
@@ -80,7 +73,7 @@ def puppet_set(count: int, size: int, style: str = "training", frames: int = FRA
     `driving` are whole clips, which also serve for reconstruction; parts: same_domain, any_domain.
     """
     pairs = actors(count, frames)
-    clips = [[follow(source, moment) for moment in moving] for moving, source in pairs]
+    clips = [[puppets.transfer(source, moment) for moment in moving] for moving, source in pairs]
     both = [[drawn(p, size, style) for p in frames] for frames in clips]
     even = np.arange(count) % 2 == 0
     return Moves(
@@ -110,7 +103,7 @@ def group_set(group: str, count: int, size: int, style: str = "training") -> Mov
     pairs = []
     for (start, *_), source in actors(count, 1):
         ahead = replace(start.pose, gaze_x=0.0, gaze_y=0.0)
-        neutral = replace(start, pose=ahead, action_units=(0.0,) * len(ACTION_UNITS))
+        neutral = replace(start, pose=ahead, action_units=(0.0,) * len(puppets.ACTION_UNITS))
         steps = [stepped(neutral, step) for step in EXPRESSIONS[group]]
         pairs.append(([neutral, *steps], source))
     return still_moves(pairs, size, style)
@@ -118,7 +111,7 @@ def group_set(group: str, count: int, size: int, style: str = "training") -> Mov
 
 def still_moves(pairs, size, style):
     """Moves of (clip, source) pairs whose heads hold still: errors count where anything changes."""
-    truths = [[follow(source, moment) for moment in moving] for moving, source in pairs]
+    truths = [[puppets.transfer(source, moment) for moment in moving] for moving, source in pairs]
     clips = [moving for moving, _ in pairs]
     driving, truth = (pictures_of(which, size, style) for which in (clips, truths))
     return Moves(driving, truth, changing(truth))

@@ -34,14 +34,8 @@ from gan_models.video import write_clip
 from gan_models.weights import read_config
 from trainers import metrics
 from trainers.data import open_clips
-from trainers.fomm.puppet_moves import (
-    EXPRESSIONS,
-    FRAMES,
-    Moves,
-    expression_set,
-    group_set,
-    puppet_set,
-)
+from trainers.fomm import puppet_moves
+from trainers.fomm.puppet_moves import EXPRESSIONS, FRAMES, Moves
 from trainers.judge.networks import SIZE, judge
 from trainers.judge.scores import correlation
 from trainers.puppets import ACTION_UNITS
@@ -66,7 +60,7 @@ class Piped:
         return np.stack(list(self.pipeline.reconstruct(list(frames))))
 
     def animate(self, source, driving) -> np.ndarray:
-        """As `Networks.animate`: relative motion, scale adapted."""
+        """Relative motion, scale adapted."""
         frames = self.pipeline.animate(
             source, list(driving), box=self.whole, driving_box=self.whole, adapt_scale=True
         )
@@ -179,8 +173,8 @@ def expression(mover, count, size, style="training", frames=FRAMES, groups=EXPRE
         ours = moved(mover, moves)
         return movement(moves, ours) | {"followed": followed(moves, ours)}
 
-    result = scored(expression_set(count, size, style, frames))
-    apart = {group: scored(group_set(group, count, size, style)) for group in groups}
+    result = scored(puppet_moves.expression_set(count, size, style, frames))
+    apart = {group: scored(puppet_moves.group_set(group, count, size, style)) for group in groups}
     return result | {"groups": apart}
 
 
@@ -205,25 +199,19 @@ def judged(moves: Moves, ours) -> dict:
     units, landmarks = {}, {}
     for name, frames in pictures.items():
         flat = frames.reshape(-1, *frames.shape[2:])
-        if flat.shape[1] != SIZE:
-            flat = np.stack([resize(picture, SIZE) for picture in flat])
-        read = judge(flat)
+        read = judge(np.stack([resize(picture, SIZE) for picture in flat]))
         pairs = zip(read.action_units.T, true.T, strict=True)
         units[name] = np.array([correlation(seen, there) for seen, there in pairs])
         landmarks[name] = float(np.linalg.norm(read.landmarks - marks, axis=2).mean())
     legible = units["drawn"] >= LEGIBLE
-    return {
-        "action_units": {
-            name: float(values[legible].mean()) if legible.any() else math.nan
-            for name, values in units.items()
-        },
-        "units": {
-            str(unit): float(value)
-            for unit, value, use in zip(ACTION_UNITS, units["ours"], legible, strict=True)
-            if use
-        },
-        "landmarks": landmarks,
+    means = {
+        name: float(values[legible].mean()) if legible.any() else math.nan
+        for name, values in units.items()
     }
+    apart = {
+        str(ACTION_UNITS[index]): float(units["ours"][index]) for index in legible.nonzero()[0]
+    }
+    return {"action_units": means, "units": apart, "landmarks": landmarks}
 
 
 class Gauge:
@@ -278,9 +266,10 @@ def identity_gauge(embed):
         try:
             return torch.cat([network(to_tensor(b, (0, 1))) for b in batches]).flatten(1).numpy()
         except (RuntimeError, TypeError, IndexError) as error:
+            size = pictures.shape[1]
             raise UserError(
-                f"AED: {embed} does not turn images (16, 3, {pictures.shape[1]}, "
-                f"{pictures.shape[1]}) into vectors (16, D): give one that resizes and normalises."
+                f"AED: {embed} does not turn images (16, 3, {size}, {size}) into vectors (16, D): "
+                "give one that resizes and normalises."
             ) from error
 
     return Gauge("aed", read)
@@ -351,16 +340,10 @@ def consistency(mover, pictures, seed=0) -> dict:
 
 
 def puppets(
-    mover,
-    size: int,
-    count: int = 24,
-    style: str = "training",
-    frames: int = FRAMES,
-    names=PUPPET_METRICS,
-    gauges=(),
+    mover, size, count=24, style="training", frames=FRAMES, names=PUPPET_METRICS, gauges=()
 ) -> dict:
     """The chosen PUPPET_METRICS on puppets of one style, as nested plain numbers."""
-    result, moves = {}, puppet_set(count, size, style, frames)
+    result, moves = {}, puppet_moves.puppet_set(count, size, style, frames)
     ours = functools.cache(lambda: moved(mover, moves))
     compute = {
         "reconstruction": lambda: reconstruction(mover, moves.driving, gauges),
@@ -380,8 +363,8 @@ def puppets(
 
 
 def score(
-    weights: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="WEIGHTS")],
-    data: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="DATA")],
+    weights: metrics.Weights,
+    data: metrics.Data,
     count: int = 24,
     frames: int = 0,
     names: Annotated[tuple[Motion, ...], tyro.conf.arg(name="metrics")] = (),
@@ -441,12 +424,11 @@ def check(count, frames, names, style):
         raise UserError(f"--frames is {frames}: motion takes 2 frames or more.")
     if style:
         return names or PUPPET_METRICS
-    for name in names:
-        if name not in CLIP_METRICS:
-            raise UserError(
-                f"{name} needs the drawn truth: score against {' or '.join(metrics.STYLES)}, or "
-                "leave it out of --metrics."
-            )
+    if drawn := [name for name in names if name not in CLIP_METRICS]:
+        raise UserError(
+            f"{drawn[0]} needs the drawn truth: score against {' or '.join(metrics.STYLES)}, or "
+            "leave it out of --metrics."
+        )
     return names or CLIP_METRICS[:2]
 
 

@@ -1,9 +1,6 @@
 """The judge's own errors on puppets that no training sees."""
 
-from typing import Annotated
-
 import numpy as np
-import tyro
 from tqdm import tqdm
 
 from trainers import metrics
@@ -50,22 +47,16 @@ def guess(truth, count):
     """The best `count` equal readings for all: each pixel's commonest label, each number's mean."""
     votes = np.stack([(truth.labels == label).sum(axis=0) for label in range(len(LABELS))])
     constant = {
-        "labels": votes.argmax(axis=0).astype(np.uint8),
-        "domain": np.bincount(truth.domain).argmax(),
-        **{
-            name: np.median(getattr(truth, name), axis=0)
-            for name in ("landmarks", "action_units", "style", "identity")
-        },
+        name: np.median(getattr(truth, name), axis=0)
+        for name in ("landmarks", "action_units", "style", "identity")
     }
+    constant["labels"] = votes.argmax(axis=0).astype(np.uint8)
+    constant["domain"] = np.bincount(truth.domain).argmax()
     return Readings(**{name: np.stack([value] * count) for name, value in constant.items()})
 
 
 def score(
-    weights: Annotated[
-        str, tyro.conf.Positional, tyro.conf.arg(metavar="WEIGHTS")
-    ] = "judge-puppets",
-    count: int = 1024,
-    device: str = "cpu",
+    weights: metrics.Weights = "judge-puppets", count: int = 1024, device: str = "cpu"
 ) -> dict:
     """A judge's errors on puppets that no training sees, in both drawing styles.
 

@@ -4,16 +4,15 @@ The sliced Wasserstein distance depends on the count, so it comes with two marks
 floor, which other real pictures score, and what real pictures score that were halved and enlarged.
 """
 
-import sys
 from typing import Annotated, Literal
 
 import numpy as np
-import torch
 import torch.nn.functional as F
 import tyro
 from tqdm import tqdm
 
 from gan_models.errors import UserError
+from gan_models.images import to_pictures, to_tensor
 from gan_models.names import find_weights
 from gan_models.progan.pipeline import ProGANPipeline
 from gan_models.weights import read_config
@@ -25,8 +24,8 @@ Metric = Literal["swd", "ms_ssim", "fid", "kid"]
 
 
 def score(
-    weights: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="WEIGHTS")],
-    data: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="DATA")],
+    weights: metrics.Weights,
+    data: metrics.Data,
     count: int = 1024,
     seed: int = 0,
     names: Annotated[tuple[Metric, ...], tyro.conf.arg(name="metrics")] = ("swd", "ms_ssim"),
@@ -78,19 +77,14 @@ def real_pictures(data, count, size, *, seed=0, resize="crop", holdout=0.0):
             f"{data} has {opened.length:,} pictures to score against, fewer than --count "
             f"{count:,}: give more pictures or a smaller --count."
         )
-    wanted = 2 * count if opened.length >= 2 * count else count
-    if wanted == count:
-        print(
-            f"{data} has fewer than {2 * count:,} pictures: no floor is computed.", file=sys.stderr
-        )
-    images = opened.first(wanted)["images"]
+    floor = opened.length >= 2 * count
+    if not floor:
+        print(f"{data} has fewer than {2 * count:,} pictures: no floor is computed.")
+    images = opened.first(2 * count if floor else count)["images"]
     if opened.skipped:
-        print(
-            f"{opened.skipped:,} unreadable files in {data} were replaced by others.",
-            file=sys.stderr,
-        )
+        print(f"{opened.skipped:,} unreadable files in {data} were replaced by others.")
     pictures = images.permute(0, 2, 3, 1).contiguous().numpy()
-    return pictures[:count], pictures[count:] if wanted > count else None
+    return pictures[:count], pictures[count:] if floor else None
 
 
 def drawn_puppets(count, size, style):
@@ -101,11 +95,10 @@ def drawn_puppets(count, size, style):
 
 def generated_pictures(pipeline, count, size, seed):
     """Samples (count, size, size, 3) uint8, their classes (if any) drawn evenly."""
-    latents = pipeline.latents(seed, count)
     labels = None
     if pipeline.classes:
         labels = np.random.default_rng(seed).integers(len(pipeline.classes), size=count)
-    frames = pipeline.frames(latents, label=labels, resolution=size)
+    frames = pipeline.frames(pipeline.latents(seed, count), label=labels, resolution=size)
     return np.stack(list(tqdm(frames, "samples", total=count, disable=None)))
 
 
@@ -139,7 +132,5 @@ def half_resolution(pictures, mode):
 
     Doubled pixels ("nearest") keep some fine edges and score well below a "bilinear" enlargement.
     """
-    images = torch.from_numpy(pictures.transpose(0, 3, 1, 2).copy()).float()
-    halved = F.avg_pool2d(images, 2).round()  # (N, 3, S / 2, S / 2)
-    enlarged = F.interpolate(halved, scale_factor=2, mode=mode)
-    return enlarged.round().byte().permute(0, 2, 3, 1).numpy()
+    halved = F.avg_pool2d(to_tensor(pictures, (0, 255)), 2).round()  # (N, 3, S / 2, S / 2)
+    return to_pictures(F.interpolate(halved, scale_factor=2, mode=mode), (0, 255))
