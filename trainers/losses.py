@@ -55,9 +55,7 @@ def relativistic_hinge_g(real_scores, fake_scores):
 
 
 def drift(real_scores):
-    """Mean squared score of reals, which keeps a Wasserstein critic near zero (ProGAN, appendix
-    A.1).
-    """
+    """Mean squared score of reals: keeps a Wasserstein critic near 0 (ProGAN, appendix A.1)."""
     return real_scores.square().mean()
 
 
@@ -76,15 +74,15 @@ def gradient_penalty(critic, real, fake, mix, target=1.0, shrink=1.0):
 
 def gradient_norms(critic, images):
     """Length (N,) of the scores' gradient at images (N, C, H, W); can itself be differentiated."""
+    return squared_norms(critic, images).sqrt()
+
+
+def squared_norms(critic, images):
     images = images.detach().requires_grad_(True)
     (gradient,) = torch.autograd.grad(critic(images).sum(), images, create_graph=True)
-    return gradient.square().sum(dim=(1, 2, 3)).sqrt()  # (N,)
+    return gradient.square().sum(dim=(1, 2, 3))  # (N,)
 
 
 def r1_penalty(critic, real):
-    """Mean squared gradient norm at reals (Mescheder et al. 2018, equation 9, without its gamma /
-    2).
-    """
-    real = real.detach().requires_grad_(True)
-    (gradient,) = torch.autograd.grad(critic(real).sum(), real, create_graph=True)
-    return gradient.square().sum(dim=(1, 2, 3)).mean()
+    """Mean squared gradient norm at reals (Mescheder et al. 2018, equation 9 without gamma / 2)."""
+    return squared_norms(critic, real).mean()

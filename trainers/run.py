@@ -18,7 +18,7 @@ import torch
 import tyro
 from tqdm import tqdm
 
-from gan_models import weights
+from gan_models import images, weights
 from gan_models.errors import UserError
 from trainers import distributed, state
 
@@ -49,9 +49,6 @@ class Options:
     report_interval: int = 2_000  # images between lines of the log
     save_interval: int = 20_000  # images between states and weights
     snapshot_interval: int = 0  # images between weights kept for good in snapshots/; 0: none
-
-
-# ---------------------------------------------------------------- the command
 
 
 def parse(presets, description, argv):
@@ -123,14 +120,11 @@ class Run:
     def __init__(self, system, config, folder, processes, command):
         self.system, self.config, self.folder = system, config, folder
         self.processes, self.command = processes, command
+        self.options = json.loads(json.dumps(dataclasses.asdict(config)))  # as a state keeps them
         self.lock = None
         if folder.is_dir():
             self.own()
         self.saved = self.load()
-
-    @property
-    def options(self):
-        return json.loads(json.dumps(dataclasses.asdict(self.config)))
 
     def own(self):
         if fcntl is None or self.lock is not None or not self.processes.is_main:
@@ -187,9 +181,8 @@ class Run:
                     self.own()
                     self.saved = self.load()  # what another training left there since
             except OSError as error:
-                raise UserError(
-                    f"--out {self.folder}: can't make this folder ({error.strerror})."
-                ) from error
+                reason = f"can't make this folder ({error.strerror})"
+                raise UserError(f"--out {self.folder}: {reason}.") from error
             write_text(self.folder / "config.json", json.dumps(self.options, indent=1) + "\n")
             print(f"{self.folder}: {self.config}", file=sys.stderr)
         distributed.wait()
@@ -204,9 +197,6 @@ class Run:
 
 def write_text(path, text):
     state.replace_file(path, lambda file: file.write(text.encode()))
-
-
-# ---------------------------------------------------------------- what the loop calls
 
 
 class Training:
@@ -224,7 +214,7 @@ class Training:
             data: The stream, for its `skipped` and `loader_rate`.
             total: Images in the whole training.
             describe: images_seen -> (title of the card, what else `weights.save_weights` takes).
-            sheet: images_seen -> None; draws a sample sheet into the folder.
+            sheet: images_seen -> (name, picture, settings beside images_seen) of a sample sheet.
             noun: What the progress bar and the card call an image.
         """
         self.run, self.config, self.folder = run, run.config, run.folder
@@ -310,21 +300,20 @@ class Training:
 
     def report(self, losses, note, shown, stop):
         """One line of the log and a few words beside the bar; UserError if nothing learns."""
-        self.counters["left_out"] = self.before["left_out"] + int(self.left_out)
         self.check_updates(stop)
         scalars = distributed.mean(losses) | shown | {"left_out": self.counters["left_out"]}
         scalars["unreadable"] = self.data.skipped
         scalars["loader_rate"] = round(self.data.loader_rate, 1)
+        scalars["seconds"] = round(self.counters["seconds"], 3)
         note += f", loader {self.data.loader_rate:.0f} {self.noun}s/s"
         if self.budget.left < math.inf:
             note += f", {self.budget.left / 60:.0f} min left"
         self.bar.set_postfix_str(note.removeprefix(", "))
         if self.log:
-            self.log.write(
-                self.images_seen, scalars | {"seconds": round(self.counters["seconds"], 3)}
-            )
+            self.log.write(self.images_seen, scalars)
 
     def check_updates(self, stop):
+        self.counters["left_out"] = self.before["left_out"] + int(self.left_out)
         steps, left_out = self.steps, self.counters["left_out"]
         since = steps - self.last_update[0]
         if left_out - self.last_update[1] < since:
@@ -359,9 +348,9 @@ class Training:
         title, about = self.describe(self.images_seen)
         name, data = self.folder.name, getattr(self.config, "data", "puppets")
         drawn = data.partition(":")[0] == "puppets"
-        more = {"name": name, "data": data, "images_seen": self.images_seen}
-        more["licence"] = "Apache-2.0" if drawn else "that of the training data"
-        about["config"] |= more
+        licence = "Apache-2.0" if drawn else "that of the training data"
+        about["config"] |= {"name": name, "data": data, "images_seen": self.images_seen}
+        about["config"]["licence"] = licence
         size = about["config"]["size"]
         card = f"""# {name}
 
@@ -373,14 +362,17 @@ class Training:
 | data | {data} |
 | {self.noun}s seen | {self.images_seen:,} |
 | training time | {self.counters["seconds"] / 60:.0f} minutes |
-| licence | {more["licence"]} |
+| licence | {licence} |
 """
         for place in places:
             weights.save_weights(place, system=self.run.system, card=card, **about)
 
     def draw(self):
         try:
-            self.sheet(self.images_seen)
+            name, picture, settings = self.sheet(self.images_seen)
+            path = self.folder / f"{name}-{self.images_seen:09d}.png"
+            settings = {"images_seen": self.images_seen, **settings}
+            images.save_picture(path, picture, weights=self.folder.name, settings=settings)
         except Exception as error:  # noqa: BLE001 - whatever it is, what was trained is worth more
             print(f"No sample sheet was drawn ({error}); training goes on.", file=sys.stderr)
 

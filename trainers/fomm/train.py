@@ -112,22 +112,15 @@ def draw_sheet(run, parts, clips, images_seen):
         source, driving = (frame.permute(1, 2, 0).numpy() for frame in (source, driving))
         shown = pipeline.explain(source, driving, box=whole, driving_box=whole, size=max(size, 128))
         rows += [shown[name] for name in SHEET_COLUMNS]
-    images.save_picture(
-        run.folder / f"pairs-{images_seen:09d}.png",
-        images.grid(rows, len(SHEET_COLUMNS)),
-        weights=run.folder.name,
-        settings={"images_seen": images_seen},
-    )
+    return "pairs", images.grid(rows, len(SHEET_COLUMNS)), {}
 
 
 def draws(config, images_seen, processes):
     """theta and control of the step's random transforms, see `RandomTransform`."""
-    transform = RandomTransform.draw(
-        *(config.batch_size, config.sigma_affine, config.sigma_tps, config.points_tps),
-        generator=step_generator(config, images_seen),
-    )
-    drawn = transform.theta, transform.control
-    return [None if tensor is None else processes.share(tensor) for tensor in drawn]
+    how = config.batch_size, config.sigma_affine, config.sigma_tps, config.points_tps
+    drawn = RandomTransform.draw(*how, generator=step_generator(config, images_seen))
+    control = None if drawn.control is None else processes.share(drawn.control)
+    return processes.share(drawn.theta), control
 
 
 def train(run, clips, vgg):
@@ -139,30 +132,23 @@ def train(run, clips, vgg):
     config, processes, device = run.config, run.processes, run.processes.device
     parts = build(config, device, init="" if run.saved else config.init)
     detector, generator, discriminator = parts.detector, parts.generator, parts.discriminator
-    training = Training(
-        run,
-        parts,
-        clips,
-        total=options.total_images(config, clips.length),
-        describe=partial(describe, config, parts),
-        sheet=partial(draw_sheet, run, parts, clips),
-        noun="pair",
-    )
+    total = options.total_images(config, clips.length)
+    about, sheet = partial(describe, config, parts), partial(draw_sheet, run, parts, clips)
+    training = Training(run, parts, clips, total, about, sheet, noun="pair")
     if training.finished:
         return
+    networks = detector, generator, discriminator
     pyramid = ImagePyramid(config.scales).to(device)
-    for network in (detector, generator, discriminator):
-        network.train()
 
     def step(source, driving, theta, control, weight):
         """Both updates: losses by name, and whether one was left out; frames (N, 3, H, W) uint8."""
         source, driving = source.float() / 255, driving.float() / 255
         discriminator.requires_grad_(False)
         with optim.autocast(config, device):
+            transform = RandomTransform(theta, control)
             loss, parts_g, prediction, keypoints = generator_loss(
-                config, detector, generator, discriminator, vgg, pyramid,
-                source, driving, RandomTransform(theta, control), weight,
-            )  # fmt: skip
+                config, *networks, vgg, pyramid, source, driving, transform, weight
+            )
         both = [parts.optimizer_generator, parts.optimizer_detector]
         bad = optim.update([generator, detector], both, loss)
         discriminator.requires_grad_(True)
@@ -177,9 +163,8 @@ def train(run, clips, vgg):
         return optim.named(D=parts_d, G=parts_g), bad
 
     step = Captured(step, config.capture and device.type == "cuda")
-    for batch, position in clips.batches(
-        training.position, config.batch_size, processes.rank, processes.world_size, device
-    ):
+    ranks = processes.rank, processes.world_size
+    for batch, position in clips.batches(training.position, config.batch_size, *ranks, device):
         seen = training.images_seen
         factor = options.learning_rate_factor(config, seen, clips.length)
         rate = config.learning_rate * factor

@@ -47,7 +47,7 @@ PRESETS = {"puppets": Config(precision="bfloat16", report_interval=1_000, save_i
 
 
 def check(config, world_size):
-    """Refuse options that could only fail later. Raises UserError."""
+    """UserError, before anything is made, for options that can't train."""
     run.check_numbers(config, ("widths", "features", "hidden", "total_images"))
     if config.batch_size < 4 or config.batch_size % 2:
         raise UserError(f"--batch-size {config.batch_size}: take an even number of 4 or more.")
@@ -175,11 +175,8 @@ def judge_loss(outputs, truth, kept):
 def learning_rate(config, images_seen):
     """A linear rise over the first 2 % of the images, times a cosine that ends at 0."""
     progress = min(images_seen / config.total_images, 1.0)
-    return (
-        config.learning_rate
-        * min(1.0, (progress + 1e-3) / 0.02)
-        * math.cos(math.pi / 2 * progress) ** 2
-    )
+    rise = min(1.0, (progress + 1e-3) / 0.02)
+    return config.learning_rate * rise * math.cos(math.pi / 2 * progress) ** 2
 
 
 @dataclass
@@ -222,14 +219,8 @@ def train(begun):
     config, processes, device = begun.config, begun.processes, begun.processes.device
     parts = build(config, device)
     network = parts.network
-    training = run.Training(
-        begun,
-        parts,
-        None,
-        total=config.total_images,
-        describe=partial(describe, config, parts),
-    )
-
+    about = partial(describe, config, parts)
+    training = run.Training(begun, parts, None, config.total_images, about)
     if training.finished:
         return
     puppets = training.data = open_puppets(config)  # a finished judge draws none

@@ -163,12 +163,7 @@ def draw_sheet(run, parts, images_seen):
     pipeline = ProGANPipeline(parts.generator_ema, about, device=run.processes.device)
     latents = pipeline.latents(run.config.seed, 64)
     shown = {"resolution": phase.resolution, "alpha": phase.alpha}
-    images.save_picture(
-        run.folder / f"fakes-{images_seen:09d}.png",
-        images.grid(pipeline.sample(latents, **shown), 8),
-        weights=run.folder.name,
-        settings={"images_seen": images_seen, **shown},
-    )
+    return "fakes", images.grid(pipeline.sample(latents, **shown), 8), shown
 
 
 def train(run, pictures):
@@ -181,14 +176,9 @@ def train(run, pictures):
     num_classes = pictures.num_classes if config.labels else 0
     parts = build(config, num_classes, device)
     generator, discriminator = parts.generator, parts.discriminator
-    training = Training(
-        run,
-        parts,
-        pictures,
-        total=config.total_images,
-        describe=partial(describe, config, parts, pictures.classes if config.labels else []),
-        sheet=partial(draw_sheet, run, parts),
-    )
+    about = partial(describe, config, parts, pictures.classes if config.labels else [])
+    sheet = partial(draw_sheet, run, parts)
+    training = Training(run, parts, pictures, config.total_images, about, sheet)
     if training.finished:
         return
 
@@ -234,12 +224,7 @@ def train(run, pictures):
             *draws(config, seen, phase.batch_size, num_classes, processes),
             *(phase.resolution, alpha, penalise),
         )
-        if training.step(
-            *(phase.batch_size, position, losses, bad),
-            note=f"{phase.resolution} px, alpha {phase.alpha:.2f}",
-            resolution=phase.resolution,
-            alpha=phase.alpha,
-            batch_size=phase.batch_size,
-            learning_rate=phase.learning_rate,
-        ):
+        shown = {key: value for key, value in vars(phase).items() if key != "index"}
+        note = f"{phase.resolution} px, alpha {phase.alpha:.2f}"
+        if training.step(phase.batch_size, position, losses, bad, note, **shown):
             break
