@@ -200,7 +200,7 @@ def write_text(path, text):
 
 
 class Training:
-    """What a loop calls: where it stands, and `step`, which counts and does all that is due.
+    """What a loop calls: `batches`, and `step`, which counts and does all that is due.
 
     images_seen, steps, position (of the data); counters is saved with the state.
     """
@@ -219,6 +219,7 @@ class Training:
         """
         self.run, self.config, self.folder = run, run.config, run.folder
         self.is_main, self.data, self.total, self.noun = run.processes.is_main, data, total, noun
+        self.stopped = False
         self.parts = {name: part for name, part in vars(parts).items() if part is not None}
         self.describe, self.sheet = describe, sheet
         self.counters = {"images_seen": 0, "steps": 0, "left_out": 0, "seconds": 0.0}
@@ -265,13 +266,20 @@ class Training:
             places = self.places(saved["keep"])
             self.write_weights([place for place in places if not self.has_weights(place)])
 
-    def step(self, count, position, losses, left_out, note="", **shown):
-        """Count a step and do what is due: report; state, then weights, then sheet. Returns whether
-        to stop.
+    def batches(self, data, batch_size):
+        """This process's batches of a stream from where the run stands, until the run stops."""
+        mine = self.run.processes
+        found = data.batches(self.position, batch_size, mine.rank, mine.world_size, mine.device)
+        for batch, self.position in found:
+            yield batch
+            if self.stopped:
+                return
+
+    def step(self, count, losses, left_out, note="", **shown):
+        """Count a step and do what is due: report; state, then weights, then sheet.
 
         Args:
             count: Images in the step, over all processes.
-            position: Of the data, to go on after this step.
             losses: Tensors () by name, which stay on the device until a report.
             left_out: A bool tensor (): whether an update was left out.
             note: For the progress bar.
@@ -279,11 +287,10 @@ class Training:
         """
         before, now = self.images_seen, self.images_seen + count
         self.left_out += left_out
-        self.position = position
         self.counters["images_seen"] = now
         self.counters["steps"] += 1
         self.counters["seconds"] = self.before["seconds"] + self.budget.elapsed
-        stop = now >= self.total or distributed.agree(self.budget.over)
+        stop = self.stopped = now >= self.total or distributed.agree(self.budget.over)
         self.bar.update(count)
         if stop or due(self.config.report_interval, before, now):
             self.report(losses, note, shown, stop)
@@ -296,7 +303,6 @@ class Training:
         if stop and self.log:
             self.bar.close()
             self.log.close()
-        return stop
 
     def report(self, losses, note, shown, stop):
         """One line of the log and a few words beside the bar; UserError if nothing learns."""

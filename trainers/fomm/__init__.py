@@ -3,7 +3,6 @@
 config.py      options and presets
 objective.py   the losses
 train.py       the training loop
-artefacts.py   sample sheets, state, weights with their card
 scores.py        what `python -m trainers.evaluate fomm` computes
 puppet_moves.py  the drawn clips and truths that it scores
 """

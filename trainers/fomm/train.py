@@ -163,8 +163,7 @@ def train(run, clips, vgg):
         return optim.named(D=parts_d, G=parts_g), bad
 
     step = Captured(step, config.capture and device.type == "cuda")
-    ranks = processes.rank, processes.world_size
-    for batch, position in clips.batches(training.position, config.batch_size, *ranks, device):
+    for batch in training.batches(clips, config.batch_size):
         seen = training.images_seen
         factor = options.learning_rate_factor(config, seen, clips.length)
         rate = config.learning_rate * factor
@@ -178,5 +177,4 @@ def train(run, clips, vgg):
             decay = options.ema_decay(config, seen)
             optim.average(parts.detector_ema, detector, decay)
             optim.average(parts.generator_ema, generator, decay)
-        if training.step(config.batch_size, position, losses, bad, learning_rate=rate):
-            break
+        training.step(config.batch_size, losses, bad, learning_rate=rate)

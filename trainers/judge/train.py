@@ -108,8 +108,8 @@ def with_mirror_images(batch):
     uint8, and their truth.
     """
     mirrored = {**batch, "images": batch["images"].flip(3), "labels": batch["labels"].flip(2)}
-    mirrored["landmarks"] = batch["landmarks"][:, MIRRORED] * torch.tensor([-1.0, 1.0])
-    mirrored["landmarks"][..., 0] += SIZE
+    mirrored["landmarks"] = batch["landmarks"][:, MIRRORED]
+    mirrored["landmarks"][..., 0] = SIZE - mirrored["landmarks"][..., 0]
     truth = {name: torch.cat([value, mirrored[name]]) for name, value in batch.items()}
     return truth.pop("images"), truth
 
@@ -235,15 +235,13 @@ def train(begun):
         return {name: part.detach() for name, part in losses.items()}, bad
 
     step = Captured(step, config.capture and device.type == "cuda")
-    for batch, position in puppets.batches(training.position, config.batch_size // 2):
+    for batch in training.batches(puppets, config.batch_size // 2):
         seen = training.images_seen
         pictures, truth = with_mirror_images(batch)
-        truth = {name: processes.share(value) for name, value in truth.items()}
         drawn = {name: processes.share(value) for name, value in draws(config, seen).items()}
         parts.optimizer.set_rate(learning_rate(config, seen))
-        losses, bad = step(processes.share(pictures), truth, drawn)
+        losses, bad = step(pictures, truth, drawn)
         # At first an average over about all steps so far, so that a short run is not its beginning.
         steps = seen // config.batch_size + 1
         optim.average(parts.averaged, network, min(config.ema_decay, steps / (steps + 10)))
-        if training.step(config.batch_size, position, losses, bad):
-            break
+        training.step(config.batch_size, losses, bad)

@@ -137,14 +137,11 @@ def schedule(config, images_seen):
             break
         left -= fade
         index += 1
-    learning_rate = config.learning_rates[level] * decay(config, images_seen)
+    learning_rate = config.learning_rates[level]
+    if config.decay_images:
+        left = config.total_images - images_seen
+        learning_rate *= min(left / config.decay_images, 1.0)
     return Phase(index, 4 << level, alpha, config.batch_sizes[level], learning_rate)
-
-
-def decay(config, images_seen):
-    """What the learning rate is multiplied by: 1, then falling to 0 over the last decay_images."""
-    left = config.total_images - images_seen
-    return min(left / config.decay_images, 1.0) if config.decay_images else 1.0
 
 
 def ema_decay(config, images_seen, batch_size):

@@ -204,10 +204,7 @@ def train(run, pictures):
 
     step = Captured(step, config.capture and device.type == "cuda")
     index = training.counters.setdefault("phase", 0)
-    ranks = processes.rank, processes.world_size
-    for batch, position in pictures.batches(
-        training.position, lambda seen: schedule(config, seen).batch_size, *ranks, device
-    ):
+    for batch in training.batches(pictures, lambda seen: schedule(config, seen).batch_size):
         seen, phase = training.images_seen, schedule(config, training.images_seen)
         if phase.index != index and config.reset_optimizers:
             parts.optimizer_g.forget()
@@ -226,5 +223,4 @@ def train(run, pictures):
         )
         shown = {key: value for key, value in vars(phase).items() if key != "index"}
         note = f"{phase.resolution} px, alpha {phase.alpha:.2f}"
-        if training.step(phase.batch_size, position, losses, bad, note, **shown):
-            break
+        training.step(phase.batch_size, losses, bad, note, **shown)
