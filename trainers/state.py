@@ -1,7 +1,6 @@
 """Files that a kill or a power cut leaves whole, and the full training state among them."""
 
 import os
-from pathlib import Path
 
 import torch
 
@@ -12,7 +11,6 @@ def replace_file(path, write):
     """Write a file under a temporary name by `write(binary file)`, then rename it: what stands
     under `path` is always the old file or the new one, also when the power fails.
     """
-    path = Path(path)
     temporary = path.with_name(path.name + ".part")
     try:
         with open(temporary, "wb") as file:
@@ -37,7 +35,6 @@ def load_state(path):
     """The state written by `save_state`, on the CPU and read as it is needed; None where there is
     none. UserError for a damaged file.
     """
-    path = Path(path)
     if not path.exists():
         return None
     try:

@@ -46,9 +46,19 @@ def drawn(parameters, size, style):
     return (picture if scale == 1 else resize(picture, size)), drawing.landmarks * scale
 
 
-def pictures_of(clips, size, style):
-    """Lists of lists of parameters -> (C, T, size, size, 3) uint8."""
-    return np.stack([np.stack([drawn(p, size, style)[0] for p in frames]) for frames in clips])
+def made(pairs, size, style, parts=None, still=False):
+    """Moves of (clip, source) pairs; still: errors count only where anything ever changes."""
+    clips = [[puppets.transfer(source, moment) for moment in moving] for moving, source in pairs]
+    both = [[drawn(p, size, style) for p in frames] for frames in clips]
+    truth = np.array([[picture for picture, _ in frames] for frames in both])
+    return Moves(
+        driving=np.array([[drawn(p, size, style)[0] for p in moving] for moving, _ in pairs]),
+        truth=truth,
+        region=changing(truth) if still else None,
+        parts=parts,
+        action_units=np.array([[p.action_units for p in frames] for frames in clips]),
+        landmarks=np.array([[points for _, points in frames] for frames in both]),
+    )
 
 
 def actors(count, frames):
@@ -72,17 +82,9 @@ def puppet_set(count: int, size: int, style: str = "training", frames: int = FRA
 
     `driving` are whole clips, which also serve for reconstruction; parts: same_domain, any_domain.
     """
-    pairs = actors(count, frames)
-    clips = [[puppets.transfer(source, moment) for moment in moving] for moving, source in pairs]
-    both = [[drawn(p, size, style) for p in frames] for frames in clips]
     even = np.arange(count) % 2 == 0
-    return Moves(
-        driving=pictures_of([moving for moving, _ in pairs], size, style),
-        truth=np.stack([np.stack([picture for picture, _ in frames]) for frames in both]),
-        parts={"same_domain": even, "any_domain": ~even},
-        action_units=np.array([[p.action_units for p in frames] for frames in clips]),
-        landmarks=np.stack([np.stack([points for _, points in frames]) for frames in both]),
-    )
+    parts = {"same_domain": even, "any_domain": ~even}
+    return made(actors(count, frames), size, style, parts)
 
 
 @functools.lru_cache(maxsize=16)
@@ -94,7 +96,7 @@ def expression_set(count: int, size: int, style: str = "training", frames: int =
         poses = [replace(still, gaze_x=m.pose.gaze_x, gaze_y=m.pose.gaze_y) for m in moving]
         clip = [replace(m, pose=pose) for m, pose in zip(moving, poses, strict=True)]
         pairs.append((clip, source))
-    return still_moves(pairs, size, style)
+    return made(pairs, size, style, still=True)
 
 
 @functools.lru_cache(maxsize=16)
@@ -106,15 +108,7 @@ def group_set(group: str, count: int, size: int, style: str = "training") -> Mov
         neutral = replace(start, pose=ahead, action_units=(0.0,) * len(puppets.ACTION_UNITS))
         steps = [stepped(neutral, step) for step in EXPRESSIONS[group]]
         pairs.append(([neutral, *steps], source))
-    return still_moves(pairs, size, style)
-
-
-def still_moves(pairs, size, style):
-    """Moves of (clip, source) pairs whose heads hold still: errors count where anything changes."""
-    truths = [[puppets.transfer(source, moment) for moment in moving] for moving, source in pairs]
-    clips = [moving for moving, _ in pairs]
-    driving, truth = (pictures_of(which, size, style) for which in (clips, truths))
-    return Moves(driving, truth, changing(truth))
+    return made(pairs, size, style, still=True)
 
 
 def stepped(neutral, step):

@@ -45,8 +45,6 @@ CLIP_METRICS = ("reconstruction", "consistency", "akd", "aed")  # those that nee
 PUPPET_METRICS = ("reconstruction", "transfer", "expression", "consistency", "judge")
 LEGIBLE = 0.6  # correlation from which on the judge's reading of an action unit means something
 
-# ---------------------------------------------------------------- what does the moving
-
 
 class Piped:
     """Moves pictures of a pipeline's size by the pipeline that the demo uses (FOMMPipeline)."""
@@ -65,9 +63,6 @@ class Piped:
             source, list(driving), box=self.whole, driving_box=self.whole, adapt_scale=True
         )
         return np.stack(list(frames))
-
-
-# ---------------------------------------------------------------- scores
 
 
 def l1(a, b) -> np.ndarray:
@@ -178,9 +173,6 @@ def expression(mover, count, size, style="training", frames=FRAMES, groups=EXPRE
     return result | {"groups": apart}
 
 
-# ---------------------------------------------------------------- what others read in it
-
-
 def judged(moves: Moves, ours) -> dict:
     """What the shipped judge reads in `ours`, in the drawn truth (its ceiling) and in the source.
 
@@ -289,9 +281,6 @@ def identity_network(path):
         ) from error
 
 
-# ---------------------------------------------------------------- keypoints
-
-
 def random_transforms(count, seed=0):
     """Affine maps (count, 2, 3): up to 20 degrees, 15 % larger or smaller, shifted by 0.15."""
     random = np.random.default_rng(seed)
@@ -336,9 +325,6 @@ def consistency(mover, pictures, seed=0) -> dict:
     return result | {"spread": float(apart.mean())}
 
 
-# ---------------------------------------------------------------- all at once
-
-
 def puppets(
     mover, size, count=24, style="training", frames=FRAMES, names=PUPPET_METRICS, gauges=()
 ) -> dict:
@@ -357,9 +343,6 @@ def puppets(
             print(f"{name} ...", file=sys.stderr)
             result[name] = compute[name]()
     return result
-
-
-# ---------------------------------------------------------------- the command
 
 
 def score(
@@ -418,7 +401,7 @@ def score(
 
 
 def check(count, frames, names, style):
-    """The metrics to compute; refuses what could only fail after minutes of work."""
+    """The metrics to compute; UserError for what could only fail after minutes of work."""
     metrics.check_count(count, "clips")
     if frames < 0 or frames == 1:
         raise UserError(f"--frames is {frames}: motion takes 2 frames or more.")
