@@ -1,5 +1,6 @@
 """Options and presets of FOMM's trainer, and its schedules as functions of pairs seen."""
 
+import dataclasses
 from dataclasses import dataclass
 from typing import Literal
 
@@ -78,17 +79,25 @@ COUNTS = (
 )  # fmt: skip
 ALL_TENTH = (0.1, 0.1, 0.1, 0.1)
 
+# Ours: learns drawn puppets on two CPU cores, without VGG. Differs from the official code.
+PUPPETS = Config(
+    size=64, mirror=True, num_keypoints=15, scale_factor=0.5, detector_max=128,
+    detector_blocks=3, pad=1, head_size=3, anchors=0.3, motion_width=32, motion_max=128,
+    motion_blocks=3, generator_width=24, generator_max=64, down_blocks=1, bottleneck_blocks=3,
+    pixel_path=True, discriminator_width=16, discriminator_max=128, discriminator_blocks=3,
+    perceptual_weight=0.0, reconstruction_weight=40.0, adversarial_weight=0.2,
+    adversarial_start=0.55, feature_matching_weight=2.0, total_images=80_000, milestones=(),
+    decay=0.375, batch_size=8, learning_rate=1e-3, detector_learning_rate=1e-3,
+    ema_decay=0.998, precision="bfloat16",
+)  # fmt: skip
+
 PRESETS = {
-    # Ours: learns drawn puppets on two CPU cores, without VGG. Differs from the official code.
-    "puppets": Config(
-        size=64, mirror=True, num_keypoints=15, scale_factor=0.5, detector_max=128,
-        detector_blocks=3, pad=1, head_size=3, anchors=0.3, motion_width=32, motion_max=128,
-        motion_blocks=3, generator_width=24, generator_max=64, down_blocks=1, bottleneck_blocks=3,
-        pixel_path=True, discriminator_width=16, discriminator_max=128, discriminator_blocks=3,
-        perceptual_weight=0.0, reconstruction_weight=40.0, adversarial_weight=0.2,
-        adversarial_start=0.55, feature_matching_weight=2.0, total_images=80_000, milestones=(),
-        decay=0.375, batch_size=8, learning_rate=1e-3, detector_learning_rate=1e-3,
-        ema_decay=0.998, precision="bfloat16",
+    "puppets": PUPPETS,
+    # The shipped weights: minutes on a GPU.
+    "puppets-128": dataclasses.replace(
+        PUPPETS, data="puppets:5000", size=128, detector_blocks=4, motion_blocks=4,
+        discriminator_blocks=4, adversarial_start=0.6, total_images=373_952, batch_size=64,
+        learning_rate=1.5e-3, detector_learning_rate=1.5e-3,
     ),
     # The eight published configurations; days on several GPUs.
     "vox": Config(
