@@ -267,7 +267,8 @@ def test_reset_gives_back_how_the_tab_opened(visit):
     ready(page)
     page.get_by_label(words.WEIGHTS, exact=True).locator("visible=true").click()
     page.get_by_role("option").get_by_text("progan-puppets").click()
-    page.get_by_text("64 px, shown at 512 px.").first.wait_for()
+    page.get_by_text("64 px, shown at 512 px.").first.wait_for(state="attached")
+    assert page.locator(".stage:visible video").count() == 1  # nobody asked for the picture
     seconds.fill("60")
     seconds.press("Enter")
     page.get_by_text("of 1800 frames").wait_for()
@@ -278,6 +279,8 @@ def test_reset_gives_back_how_the_tab_opened(visit):
     ready(page)  # the clip that was being made has ended
     page.get_by_role("tab", name=words.CLIP).locator("visible=true").click()
     caption.locator("visible=true").wait_for()
+    page.wait_for_timeout(1000)  # whatever is drawn now, the visitor looks at the clip
+    assert caption.locator("visible=true").count() == 1
     assert page.get_by_role("alert").count() == 0
     assert seconds.input_value() == str(latent.SECONDS)
     assert page.get_by_label(texts.SEED.format(point=texts.START)).input_value() == "1"

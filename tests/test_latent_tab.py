@@ -154,6 +154,16 @@ def test_the_growth_pictures_show_every_resolution(system):
     answers.close()
 
 
+def test_other_weights_draw_everything_anew_once_and_leave_the_stage_alone(system):
+    given = "plain", "", [3, 5], ONE, TWO, 50, 100, "spherical", False
+    answers = list(handlers.draw_all(system, *given))
+    assert answers[-1]["drawn"] == "plain"
+    seen = set().union(*answers)
+    assert {"picks", "start_thumb", "end_thumb", "picture", "text"} <= seen and "stage" not in seen
+    assert len(list(handlers.draw_all_again(system, *given, "plain"))) == len(answers)
+    assert list(handlers.draw_all_again(system, *given, "classes")) == []  # the menu's event draws
+
+
 # --- points
 
 

@@ -172,9 +172,11 @@ def _picture_events(tab: Tab) -> None:
 def _clip_and_weights_events(page: gr.Blocks, tab: Tab, first_look: bool) -> None:
     made = layout.clip_events(tab, clips.make_clip, tab.stage)
     opened, changed = systems.events(page, tab)
+    drawn = {"drawn": gr.State(tab.weights.value)}  # not the tab's own, so Reset leaves it
     changed = tab.on(changed.then, handlers.choose_class)
-    tab.on(_redraw(tab, changed, handlers.fill).then, handlers.growth_pictures)
+    changed = tab.on(changed.then, handlers.draw_all, named=drawn)
+    tab.on(changed.then, handlers.growth_pictures)
     reset = layout.reset_event(tab, made)
     if first_look:
-        _redraw(tab, reset, handlers.fill)
-        _redraw(tab, opened, handlers.fill)
+        tab.on(reset.then, handlers.draw_all_again, named=drawn)
+        tab.on(opened.then, handlers.draw_all, named=drawn)

@@ -83,8 +83,16 @@ def show(
     system, weights, label, start, end, position, growth, way, sharp,
     request: gr.Request | None = None,
 ):  # fmt: skip
-    """The picture between start and end."""
-    picture, record = _current(system, weights, label, start, end, position, growth, way)
+    """The picture between start and end, which a visitor wished to see."""
+    given = system, weights, label, start, end, position, growth, way
+    for answer in _large(request, sharp, given):
+        yield answer | {"stage": gr.Tabs(selected="picture")}
+
+
+def _large(request, sharp: bool, given: tuple) -> Iterator[dict]:
+    """The picture, large, with what is said about it; `given` as `_current` takes it."""
+    system, weights, _, start, end, position, *_ = given
+    picture, record = _current(*given)
     grown = len(picture) == system.open(weights).size
     large = enlarge(picture, DISPLAY, sharp or not grown)
     place = f"{start['name']} to {end['name']}, {position:g} %"
@@ -92,10 +100,36 @@ def show(
         place = (end if position else start)["name"]
     caption = f"{place.capitalize()}. {len(picture)} px, shown at {len(large)} px."
     with picture_file(request, "picture.png", large, weights, record) as path:
-        yield {
-            "picture": path, "picture_caption": caption, "text": lines(record),
-            "stage": gr.Tabs(selected="picture"),
-        }  # fmt: skip
+        yield {"picture": path, "picture_caption": caption, "text": lines(record)}
+
+
+@answers(
+    "picks", "start_thumb", "end_thumb", "picture", "picture_caption", "text", "drawn",
+    notice="give_notice", loading=True,
+)  # fmt: skip
+def draw_all(
+    system, weights, label, seeds, start, end, position, growth, way, sharp,
+    request: gr.Request | None = None,
+):  # fmt: skip
+    """Every picture anew, because the weights are other ones; nobody asked for another stage.
+
+    `drawn` becomes the weights that all pictures are of.
+    """
+    yield from fill(system, weights, label, seeds, request)
+    yield from thumbs(system, weights, label, start, end, request)
+    yield from _large(request, sharp, (system, weights, label, start, end, position, growth, way))
+    yield {"drawn": weights}
+
+
+@answers(*draw_all.names, notice="give_notice", loading=True)
+def draw_all_again(
+    system, weights, label, seeds, start, end, position, growth, way, sharp, drawn,
+    request: gr.Request | None = None,
+):  # fmt: skip
+    """After Reset, which may also have changed the weights: then the menu's event draws."""
+    if drawn == weights:
+        given = system, weights, label, seeds, start, end, position, growth, way, sharp
+        yield from draw_all(*given, request)
 
 
 def _current(system, weights, label, start, end, position, growth, way) -> tuple[np.ndarray, dict]:
