@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from commands import ENVIRONMENT
 from PIL import Image
-from tiny_fomm import SIZE, clip, picture, save_fomm
+from tiny_fomm import clip, picture, save_fomm
 
 from gan_models import faces, images, video
 from gan_models.fomm.__main__ import main, names
@@ -58,7 +58,7 @@ def shown(path):
 def test_a_clip_moves_a_picture(run, inputs, weights, tmp_path, capsys):
     run("--source @source.png --driving @clip.mp4 --out r.mp4 --strength 1.5")
     info = video.clip_info(tmp_path / "r.mp4")
-    assert (info.frames, info.fps, info.width, info.height) == (10, 20, SIZE, SIZE)
+    assert (info.frames, info.fps, info.width, info.height) == (10, 20, 40, 40)
     assert info.label["weights"] == "tiny"
     about = info.label["settings"]
     assert (about["source"], about["driving"], about["strength"]) == ("source.png", "clip.mp4", 1.5)
@@ -68,7 +68,24 @@ def test_a_clip_moves_a_picture(run, inputs, weights, tmp_path, capsys):
     assert np.abs(shown(tmp_path / "r.mp4").astype(int) - expected).mean() < 6  # H.264
     said = capsys.readouterr().out
     assert "clip.mp4 has no sound: nor has the result." in said
-    assert "r.mp4: 10 frames, 0.50 s, 32 x 32 pixels" in said
+    assert "r.mp4: 10 frames, 0.50 s, 40 x 40 pixels" in said
+
+
+def test_the_size_can_be_chosen(run, tmp_path, capsys):
+    run("--source @source.png --driving @clip.mp4 --out r.mp4 --size 64")
+    info = video.clip_info(tmp_path / "r.mp4")
+    assert (info.width, info.height, info.label["settings"]["size"]) == (64, 64, 64)
+
+
+def test_a_size_that_would_not_be_kept_is_refused(run, inputs, tmp_path):
+    with pytest.raises(SystemExit, match="--size 8: tiny makes frames of 32 to 1024 pixels"):
+        run("--source @source.png --driving @clip.mp4 --size 8")
+    with pytest.raises(SystemExit, match="with --paste-back the result has the source's own size"):
+        run("--source @source.png --driving @clip.mp4 --size 64 --paste-back")
+    folder = save_fomm(tmp_path / "plain", generator={"blend": False})
+    given = ["--source", str(inputs / "source.png"), "--driving", str(inputs / "clip.mp4")]
+    with pytest.raises(SystemExit, match="--size 64: plain makes frames of 32 pixels"):
+        main([*given, "--size", "64", "--weights", str(folder), "--device", "cpu"])
 
 
 def test_the_official_flags_are_known(run, tmp_path, capsys):
@@ -105,7 +122,7 @@ def test_the_motion_of_other_weights_is_said(run, inputs, tmp_path, capsys):
 def test_one_picture_drives_a_picture(run, inputs, weights, tmp_path, capsys):
     run("--source @source.png --driving @source.png")
     result = images.read_picture(tmp_path / "result.png")
-    assert result.shape == (SIZE, SIZE, 3)
+    assert result.shape == (40, 40, 3)  # the source's own crop
     assert images.read_settings(tmp_path / "result.png")["weights"] == "tiny"
     assert "its pose is taken as it is, not relative" in capsys.readouterr().out
     run("--source @source.png --driving @source.png --out one.mp4")

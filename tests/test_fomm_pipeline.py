@@ -280,6 +280,88 @@ def test_single_steps_are_the_animation(pipeline, frames):
     assert differ(live, whole) <= 1
 
 
+# ---------------------------------------------------------------- full size
+
+
+@pytest.mark.parametrize(
+    ("side", "asked", "expected"),
+    [(100, None, 100), (20, None, SIZE), (5000, None, 1024), (20, 96, 96), (20, 8, SIZE),
+     (20, 2000, 1024), (99.6, None, 100)],
+)  # fmt: skip
+def test_frames_have_the_crops_own_size_or_the_one_asked_for(pipeline, side, asked, expected):
+    assert pipeline.any_size and pipeline.frame_size(side, asked) == expected
+
+
+def test_weights_that_keep_no_pixels_have_one_size(frames):
+    pipeline = FOMMPipeline(*networks(generator={"blend": False}), CONFIG, device="cpu")
+    assert not pipeline.any_size
+    large = images.resize(picture(), 3 * SIZE)
+    assert animated(pipeline, large, frames, size=90).shape == (9, SIZE, SIZE, 3)
+    assert pipeline.encode(large, 90).large is None
+
+
+@pytest.mark.parametrize("align_corners", [True, False])
+def test_full_size_moves_the_large_pixels_and_enlarges_what_is_painted(frames, align_corners):
+    """Against the same in floating point, by torch."""
+    pipeline = FOMMPipeline(
+        *networks(generator={"align_corners": align_corners}), CONFIG, device="cpu"
+    )
+    large, big = picture(3, 96, 96), 96
+    source = pipeline.encode(large)
+    found = pipeline.detect(frames)
+    driving = Keypoints(torch.from_numpy(found.value), torch.from_numpy(found.jacobian))
+    maps = pipeline.generator.maps(source.encoded, driving, source.keypoints)
+
+    def enlarged(x, mode):
+        return torch.nn.functional.interpolate(x, size=(big, big), mode=mode)
+
+    places = enlarged(maps.deformation, "bilinear").permute(0, 2, 3, 1)
+    places = places * ((SIZE - 1) / SIZE if align_corners else 1)
+    whole = images.to_tensor(large, (0, 1)).expand(len(places), -1, -1, -1)
+    moved = torch.nn.functional.grid_sample(
+        whole, places, padding_mode="border", align_corners=False
+    )
+    share = (2 * enlarged(maps.share, "bicubic")).sigmoid()
+    expected = torch.lerp(moved, enlarged(maps.colour, "bilinear"), share)
+    ours = pipeline.render(source, found, relative=False)
+    assert 0.1 < share.mean() < 0.9
+    assert differ(ours, images.to_pictures(expected, (0, 1))) <= 3  # places in 1/32 of a pixel
+
+
+def test_a_motionless_source_stays_as_sharp_as_it_was(nets, frames):
+    detector, generator = copy.deepcopy(nets)
+    with torch.no_grad():
+        generator.dense_motion.mask.bias[0] += 1000  # everything is background
+        generator.final.bias[3] -= 1000  # nothing is painted
+    pipeline = FOMMPipeline(detector, generator, CONFIG, device="cpu")
+    large = np.random.default_rng(0).integers(0, 256, (256, 256, 3), np.uint8)
+    (result,) = animated(pipeline, large, frames[:1])
+    middle = slice(120, 136)  # towards the border the networks' own grids shift it by pixels
+    assert np.corrcoef(result[middle, middle].ravel(), large[middle, middle].ravel())[0, 1] > 0.9
+
+
+def test_sizes_share_what_is_remembered_and_single_steps_are_the_animation(pipeline, frames):
+    large = picture(3, 80, 80)
+    source, small = pipeline.encode(large), pipeline.encode(large, SIZE)
+    assert source.encoded is small.encoded and source.large.shape == (80, 80, 3)
+    assert small.large is None
+    live = pipeline.render(source, pipeline.detect(frames))
+    assert live.shape == (9, 80, 80, 3)
+    assert differ(live, animated(pipeline, large, frames)) <= 1
+    assert animated(pipeline, large, frames, size=48).shape == (9, 48, 48, 3)
+
+
+def test_large_frames_are_made_one_by_one(pipeline, frames, monkeypatch):
+    from gan_models.fomm import full_size
+
+    made = []
+    monkeypatch.setattr(full_size.cv2, "blendLinear", lambda *given: made.append(1) or given[0])
+    result = pipeline.animate(picture(3, 80, 80), frames, batch_size=9)
+    next(result)
+    assert len(made) == 1
+    result.close()
+
+
 # ---------------------------------------------------------------- crops
 
 
@@ -304,6 +386,9 @@ def test_the_result_is_pasted_back_into_the_full_picture(pipeline, frames):
     outside[20 : 20 + SIZE, 40 : 40 + SIZE] = False
     assert (result[:, outside] == full[outside]).all()
     plain = animated(pipeline, full, frames, box=box)
+    larger = animated(pipeline, full, frames, box=(20, 10, 90, 80), paste_back=True, size=SIZE)
+    at_full_size = animated(pipeline, full, frames, box=(20, 10, 90, 80))
+    assert differ(larger[:, 40:50, 50:60], at_full_size[:, 30:40, 30:40]) <= 1  # never enlarged
     middle = (slice(20 + 14, 20 + 18), slice(40 + 14, 40 + 18))
     assert differ(result[:, middle[0], middle[1]], plain[:, 14:18, 14:18]) <= 3
     assert differ(result[:, middle[0], middle[1]], full[middle]) > 3

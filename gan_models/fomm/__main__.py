@@ -2,6 +2,7 @@
 
     python -m gan_models.fomm --source P.png --driving C.mp4 --out R.mp4
     python -m gan_models.fomm --source portraits/ --driving clips/ --out results/
+    python -m gan_models.fomm --source P.png --driving C.mp4 --out R.mp4 --size 512
     python -m gan_models.fomm --source P.png --driving nod.safetensors --out R.gif --paste-back
     python -m gan_models.fomm crop --inp long.mp4 --out faces/      (see crop --help)
 
@@ -25,12 +26,20 @@ from gan_models import images, video
 from gan_models.commands import AS_USUAL, RunningOptions, ended_by_a_sentence
 from gan_models.errors import UserError
 from gan_models.fomm.cropping import crop_clips
+from gan_models.fomm.full_size import LARGEST
 from gan_models.fomm.motion import ENDING
 from gan_models.fomm.pipeline import FOMMPipeline
 from gan_models.fomm.sources import Driving
 
 MOST_FPS = 60.0
-HOW = ("relative", "adapt_scale", "strength", "smoothing", "paste_back")  # `animate` takes them so
+HOW = (
+    "relative",
+    "adapt_scale",
+    "strength",
+    "smoothing",
+    "paste_back",
+    "size",
+)  # `animate` takes them so
 Numbers4 = tuple[float, float, float, float]
 
 
@@ -60,6 +69,9 @@ class Options:
     """Smooth the motion over time: standard deviation in frames, 0 to 30."""
     paste_back: bool = False
     """Blend the moved square into the full picture, at its own resolution."""
+    size: int | None = None
+    """Pixels of the moved square, up to 1024; else as many as it has in the source. Weights that
+    keep no pixels of the source, as all official ones, have one size of their own."""
     box: Numbers4 | None = None
     """The part that moves: left top right bottom, in pixels; else the face or the middle."""
     driving_box: Numbers4 | None = None
@@ -93,6 +105,7 @@ def animate(options: Options) -> None:
         raise UserError(f"--save-motion {saved} must end in {ENDING}.")
     running = replace(options.running, device="cpu") if options.cpu else options.running
     pipeline = running.open(FOMMPipeline, "fomm")
+    check_size(options, pipeline)
     failed = 0
     for driving, driving_name in names(drivings).items():
         motion = saved / f"{driving_name}{ENDING}" if saved and options.driving.is_dir() else saved
@@ -152,6 +165,17 @@ def run(options, pipeline, source, path, out, motion_out, ended) -> None:
     with closing(frames), tqdm(frames, total=driving.count, unit="frame", desc=out.name) as shown:
         write(out, shown, driving.fps, sound, weights=pipeline.name, settings=about)
     tell(clip.notices if clip else [])
+
+
+def check_size(options, pipeline) -> None:
+    """UserError for a --size that would not be kept."""
+    if options.size is None:
+        return
+    if options.paste_back:
+        raise UserError("--size: with --paste-back the result has the source's own size: drop one.")
+    if pipeline.frame_size(0, options.size) != options.size:
+        sizes = f"{pipeline.size} to {LARGEST}" if pipeline.any_size else f"{pipeline.size}"
+        raise UserError(f"--size {options.size}: {pipeline.name} makes frames of {sizes} pixels.")
 
 
 def check_files(options, driving, source, path, out, motion_out) -> None:

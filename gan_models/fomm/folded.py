@@ -3,7 +3,8 @@
 The numbers are those of `KeypointDetector` and `Generator` in eval mode, up to rounding. What is
 not computed: batch norms (part of the convolutions), the enlarged pictures that the decoders
 convolve, whatever of the source no driving frame changes, and the deformed source unless someone
-looks at it. How the convolutions are cheaper, too, is in `folded_layers`.
+looks at it. How the convolutions are cheaper, too, is in `folded_layers`. `FoldedGenerator.maps`
+stops before the picture, for `full_size`.
 
 Keypoints, masks, deformations and pictures are float32 in every precision; the source is encoded
 in float32 too, since that happens once.
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 import copy
 import functools
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -39,6 +41,26 @@ from gan_models.fomm.networks import (
     preferences,
     resized,
 )
+
+
+class Motions(NamedTuple):
+    """What `FoldedDenseMotion` makes of N driving frames; see also `Output`."""
+
+    theta: torch.Tensor  # (N, K + 1, 2, 3), see `affine_motions`
+    logits: torch.Tensor  # (N, K + 1, h, w), whose softmax is the mask
+    mask: torch.Tensor  # (N, K + 1, h, w)
+    moved: torch.Tensor  # (N, K + 1, 3, h, w)
+    deformation: torch.Tensor  # (N, h, w, 2)
+    occlusion_map: torch.Tensor | None  # (N, 1, h, w)
+    features: torch.Tensor  # (N, C, h, w), which all this was read from
+
+
+class Maps(NamedTuple):
+    """What a picture of any size is made from (see `full_size`), N frames, float32."""
+
+    deformation: torch.Tensor  # (N, 2, H, W), where each pixel comes from: x and y in [-1, 1]
+    colour: torch.Tensor  # (N, 3, H, W) in [0, 1], what is painted
+    share: torch.Tensor  # (N, 1, H, W), logits of the painted part
 
 
 class FoldedDetector(nn.Module):
@@ -137,24 +159,41 @@ class FoldedGenerator(nn.Module):
         """
         n = len(driving.value)
         if self.dense_motion is None:
-            x = self.decode(encoded.features, None).expand(n, -1, -1, -1)
+            x = self.decode(encoded.features).sigmoid().expand(n, -1, -1, -1)
             return Output(x) if explain else x
-        warp = self.dense_motion.warp
-        mask, moved, deformation, occlusion_map, motion_features = self.dense_motion(
-            encoded.small, driving, source_keypoints
-        )
-        warped = [warp(level, deformation) for level in encoded.features]
-        if occlusion_map is not None:
-            warped = [level * resized(occlusion_map, level) for level in warped]
-        if self.paint is not None:
-            warped[-1] = warped[-1] + resized(self.paint(motion_features).float(), warped[-1])
-        deformed = warp(encoded.image, deformation) if self.blend or explain else None
-        prediction = self.decode(warped, deformed)
+        motions = self.dense_motion(encoded.small, driving, source_keypoints)
+        prediction = self.draw(encoded, motions).sigmoid()  # (N, 3, H, W), with `blend` (N, 4, ...)
+        deformed = None
+        if self.blend or explain:
+            deformed = self.dense_motion.warp(encoded.image, motions.deformation)
+        if self.blend:
+            colour, share = prediction.split([3, 1], dim=1)
+            prediction = torch.lerp(deformed.float(), colour, share)
         if explain:
-            return Output(prediction, deformed, mask, moved, deformation, occlusion_map)
+            return Output(
+                prediction, deformed, motions.mask, motions.moved, motions.deformation,
+                motions.occlusion_map,
+            )  # fmt: skip
         return prediction
 
-    def decode(self, warped, deformed):
+    @torch.inference_mode()
+    def maps(self, encoded: Encoded, driving: Keypoints, source_keypoints: Keypoints) -> Maps:
+        """As `animate`, of a generator with `blend`, but before the source's pixels are moved."""
+        motions = self.dense_motion(encoded.small, driving, source_keypoints)
+        colour, share = self.draw(encoded, motions).split([3, 1], dim=1)
+        return Maps(self.dense_motion.enlarged(motions, encoded.image), colour.sigmoid(), share)
+
+    def draw(self, encoded, motions):
+        """The last layer's logits, float32 (N, 3 or with `blend` 4, H, W)."""
+        warped = [self.dense_motion.warp(level, motions.deformation) for level in encoded.features]
+        if motions.occlusion_map is not None:
+            warped = [level * resized(motions.occlusion_map, level) for level in warped]
+        if self.paint is not None:
+            painted = self.paint(motions.features).float()
+            warped[-1] = warped[-1] + resized(painted, warped[-1])
+        return self.decode(warped)
+
+    def decode(self, warped):
         x = warped[-1]
         for block in self.bottleneck:
             x = block(x)
@@ -162,11 +201,7 @@ class FoldedGenerator(nn.Module):
             x = block(x)
             if self.warped_skips:
                 x = torch.cat([x, warped[-2 - number].to(x.dtype)], dim=1)
-        x = self.final(x).float().sigmoid()
-        if not self.blend:
-            return x
-        colour, share = x.split([3, 1], dim=1)
-        return torch.lerp(deformed.float(), colour, share)
+        return self.final(x).float()
 
 
 class FoldedDenseMotion(nn.Module):
@@ -180,7 +215,7 @@ class FoldedDenseMotion(nn.Module):
         self.hourglass = FoldedHourglass(motion.hourglass, device, dtype)
         self.heads = FoldedConv([motion.mask, motion.occlusion], dtype)
 
-    def forward(self, small, driving: Keypoints, source: Keypoints):
+    def forward(self, small, driving: Keypoints, source: Keypoints) -> Motions:
         """small (1, 3, h, w); the rest as `DenseMotion.forward`."""
         n, k, _ = driving.value.shape
         _, _, h, w = small.shape
@@ -195,12 +230,27 @@ class FoldedDenseMotion(nn.Module):
         x[:, :, 1:] = moved
         features = self.hourglass(channels_last(x.view(n, 4 * (k + 1), h, w)))
         x = self.heads(features).float()
-        mask = x[:, : k + 1].softmax(dim=1)  # (N, K + 1, h, w)
+        logits = x[:, : k + 1]
+        mask = logits.softmax(dim=1)  # (N, K + 1, h, w)
         # Mixing the motions' six numbers at each pixel mixes the motions.
         mixed = mask.permute(0, 2, 3, 1).reshape(n, h * w, k + 1) @ theta.view(n, k + 1, 6)
         deformation = (mixed.view(n, h * w, 2, 3) * grid.unsqueeze(1)).sum(dim=3)
         occlusion_map = x[:, k + 1 :].sigmoid() if x.shape[1] > k + 1 else None
-        return mask, moved, deformation.view(n, h, w, 2), occlusion_map, features
+        deformation = deformation.view(n, h, w, 2)
+        return Motions(theta, logits, mask, moved, deformation, occlusion_map, features)
+
+    def enlarged(self, motions: Motions, like):
+        """The deformation (N, 2, H, W) at the size of `like`. Not the deformation is enlarged but
+        what it is mixed by, before the softmax: where two parts meet, the border stays sharp and
+        runs between the pixels of the mask.
+        """
+        n, k, h, w = motions.logits.shape
+        mask = resized(motions.logits, like).softmax(dim=1).flatten(2)  # (N, K + 1, H W)
+        grid = fixed_grid(h, w, mask.device)[:, :2].T.view(1, 2, h, w)
+        grid = resized(grid, like)  # as `warp` sees it
+        mixed = motions.theta.view(n, k, 6).transpose(1, 2) @ mask  # (N, 6, H W)
+        x, y, shift = mixed.view(n, 2, 3, *grid.shape[2:]).unbind(dim=2)
+        return x * grid[:, :1] + y * grid[:, 1:] + shift
 
     def warp(self, image, deformation):
         """Sample image (1, C, H, W) where each of `deformation` (N, h, w, 2) points."""

@@ -12,6 +12,7 @@ them, by content: whose pose is neutral, how strong and how smooth, are argument
 import itertools
 from collections.abc import Iterable, Iterator
 from contextlib import closing
+from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
@@ -23,6 +24,7 @@ from gan_models.errors import UserError
 from gan_models.faces.framing import check_box
 from gan_models.fomm.explain import explaining_pictures
 from gan_models.fomm.folded import FoldedDetector, FoldedGenerator
+from gan_models.fomm.full_size import LARGEST, full_size
 from gan_models.fomm.motion import (
     Motion,
     check_keypoints,
@@ -45,8 +47,9 @@ MOST_SOURCES = 8  # remembered; about 8 MB each for the vox weights in float32
 class FOMMPipeline:
     """A detector and a generator ready to move pictures. Threads may share it.
 
-    `name`, `size` (pixels of the square that is moved), `framing` ({"kind": "face" | "centre",
-    "margin": share}), `num_keypoints`, `has_jacobians` and `device` say what it does.
+    `name`, `size` (pixels of the square that the networks see), `any_size` (whether larger squares
+    come out, see `frame_size`), `framing` ({"kind": "face" | "centre", "margin": share}),
+    `num_keypoints`, `has_jacobians` and `device` say what it does.
     """
 
     def __init__(self, detector, generator, config, device="auto", precision="float32"):
@@ -73,6 +76,7 @@ class FOMMPipeline:
         check_networks(self.name, self.size, detector, generator)
         self.detector = FoldedDetector(detector, self.device, dtype)
         self.generator = FoldedGenerator(generator, self.device, dtype)
+        self.any_size = self.generator.blend  # else there are no moved pixels in the picture
         self.encoded = lru_cache(MOST_SOURCES)(self._encode)
         kind = "cpu" if self.device.type == "cpu" else "cuda"
         self.batch_size = min(max(BATCH_PIXELS[kind] // self.size**2, 1), LARGEST_BATCH[kind])
@@ -125,14 +129,25 @@ class FOMMPipeline:
                 first = first or framing
         return first
 
-    def encode(self, crop) -> Source:
+    def frame_size(self, side: float, size: int | None = None) -> int:
+        """Pixels of the frames that are made of a crop of `side` pixels where `size` is asked for.
+
+        None: the crop's own. Weights that blend make what lies between the networks' size and
+        1,024, all others the networks' size alone.
+        """
+        wanted = round(side) if size is None else size
+        return min(max(wanted, self.size), max(LARGEST, self.size)) if self.any_size else self.size
+
+    def encode(self, crop, size: int | None = None) -> Source:
         """The finished crop of a source, (S, S, 3) uint8, as `render` takes it: nothing in it is
-        looked for. The last few are remembered by their content.
+        looked for. size: as for `animate`. The last few are remembered by their content.
         """
         crop = images.read_picture(crop)
         if crop.shape[0] != crop.shape[1]:
             raise UserError(f"A crop of {crop.shape[1]} x {crop.shape[0]} pixels is no square.")
-        return self.encoded(images.resize(crop, self.size).tobytes())
+        source = self.encoded(images.resize(crop, self.size).tobytes())
+        size = self.frame_size(len(crop), size)
+        return source if size == self.size else replace(source, large=images.resize(crop, size))
 
     # ------------------------------------------------------------ animation
 
@@ -149,6 +164,7 @@ class FOMMPipeline:
         smoothing=0.0,
         strength=1.0,
         paste_back=False,
+        size=None,
         batch_size=None,
     ) -> Iterator[np.ndarray]:
         """Yield the source moved by each driving frame, (size, size, 3) uint8.
@@ -169,6 +185,8 @@ class FOMMPipeline:
             smoothing: Of the keypoints over time: standard deviation in frames, 0 to 30.
             strength: Of the motion, 0 to 2.
             paste_back: Yield the full picture, (H, W, 3), with the moved crop blended in.
+            size: Pixels of the frames, see `frame_size`. None, and with paste_back: as many as the
+                crop has.
             batch_size: Frames made at once. None: as many as are fast.
 
         Raises:
@@ -191,7 +209,8 @@ class FOMMPipeline:
         how = {"relative": relative, "adapt_scale": adapt_scale, "strength": strength}
 
         def moved():
-            source = self.encode(faces.crop(picture, box, self.size))
+            side = self.frame_size(box.side, None if paste_back else size)
+            source = self.encode(faces.crop(picture, box, side))
             best = Best(source, self.framing["kind"]) if reference == "best" else None
             paster = faces.Paster(picture, box) if paste_back else None
             with closing(self._rows(driving, driving_box, batch_size, best)) as rows:
@@ -233,10 +252,10 @@ class FOMMPipeline:
         return Motion.from_rows(np.concatenate(rows), weights=self.name)
 
     def render(self, source, motion: Motion, reference: Motion | None = None, **how) -> np.ndarray:
-        """The source moved by each frame of a motion, (T, size, size, 3) uint8, all at once.
+        """The source moved by each frame of a motion, (T, S, S, 3) uint8, all at once.
 
         Args:
-            source: What `encode` gave.
+            source: What `encode` gave; the frames have the size that was asked for there.
             motion: As from `detect`.
             reference: The neutral pose: a motion of one frame. None: the motion's first.
             how: relative, adapt_scale, strength as for `animate`.
@@ -244,8 +263,8 @@ class FOMMPipeline:
         initial = motion[0] if reference is None else reference
         moved = transfer(source.motion, motion, initial, **how)
         starts = range(0, len(moved), self.batch_size)
-        parts = [self._draw(source, moved[start : start + self.batch_size]) for start in starts]
-        return np.concatenate(parts)
+        parts = (self._draw(source, moved[start : start + self.batch_size]) for start in starts)
+        return np.stack(list(itertools.chain.from_iterable(parts)))
 
     def motion(self, driving, driving_box=None, progress=iter) -> Motion:
         """The keypoints of a whole clip (see `animate`), to be saved and replayed.
@@ -282,7 +301,7 @@ class FOMMPipeline:
             initial = self.detect(images.read_picture(reference), driving_box)
         relative = reference is not None
         moved = transfer(source.motion, driving, initial, relative=relative, **how)
-        output = self._output(source, moved, explain=True)
+        output = self._run(self.generator.animate, source, moved, explain=True)
         return explaining_pictures(source, crop, driving, output, self.value_range, size)
 
     # ------------------------------------------------------------ networks
@@ -306,17 +325,22 @@ class FOMMPipeline:
         parts = [None if part is None else part.float().cpu().numpy() for part in keypoints]
         return Motion(*parts, weights=self.name)
 
-    def _draw(self, source, moved):
-        """(n, size, size, 3) uint8: the source with the keypoints `moved`, a motion of n frames."""
-        return images.to_pictures(self._output(source, moved), self.value_range)
+    def _draw(self, source, moved) -> Iterable[np.ndarray]:
+        """Each frame, (S, S, 3) uint8: the source with the keypoints `moved`, a motion of n."""
+        if source.large is None:
+            return images.to_pictures(
+                self._run(self.generator.animate, source, moved), self.value_range
+            )
+        align_corners = self.generator.dense_motion.align_corners
+        maps = self._run(self.generator.maps, source, moved)
+        return full_size(source.large, maps, align_corners, self.value_range)
 
-    def _output(self, source, moved, explain=False):
+    def _run(self, make, source, moved, **how):
+        """What a method of the generator makes of the source and the keypoints `moved`."""
         parts = (moved.value, moved.jacobian)
         driving = (None if x is None else torch.from_numpy(x).to(self.device) for x in parts)
         with torch.inference_mode():
-            return self.generator.animate(
-                source.encoded, Keypoints(*driving), source.keypoints, explain
-            )
+            return make(source.encoded, Keypoints(*driving), source.keypoints, **how)
 
     def _rows(self, driving, box, batch_size=None, best=None) -> Iterator[np.ndarray]:
         """Yield the keypoints of each driving frame as a row (K, 6 or 2), found by the batch.

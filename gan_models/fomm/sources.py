@@ -27,6 +27,7 @@ class Source:
     encoded: Any  # networks.Encoded of the crop, on the pipeline's device
     keypoints: Any  # networks.Keypoints of the crop, on the pipeline's device
     motion: Motion  # the same keypoints, one frame
+    large: np.ndarray | None = None  # (S, S, 3) uint8, the crop at full size; None: moved as it is
 
 
 class Driving:
