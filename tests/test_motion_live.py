@@ -10,7 +10,7 @@ from gan_models.fomm.pipeline import FOMMPipeline
 from tabs import motion
 from tabs.kit import jobs, results
 from tabs.motion import live, texts
-from tests import motion_given
+from tests import motion_given, tiny_fomm
 from tests.motion_given import last, visitor
 
 
@@ -93,17 +93,29 @@ def test_live_looks_for_a_face_where_the_weights_do(system, given, camera):
 def test_no_face_is_looked_for_in_a_camera_frame(system, given, camera, monkeypatch):
     """The visitor's crop of the portrait stands, and each frame is used as it comes."""
     shown = {"box": [10, 5, 50, 45]}
-    value, _ = prepared(system, given, weights="filmed", portrait_crop=shown)
-    taken = images.read_picture(live.source_of(value["ticket"]))
-    portrait = images.read_picture(given.portrait)
-    assert np.array_equal(taken, faces.crop(portrait, faces.Box(10, 5, 50, 45), len(taken)))
     encoded, crops = FOMMPipeline.encode, []
     monkeypatch.setattr(
         FOMMPipeline, "encode", lambda self, crop: crops.append(crop) or encoded(self, crop)
     )
+    value, _ = prepared(system, given, weights="filmed", portrait_crop=shown)
+    taken = images.read_picture(live.source_of(value["ticket"]))
+    portrait = images.read_picture(given.portrait)
+    assert np.array_equal(taken, faces.crop(portrait, faces.Box(10, 5, 50, 45), len(taken)))
     monkeypatch.setattr("gan_models.faces.framing.find_faces", None)
     assert "picture" in live.move(system, ask(value, camera[0]))
     assert len(crops) == 1 and np.array_equal(crops[0], taken)
+
+
+def test_a_portrait_is_moved_at_full_size_and_another_takes_its_place(given, camera, tmp_path):
+    folder = tiny_fomm.save_fomm(tmp_path / "sharp")
+    sharp = motion.system(jobs.Settings(device="cpu", weights=(("sharp", str(folder)),)))
+    value, _ = prepared(sharp, given, weights="sharp")
+    first = images.read_picture(picture_of(live.move(sharp, ask(value, camera[0]))))
+    assert first.shape == (live.SHOWN, live.SHOWN, 3)
+    other, _ = prepared(sharp, given, weights="sharp", portrait_crop={"box": [0, 0, 40, 40]})
+    assert other["ticket"] == value["ticket"]
+    second = images.read_picture(picture_of(live.move(sharp, ask(value, camera[0]))))
+    assert np.abs(first.astype(int) - second).mean() > 3
 
 
 def test_live_says_what_is_missing(system, given, monkeypatch):

@@ -1,6 +1,7 @@
 """The tab "Motion transfer": its handlers, called as the page calls them, on tiny weights."""
 
 import base64
+import functools
 import subprocess
 import threading
 from pathlib import Path
@@ -18,7 +19,7 @@ from tabs.kit import clips as kit
 from tabs.kit import jobs, results, systems
 from tabs.kit import texts as words
 from tabs.motion import clips, crop, handlers, texts
-from tests import motion_given
+from tests import motion_given, tiny_fomm
 from tests.motion_given import COUNT, FPS, last, visitor
 from tools import examples, singers
 
@@ -223,7 +224,7 @@ def test_a_clip_has_the_length_and_the_sound_of_the_driving(system, given, tmp_p
     assert (beside.frame_count, beside.fps, beside.width) == (COUNT, FPS, clips.BESIDE)
     label = video.clip_info(clip).label
     assert label["weights"] == "drawn" and label["settings"]["strength"] == 1
-    told = "9 frames, 0.9 s, 64 x 64 px (32 px frames), with sound."
+    told = "9 frames, 0.9 s, 64 x 64 px (enlarged from 32 px), with sound."
     assert answer["clip_caption"] == told and answer["preview"] == answer["clip_notice"] == ""
     assert "portrait_crop: 15, 0, 75, 60" in answer["text"]
     assert "driving_crop: 8, 0, 56, 48" in answer["text"]
@@ -279,8 +280,23 @@ def test_the_settings_reach_the_network(system, given, pipeline, tmp_path, monke
     assert asked.pop("driving_box") == faces.Box(0, 0, clips.BESIDE, clips.BESIDE)  # cut by then
     assert asked == {
         "relative": False, "adapt_scale": False, "reference": 3, "smoothing": 1.0,
-        "strength": 1.5, "paste_back": False,
+        "strength": 1.5, "paste_back": False, "size": 32,
     }  # fmt: skip
+
+
+def test_weights_that_blend_make_frames_of_the_clips_size(given, tmp_path):
+    folder = tiny_fomm.save_fomm(tmp_path / "sharp")
+    sharp = motion.system(jobs.Settings(device="cpu", weights=(("sharp", str(folder)),)))
+    made = functools.partial(clip_of, sharp, given, weights="sharp")
+    answer, clip, _ = finished(made(size=64), tmp_path)
+    assert answer["clip_caption"] == "9 frames, 0.9 s, 64 x 64 px, with sound."
+    pipeline, portrait = sharp.open("sharp"), images.read_picture(given.portrait)
+    expected = next(pipeline.animate(portrait, given.clip, size=64))
+    assert np.abs(next(video.open_clip(clip).frames()) - 1.0 * expected).mean() < 6
+    answer, clip, _ = finished(made(size=0), tmp_path)
+    assert "32 x 32 px, with" in answer["clip_caption"]
+    answer, *_ = finished(made(size=120, paste=True), tmp_path)
+    assert "180 x 120 px (enlarged from 60 px), with" in answer["clip_caption"]
 
 
 def test_pasting_back_keeps_the_full_picture(system, given, tmp_path):

@@ -167,7 +167,7 @@ def test_training_and_scoring_never_share_a_puppet(tmp_path):
         (["--layout", "stargan_v2", "--count", "2"], "one of each domain (human, cat, robot)"),
         (["--layout", "spade", "--val-count", "0"], "--val-count 0"),
         (["--val-count", "4"], "progan has no second part"),
-        (["--size", "16"], "32 to 256"),
+        (["--size", "16"], "32 to 512"),
         (["--layout", "fomm", "--size", "33"], "even sizes"),
         (["--layout", "fomm", "--num-frames", "1"], "2 frames or more"),
         (["--seed", "-1"], "--seed -1"),

@@ -196,7 +196,7 @@ def test_a_clip_is_one_identity_in_smooth_motion():
         (lambda: FRONTAL["cat"].with_action_units({12: 1.5}), r"outside \[0, 1\]"),
         (lambda: FRONTAL["cat"].with_action_units({3: 1}), "3 is not an action unit"),
         (lambda: action_unit_region(FRONTAL["cat"], 3, 64), "3 is not an action unit"),
-        (lambda: puppets.draw(FRONTAL["cat"], 512), "32 to 256"),
+        (lambda: puppets.draw(FRONTAL["cat"], 600), "32 to 512"),
         (lambda: puppets.draw(FRONTAL["cat"], 64, "sketch"), "training, held_out"),
         (lambda: puppets.random_parameters(1, "dog"), "human, cat, robot"),
     ],

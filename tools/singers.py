@@ -21,7 +21,8 @@ from trainers.puppets import (
     random_parameters,
 )
 
-SIZE, FPS, SECONDS = 256, 25, 3.6
+SIZE, FPS, SECONDS = 256, 25, 3.6  # of the driving clips
+PORTRAIT_SIZE = 512
 SOUND_RATE = 22050
 # (domain, seed above FIRST_SCORE_SEED) of each portrait.
 PORTRAITS = (("cat", 2), ("human", 25), ("robot", 11), ("human", 3), ("cat", 8), ("human", 16))
@@ -57,7 +58,7 @@ def write_portraits(folder: Path) -> None:
         puppet = random_parameters(FIRST_SCORE_SEED + seed, domain)
         puppet = replace(puppet, pose=Pose(), action_units=(0.0,) * len(ACTION_UNITS))
         settings = {"domain": domain, "seed": FIRST_SCORE_SEED + seed}
-        file, picture = folder / f"portrait-{number}.jpg", draw(puppet, SIZE).picture
+        file, picture = folder / f"portrait-{number}.jpg", draw(puppet, PORTRAIT_SIZE).picture
         images.save_picture(file, picture, weights="puppets", settings=settings)
 
 

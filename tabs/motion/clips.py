@@ -48,18 +48,23 @@ def make_clip(
     job = jobs.Job(stop, drive.count)
 
     def work():
-        """(ClipInfo, pixels of the network's frames, settings), None if Stop came first."""
+        """(ClipInfo, " (enlarged from ... px)" or "", settings), None if Stop came first."""
         pipeline = system.open(weights)
         boxes = box or pipeline.frame(picture).box, drive_box
         if film and drive_box is None:
             boxes = boxes[0], pipeline.frame_driving(drive).box
         record = settings_of(weights, drive, *boxes, how)
+        how["size"] = int(size) or pipeline.size
         pairs = job.watch(frames(system, weights, picture, drive, *boxes, how, stop))
         info = clips.write(
             clip, pairs, int(size), drive.fps, audio=film, beside=film and beside,
             weights=weights, settings=record,
         )  # fmt: skip
-        return info and (info, pipeline.size, record)
+        made = pipeline.frame_size(boxes[0].width, None if paste else how["size"])
+        side = boxes[0].width * info.height / len(picture) if info and paste else int(size)
+        # A clip of uneven sides has a row more.
+        enlarged = texts.MADE_AT.format(size=made) if made < side - 1 else ""
+        return info and (info, enlarged, record)
 
     stem = f"{file_stem(weights.rpartition('/')[2])}-{file_stem(Path(drive.name).stem)}"
     with (
@@ -69,9 +74,9 @@ def make_clip(
         yield from clips.working(job, work, texts.KEYS)
         if job.result is None:
             return
-        info, native, record = job.result
+        info, made_at, record = job.result
         sound = texts.WITH_SOUND if film and film.has_sound else texts.WITHOUT_SOUND
-        caption = clips.caption(job, info, texts.CLIP_DONE, native=native, sound=sound)
+        caption = clips.caption(job, info, texts.CLIP_DONE, made_at=made_at, sound=sound)
         yield {
             **clips.done(clip, caption, record, texts.KEYS),
             "shown": gr.update(value=str(beside) if film else None, visible=bool(film)),

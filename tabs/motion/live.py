@@ -8,6 +8,7 @@ guesses another's ticket: the folder is named after the visit.
 
 import base64
 import binascii
+import functools
 import hashlib
 import re
 from pathlib import Path
@@ -18,6 +19,7 @@ import numpy as np
 from gan_models import faces, images
 from gan_models.errors import UserError
 from gan_models.fomm.motion import Motion
+from gan_models.fomm.sources import Source
 from tabs.kit import jobs, look, results
 from tabs.kit import texts as words
 from tabs.kit.answers import answers
@@ -26,6 +28,7 @@ from tabs.motion.handlers import Motions, checked_strength, read_portrait
 
 LARGEST_FRAME = 2**19  # characters of a frame that comes from the browser
 GHOST = 320  # pixels of the portrait that is laid over the camera picture
+SHOWN = 512  # pixels of the moved portrait, where the weights can make that many
 LARGEST_SENT = 256  # pixels of the camera's square, twice the network's where that is small
 TICKET = re.compile(r"[0-9a-f]{20}/live-[0-9a-f]{20}\.png")
 
@@ -54,13 +57,13 @@ def prepare(
     config = system.config(weights)
     picture = read_portrait(portrait)
     box = crop.chosen(portrait_crop, picture.shape[:2]) or system.frame(weights, picture).box
-    size = config["size"]
+    size, pipeline = config["size"], system.open(weights)
+    shown = pipeline.frame_size(box.width, SHOWN)
     name = hashlib.sha256(weights.encode()).hexdigest()[:20]
     file = jobs.visitor_folder(request) / f"live-{name}.png"
-    images.save_picture(file, faces.crop(picture, box, size), weights=weights, settings={})
-    pipeline = system.open(weights)
+    images.save_picture(file, faces.crop(picture, box, shown), weights=weights, settings={})
     with jobs.device:
-        pipeline.encode(images.read_picture(file))
+        encoded(pipeline, file, file.stat().st_mtime_ns)
     value = {
         "ticket": f"{file.parent.name}/{file.name}",
         "ghost": results.data_url(faces.crop(picture, box, GHOST)),
@@ -101,16 +104,25 @@ def move(system: Motions, asked: dict) -> dict:
             return {"box": crop.corners(found.box), "found": bool(found.faces)}
         neutral, strength = read_pose(asked["neutral"]), checked_strength(asked["strength"])
         how = {"relative": bool(asked["relative"]), "adapt_scale": bool(asked["adapt"])}
-        portrait, pipeline = images.read_picture(source), system.open(weights)
+        pipeline = system.open(weights)
         with jobs.device:
-            prepared = pipeline.encode(portrait)  # the crop is finished: no face is looked for
+            prepared = encoded(pipeline, source, source.stat().st_mtime_ns)
             motion = pipeline.detect(frame)
             picture = pipeline.render(prepared, motion, neutral, strength=strength, **how)[0]
     except Exception as error:  # noqa: BLE001 - `sentence` logs what is not a sentence itself
         return {"error": jobs.sentence(error)}
     # Without the coarse colours that enlarging would show.
-    shown = results.data_url(picture, quality=95, subsampling=0)
+    shown = results.data_url(picture, quality=90, subsampling=0)
     return {"picture": shown, "pose": np.round(motion.rows[0], 5).tolist()}
+
+
+@functools.lru_cache(maxsize=4)
+def encoded(pipeline, file: Path, stamp: int) -> Source:
+    """The portrait's crop as `render` takes it: no face is looked for in it.
+
+    stamp: When the file was written, for another portrait takes its place.
+    """
+    return pipeline.encode(images.read_picture(file))
 
 
 def source_of(ticket: str) -> Path:

@@ -30,7 +30,10 @@ SMOOTHING = "Smoothing of the motion (frames)"
 SMOOTHING_HELP = "Calms trembling; too much swallows quick movements."
 PASTE = "Paste back into the full picture"
 PASTE_HELP = "The result has the size of the portrait's picture, with only the crop moving."
-CLIP_SIZE_HELP = "Smaller frames are enlarged to it; never reduced."
+CLIP_SIZE_HELP = (
+    "Of the moved square. Weights that keep the portrait's own pixels make it as sharp as the "
+    "portrait; others make small frames, which are enlarged."
+)
 REPLAY = "Drive with a saved motion (.safetensors) or a picture instead"
 
 # Get
@@ -93,7 +96,8 @@ BAD_POSE = "The neutral pose is damaged. Set it again."
 
 # While it works
 KEYS = "Enter animates, Escape stops."
-CLIP_DONE = "{frames} frames, {seconds:g} s, {width} x {height} px ({native} px frames), {sound}."
+CLIP_DONE = "{frames} frames, {seconds:g} s, {width} x {height} px{made_at}, {sound}."
+MADE_AT = " (enlarged from {size} px)"  # what the weights could not make larger
 WITH_SOUND, WITHOUT_SOUND = "with sound", "without sound"
 MOTION_DONE = "The motion of {frames} frames, {seconds:g} s."
 

@@ -39,8 +39,8 @@ class Moves:
 
 
 def drawn(parameters, size, style):
-    """`Drawing.picture` and `.landmarks` at any size; the drawing is made for 32 to 256 px."""
-    drawing = puppets.draw(parameters, min(max(size, 32), 256), style)
+    """`Drawing.picture` and `.landmarks` at any size; the drawing is made for 32 to 512 px."""
+    drawing = puppets.draw(parameters, min(max(size, 32), 512), style)
     picture = drawing.picture
     scale = size / len(picture)
     return (picture if scale == 1 else resize(picture, size)), drawing.landmarks * scale

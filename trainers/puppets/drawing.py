@@ -17,7 +17,7 @@ from trainers.puppets.scene import Scene, brow_curve, pupil_centre
 
 VERSION = 1  # of the drawing: raise it with tests/puppets_reference.npz, and sets are drawn anew
 STYLES = ("training", "held_out")
-SIZES = (32, 256)
+SIZES = (32, 512)
 
 # Half a head width in picture widths, and where the middle of the head sits.
 HEAD_SCALE = 0.285
@@ -167,7 +167,7 @@ def paint_background(parameters: PuppetParameters, size: int) -> np.ndarray:
 
 
 def draw(parameters: PuppetParameters, size: int = 128, style: str = "training") -> Drawing:
-    """Draws a puppet at size x size pixels (32 to 256).
+    """Draws a puppet at size x size pixels (32 to 512).
 
     style "training" is the look every trainer sees; "held_out" is another palette, line and
     background over the same label map and landmarks, for scoring only. Deterministic.

@@ -64,7 +64,7 @@ PICTURES = {
 class Options:
     """How a set is drawn; the defaults are those of the command line."""
 
-    size: int = 64  # side of a picture in pixels, 32 to 256
+    size: int = 64  # side of a picture in pixels, 32 to 512
     seed: int = 0  # another number gives other training puppets; the others are always the same
     style: Literal["training", "held_out"] = "training"  # held_out: a second one, for scoring
     val_count: int | None = None  # pictures not for training (val or test); None: a tenth of count
