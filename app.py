@@ -95,7 +95,7 @@ def build(settings):
         page.unload(leave)
     with page.route("README", "/readme", show_in_navbar=False):
         gr.Navbar(visible=False)
-        gr.Markdown(look.readme(ROOT), header_links=True)
+        gr.Markdown(look.readme(ROOT), header_links=True, elem_classes=["readme"])
     return page
 
 

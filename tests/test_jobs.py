@@ -12,7 +12,7 @@ import pytest
 
 from gan_models import video
 from gan_models.errors import Unreadable, UserError
-from tabs.kit import jobs
+from tabs.kit import clips, jobs, texts
 
 WAIT = 20  # seconds until a hanging test fails; nothing here takes a tenth of one
 
@@ -222,6 +222,21 @@ def test_an_error_in_the_work_reaches_the_handler(tmp_path):
     with pytest.raises(ZeroDivisionError):
         for _ in job.run(lambda: 1 // 0):
             pass
+
+
+def test_only_somebody_elses_job_is_waited_for():
+    system, me, other = SimpleNamespace(name="x"), visitor("me"), visitor("other")
+
+    def told():
+        return clips.begin(system, me)["progress"]
+
+    for whose, words in ((me, texts.STARTING), (other, texts.QUEUED)):
+        job, hold = jobs.Job(jobs.stop_file(system, whose, "clip")), threading.Event()
+        running = job.run(lambda hold=hold: hold.wait(WAIT))
+        next(running)
+        assert words in told() and words in clips.progress(jobs.Job(jobs.stop_file(system, me, "")))
+        hold.set()
+        assert list(running) is not None and texts.STARTING in told()
 
 
 def test_when_the_visitor_leaves_the_half_made_clip_goes(tmp_path):

@@ -317,7 +317,7 @@ def test_a_clip_plays_and_says_how_it_was_made(system, tmp_path, kind):
     assert ("walk_seed" in made) == (kind == "walk") and ("start" in made) == (kind == "path")
     assert answer["clip_caption"] == "5 frames, 0.5 s, 32 px (16 px pictures)."
     assert f"clip: {kind}" in answer["text"] and answer["clip_notice"] == ""
-    assert answer["stage"].selected == "clip" and answer["get_clip"]["interactive"]
+    assert answer["get_clip"]["interactive"]
     assert answer["run"]["interactive"] and not answer["stop"]["interactive"]
     assert answer["progress"] == IDLE["progress"] and answer["preview"] == ""
 
@@ -379,7 +379,7 @@ def test_stop_before_the_first_frame_is_said(system):
     assert "clip" not in answer and words.STOPPED_EARLY in answer["clip_notice"]
     assert answer["run"]["interactive"]
     begun = kit.begin(system, visit)  # the next one is not stopped
-    assert words.QUEUED in begun["progress"]
+    assert words.STARTING in begun["progress"]
     assert not begun["run"]["interactive"] and begun["stop"]["interactive"]
     assert last(clip_of(system, visit))["clip_notice"] == ""
 
@@ -462,7 +462,7 @@ def test_only_a_repository_is_fetched_from_the_hub(system, name, monkeypatch):
 
     monkeypatch.setattr(names, "find_weights", never)
     answer = last(systems.fetch(system, name))
-    assert "weights" not in answer and words.BAD_REPOSITORY in answer["weights_notice"]
+    assert "weights" not in answer and words.BAD_REPOSITORY in answer["hub_notice"]
 
 
 def test_fetched_weights_are_chosen(system, monkeypatch):
@@ -472,7 +472,7 @@ def test_fetched_weights_are_chosen(system, monkeypatch):
     answer = last(systems.fetch(system, " org/name@main "))
     menu = answer["weights"]
     assert menu.value == "org/name@main" and menu.choices[-1] == ("org/name@main",) * 2
-    assert answer["fetch_progress"] == answer["weights_notice"] == ""
+    assert answer["fetch_progress"] == answer["hub_notice"] == ""
 
 
 def test_a_hub_name_is_looked_up_once_and_rewritten_weights_are_seen(system, tmp_path, monkeypatch):
@@ -501,7 +501,7 @@ def test_a_download_can_be_waited_for_no_longer(system, monkeypatch):
     answers = systems.fetch(system, "org/name", visit)
     assert "Fetching org/name" in next(answers)["fetch_progress"]
     systems.stop_fetch(system, visit)
-    assert "Stopped waiting" in last(answers)["weights_notice"]
+    assert "Stopped waiting" in last(answers)["hub_notice"]
     never.set()
 
 
@@ -511,7 +511,7 @@ def test_a_hub_that_cannot_be_reached_is_a_sentence(system, monkeypatch):
 
     monkeypatch.setattr(names, "find_weights", missing)
     systems.begin_fetch(system)
-    assert "no connection" in last(systems.fetch(system, "org/name"))["weights_notice"]
+    assert "no connection" in last(systems.fetch(system, "org/name"))["hub_notice"]
 
 
 # --- the stored example

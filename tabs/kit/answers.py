@@ -58,7 +58,10 @@ def answers(
 
 
 class Tab(SimpleNamespace):
-    """The components of a tab by name."""
+    """The components of a tab by name; and `events`, those that Reset ends."""
+
+    def __init__(self, **components):
+        super().__init__(events=[], **components)
 
     def on(self, trigger, handler: Callable, *, newest=False, named: dict | None = None, **options):
         """Run `handler` at `trigger`: a component's event, several of them, or `then` of another.
@@ -75,12 +78,26 @@ class Tab(SimpleNamespace):
             options["trigger_mode"] = "always_last"
         if "api_name" in options:
             options["api_visibility"] = "public"
-        return trigger(
+        event = trigger(
             _by_component(handler, outputs),
             [places[name] for name in inputs],
             list(outputs.values()),
             **QUIET | options,
         )
+        if options.get("queue", True):
+            self.events.append(event)
+        return event
+
+    def forgets(self, notice: gr.HTML, *changes) -> None:
+        """Once one of `changes` comes, a remedy was taken: `notice` goes."""
+        gr.on(list(changes), None, None, notice, js="() => ''", **QUIET)
+
+    def turns_to(self, stage: str, *triggers) -> None:
+        """The stage shows what these ask for at once, so that an answer that comes late takes
+        nobody back from where he went meanwhile.
+        """
+        turn = f"() => ({{__type__: 'update', selected: '{stage}'}})"
+        gr.on(list(triggers), None, None, self.stage, js=turn, **QUIET)
 
     def offers(self, event, file: gr.DownloadButton):
         """The file that `event` has made is fetched at once, by a click on its unseen button."""

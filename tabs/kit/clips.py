@@ -19,8 +19,14 @@ PREVIEW = 384  # pixels of the newest frame while a clip is made
 
 @answers("progress", "run", "stop")
 def begin(system: System, request: gr.Request | None = None) -> Answer:
-    jobs.stop_file(system, request, "clip").unlink(missing_ok=True)
-    return {"progress": look.progress(words.QUEUED), **buttons(running=True)}
+    stop = jobs.stop_file(system, request, "clip")
+    stop.unlink(missing_ok=True)
+    return {"progress": waiting(stop), **buttons(running=True)}
+
+
+def waiting(stop: Path) -> str:
+    """What stands there before the first frame."""
+    return look.progress(words.QUEUED if jobs.others_at_work(stop.parent) else words.STARTING)
 
 
 def stop(system: System, request: gr.Request | None = None) -> None:
@@ -50,7 +56,7 @@ def progress(job: jobs.Job) -> str:
     """The bar: frames done, how fast, how long still, and the newest frame, small."""
     status = job.status()
     if status["rate"] is None:
-        return look.progress(words.STARTING)
+        return waiting(job.stop)
     text, part = words.FRAMES_SO_FAR, None
     if status["left"] is not None:
         text, part = words.FRAMES_DONE, min(1.0, job.done / job.total)
@@ -96,5 +102,5 @@ def caption(job: jobs.Job, info: video.ClipInfo, sentence: str, **facts) -> str:
 def done(clip: Path, caption: str, record: dict, hint: str) -> Answer:
     return {
         **idle(hint), "clip": str(clip), "get_clip": gr.update(value=str(clip), interactive=True),
-        "clip_caption": caption, "text": results.lines(record), "stage": gr.Tabs(selected="clip"),
+        "clip_caption": caption, "text": results.lines(record),
     }  # fmt: skip

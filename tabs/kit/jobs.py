@@ -183,6 +183,16 @@ class _Abandoned(Exception):
     """The visitor left: the work stops and its half-made file is not wanted."""
 
 
+_running: list["Job"] = []
+_guard = threading.Lock()
+
+
+def others_at_work(mine: Path) -> bool:
+    """Whether a job of another visitor than the one of `mine`, a folder, is being done."""
+    with _guard:
+        return any(job.stop.parent != mine for job in _running)
+
+
 class Job:
     """One long piece of work with progress and Stop.
 
@@ -219,6 +229,8 @@ class Job:
 
     def run(self, work: Callable[[], Any]) -> Iterator[None]:
         """Run `work` in a thread, yielding now and then; then raise its error or set `result`."""
+        with _guard:
+            _running.append(self)
         errors: list[BaseException] = []
 
         def body() -> None:
@@ -236,6 +248,8 @@ class Job:
                 yield
         finally:
             self._abandoned = thread.is_alive()
+            with _guard:
+                _running.remove(self)
         if errors:
             raise errors[0]
 

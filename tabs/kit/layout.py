@@ -3,12 +3,13 @@
 Most functions here add their components to the tab by name.
 """
 
+import inspect
 from pathlib import Path
 
 import gradio as gr
 from gradio.data_classes import FileData
 
-from tabs.kit import clips, look
+from tabs.kit import clips, look, systems
 from tabs.kit import texts as words
 from tabs.kit.answers import QUIET, Tab
 
@@ -16,6 +17,11 @@ from tabs.kit.answers import QUIET, Tab
 RESET = ("value", "label", "visible", "choices", "maximum", "interactive", "selected")
 INTO_VIEW = """() => document.querySelector('#{0}')
     ?.scrollIntoView({{block: 'nearest', behavior: 'smooth'}})"""
+
+SOUND = (
+    f'<button type="button" class="sound"><span class="turn-on">{words.SOUND_ON}</span>'
+    f'<span class="turn-off">{words.SOUND_OFF}</span></button>'
+)
 
 
 class PictureFile(gr.Image):
@@ -31,8 +37,19 @@ class PictureFile(gr.Image):
         return payload.path if payload else None
 
 
-def zone(scale: int, min_width: int = 300) -> gr.Column:
-    return gr.Column(scale=scale, min_width=min_width, elem_classes=["zone"])
+def tab_row() -> gr.Row:
+    """Where the zones of a tab stand; page.css places them, on a phone the result after "give"."""
+    return gr.Row(elem_classes=["tab-row"])
+
+
+def zone(name: str) -> gr.Column:
+    """A zone of the tab's row: "give", "change", "get"."""
+    return gr.Column(min_width=0, elem_classes=["zone", name])
+
+
+def pair() -> gr.Row:
+    """Where within "get" the zones "stage-zone" and "beside" stand."""
+    return gr.Row(elem_classes=["pair"])
 
 
 def title(text: str) -> None:
@@ -60,15 +77,12 @@ def picture(value: str | None, label: str, *classes: str, buttons=(), **options)
 
 
 def slider(low, high, value, step, label: str, info: str | None = None, **options) -> gr.Slider:
-    """A slider without Gradio's own reset; Enter in its number runs."""
-    return gr.Slider(
-        low, high, value, step=step, label=label, info=info, buttons=[],
-        elem_classes=["runs-on-enter"], **options,
-    )  # fmt: skip
+    """A slider without Gradio's own reset."""
+    return gr.Slider(low, high, value, step=step, label=label, info=info, buttons=[], **options)
 
 
 def number(value: int, label: str, **options) -> gr.Number:
-    return gr.Number(value, label=label, precision=0, elem_classes=["runs-on-enter"], **options)
+    return gr.Number(value, label=label, precision=0, **options)
 
 
 def clip_size(tab: Tab, info: str) -> None:
@@ -89,13 +103,17 @@ def run_row(tab: Tab, label: str, hint: str) -> None:
     tab.clip_notice = gr.HTML()
 
 
-def clip(tab: Tab, stored: str | None, caption: str, **options) -> None:
-    """Adds clip, the preview over it while it is made, and clip_caption."""
+def clip(tab: Tab, stored: str | None, caption: str, sound: bool = False, **options) -> None:
+    """Adds clip, the preview over it while it is made, and clip_caption. It plays by itself
+    (page.js); with `sound`, that can be turned on.
+    """
     with gr.Column(elem_classes=["stage-box"]):
         tab.clip = gr.Video(
-            stored, show_label=False, label=words.CLIP, autoplay=True, buttons=[],
-            interactive=False, elem_classes=["stage"], **options,
+            stored, show_label=False, label=words.CLIP, buttons=[], interactive=False,
+            elem_classes=["stage"], **options,
         )  # fmt: skip
+        if sound:
+            gr.HTML(SOUND, elem_classes=["sound-box"])
         tab.preview = gr.HTML(elem_classes=["preview"])
     tab.clip_caption = gr.Markdown(caption, elem_classes=["caption"])
 
@@ -129,15 +147,21 @@ def clip_events(tab: Tab, make, stage: gr.Tabs, **options):
     made = tab.on(
         began.then, make, api_name=f"{stage.elem_id.partition('-')[0]}_clip", concurrency_limit=4
     )
-    made.then(js=INTO_VIEW.format(stage.elem_id), **QUIET)
+    tab.turns_to("clip", tab.run.click)
+    for event in (began, made):
+        event.then(js=INTO_VIEW.format(stage.elem_id), **QUIET)
     tab.on(tab.stop.click, clips.stop, queue=False)
+    given = [vars(tab)[name] for name in inspect.signature(make).parameters if name in vars(tab)]
+    tab.forgets(tab.clip_notice, *(one.change for one in given if hasattr(one, "change")))
     return made
 
 
-def reset_event(tab: Tab, clip_event):
-    """Reset gives back how the tab opened and ends a running clip. Returns its event."""
+def reset_event(tab: Tab):
+    """Reset gives back how the tab opened and ends whatever still runs. Returns its last event."""
     first = {}
     for name, one in vars(tab).items():
+        if name == "events":
+            continue
         given = one.constructor_args
         kept = {key: given[key] for key in RESET if key in given}
         if isinstance(one, gr.components.Component):
@@ -149,8 +173,8 @@ def reset_event(tab: Tab, clip_event):
     def give_back():
         return {one: gr.update(**values) for one, values in first.items()}
 
-    ended = tab.reset.click(None, None, None, cancels=[clip_event], **QUIET)
-    return ended.then(give_back, None, list(first), **QUIET)
+    ended = tab.reset.click(None, None, None, cancels=tab.events, **QUIET)
+    return tab.on(ended.then(give_back, None, list(first), **QUIET).then, systems.refresh)
 
 
 def stored(folder: Path, example: dict, name: str) -> str | None:

@@ -44,6 +44,14 @@ def theme() -> gr.themes.Base:
         font=[gr.themes.Font("system-ui"), gr.themes.Font("sans-serif")],
         font_mono=[gr.themes.Font("ui-monospace"), gr.themes.Font("monospace")],
     ).set(
+        body_text_color_subdued="*neutral_600",
+        body_text_color_subdued_dark="*neutral_400",
+        block_info_text_color="*neutral_600",
+        block_info_text_color_dark="*neutral_400",
+        block_title_text_color="*neutral_700",
+        block_title_text_color_dark="*neutral_200",
+        input_placeholder_color="*neutral_500",
+        input_placeholder_color_dark="*neutral_400",
         body_background_fill="*neutral_50",
         body_background_fill_dark="*neutral_950",
         block_background_fill="white",
@@ -101,7 +109,7 @@ def duration(seconds: float) -> str:
 def header(name: str, sentence: str, link: str, link_text: str) -> str:
     return (
         f'<header id="header"><h1>{escape(name)}</h1><p>{escape(sentence)}</p>'
-        f'<a href="{escape(link)}">{escape(link_text)}</a></header>'
+        f'<a href="{escape(link)}" target="_blank" rel="noopener">{escape(link_text)}</a></header>'
     )
 
 

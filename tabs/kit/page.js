@@ -1,23 +1,86 @@
-// Enter runs and Escape stops, in the tab that is open. Where motion is unwelcome, clips wait. The
-// README's text arrives after the page, so its headings (h-...) are scrolled to when they are there.
+// Keys, in the tab that is open: Enter runs unless what has the focus takes it itself, Escape stops.
+// A row of tabs and a gallery are one stop each, within which the arrow keys go on.
+const BUSY_WITH_ENTER = 'a, button, textarea, select, summary, video, [contenteditable="true"], ' +
+  '[role=button], [role=combobox], [role=listbox], [role=option], ' +
+  'input:not([type=number]):not([type=range]):not([type=checkbox]):not([type=radio])';
+const ROWS = [['[role=tablist]', '[role=tab]'], ['.picks', '.thumbnail-item']];
+const rowOf = (element) => {
+  for (const [row, one] of ROWS) {
+    const holder = element.matches?.(one) && element.closest(row);
+    if (holder) return [...holder.querySelectorAll(one)];
+  }
+};
 addEventListener('keydown', (event) => {
   const press = (selector) => {
     const button = [...document.querySelectorAll(selector)]
       .find((one) => one.offsetParent !== null && !one.disabled);
     if (button) { event.preventDefault(); button.click(); }
   };
-  const enters = event.target.matches?.('.runs-on-enter input') && !event.isComposing;
+  if (event.isComposing || event.altKey || event.ctrlKey || event.metaKey) return;
   if (event.key === 'Escape') press('button.stop-button');
-  if (event.key === 'Enter' && enters) press('button.run-button');
+  if (event.key === 'Enter' && !event.target.closest?.(BUSY_WITH_ENTER)) press('button.run-button');
+  const step = {ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1}[event.key];
+  const row = step && rowOf(event.target);
+  if (!row) return;
+  event.preventDefault();
+  row[(row.indexOf(event.target) + step + row.length) % row.length].focus();
 });
-addEventListener('play', (event) => {
-  const still = matchMedia('(prefers-reduced-motion: reduce)').matches;
-  if (still && !navigator.userActivation?.isActive) event.target.pause();
+addEventListener('focusin', (event) => {
+  const row = rowOf(event.target);
+  row?.forEach((one) => { one.tabIndex = one === event.target ? 0 : -1; });
+});
+const arrange = () => {
+  for (const [row, one] of ROWS) for (const holder of document.querySelectorAll(row)) {
+    const ones = [...holder.querySelectorAll(one)];
+    const first = ones.find((each) => each.getAttribute('tabindex') === '0') ||
+      ones.find((each) => each.ariaSelected === 'true') || ones[0];
+    for (const each of ones) {
+      each.tabIndex = each === first ? 0 : -1;
+      const name = each.querySelector('.caption-label')?.textContent.trim();
+      if (name && each.ariaLabel !== name) each.ariaLabel = each.title = name;
+    }
+  }
+};
+let arranged = false;
+new MutationObserver(() => {
+  if (arranged) return;
+  arranged = true;
+  requestAnimationFrame(() => { arranged = false; arrange(); });
+}).observe(document, {childList: true, subtree: true});
+
+// Clips start by themselves, and begin anew at their end. Browsers allow it only without a sound,
+// until the visitor has turned it on. Where motion is unwelcome, clips wait.
+let sound = false;
+const STAGED = '.stage-box video';
+addEventListener('loadeddata', ({target: clip}) => {
+  if (!clip.matches?.(STAGED)) return;
+  Object.assign(clip, {loop: true, playsInline: true, muted: !sound});
+  if (matchMedia('(prefers-reduced-motion: reduce)').matches) return;
+  clip.play().catch(() => { clip.muted = true; return clip.play(); }).catch(() => {});
 }, true);
+addEventListener('volumechange', ({target: clip}) => {
+  if (clip.matches?.(STAGED)) clip.closest('.stage-box').dataset.sound = clip.muted ? 'off' : 'on';
+}, true);
+addEventListener('click', ({target}) => {
+  const clip = target.closest?.('.sound') && target.closest('.stage-box').querySelector('video');
+  if (clip) clip.muted = !(sound = clip.muted);
+});
+
+// The README's text arrives after the page: its heading (h-...) is scrolled to when it is there.
+// Gradio's <base> would lead its links to headings back to the app.
+const go = (hash) => {
+  const name = decodeURIComponent(hash.slice(1));
+  const heading = document.getElementById(name) || document.getElementById('h-' + name);
+  heading?.scrollIntoView();
+  return heading;
+};
+addEventListener('click', (event) => {
+  const link = event.target.closest?.('a[href^="#"]');
+  if (!link || !go(link.getAttribute('href'))) return;
+  event.preventDefault();
+  history.replaceState(null, '', location.pathname + link.getAttribute('href'));
+});
 if (location.hash) {
-  const find = setInterval(() => {
-    const heading = document.getElementById('h-' + location.hash.slice(1));
-    if (heading) { clearInterval(find); heading.scrollIntoView(); }
-  }, 200);
+  const find = setInterval(() => { if (go(location.hash)) clearInterval(find); }, 200);
   setTimeout(() => clearInterval(find), 20000);
 }

@@ -82,24 +82,28 @@ def resolved(weights: str) -> Path:
 
 
 def layout(tab: Tab, system: System) -> None:
-    """Adds weights, about, hub_name, download, fetch_stop, fetch_progress, reset, weights_notice,
-    and footer, which the tab renders last.
+    """The bottom of a tab. Adds weights, about, weights_notice, hub_name, download, fetch_stop,
+    fetch_progress, hub_notice, reset and footer.
     """
     first = system.first()
     none = "" if first else look.notice(words.NO_WEIGHTS.format(system=system.name))
-    tab.weights = gr.Dropdown(system.menu(), value=first, label=words.WEIGHTS)
-    with gr.Accordion(words.HUB, open=False):
-        tab.hub_name = gr.Textbox(
-            label=words.HUB_NAME, info=words.HUB_HELP, placeholder="org/name", max_lines=1
-        )
-        with gr.Row():
-            tab.download = gr.Button(words.DOWNLOAD, scale=3)
-            tab.fetch_stop = gr.Button(words.STOP, scale=1, min_width=80)
-        tab.fetch_progress = gr.HTML()
-    tab.about = gr.Markdown(system.about(first), elem_classes=["about"])
-    tab.reset = gr.Button(words.RESET, size="md")
-    tab.weights_notice = gr.HTML(none)
-    tab.footer = gr.HTML(look.footer(first or "", system.settings.device), render=False)
+    with gr.Row(elem_classes=["foot"]):
+        with gr.Column(min_width=260):
+            tab.weights = gr.Dropdown(system.menu(), value=first, label=words.WEIGHTS)
+            tab.about = gr.Markdown(system.about(first), elem_classes=["about"])
+            tab.weights_notice = gr.HTML(none)
+        with gr.Column(min_width=260), gr.Accordion(words.HUB, open=False):
+            tab.hub_name = gr.Textbox(
+                label=words.HUB_NAME, info=words.HUB_HELP, placeholder="org/name", max_lines=1
+            )
+            with gr.Row():
+                tab.download = gr.Button(words.DOWNLOAD, scale=3)
+                tab.fetch_stop = gr.Button(words.STOP, scale=1, min_width=80)
+            tab.fetch_progress = gr.HTML()
+            tab.hub_notice = gr.HTML()
+        with gr.Column(min_width=260):
+            tab.reset = gr.Button(words.RESET, size="md")
+    tab.footer = gr.HTML(look.footer(first or "", system.settings.device))
 
 
 def events(page: gr.Blocks, tab: Tab):
@@ -107,6 +111,7 @@ def events(page: gr.Blocks, tab: Tab):
     began = tab.on(tab.download.click, begin_fetch, queue=False)
     tab.on(began.then, fetch)
     tab.on(tab.fetch_stop.click, stop_fetch, queue=False)
+    tab.forgets(tab.hub_notice, tab.hub_name.input)
     return tab.on(page.load, refresh), tab.on(tab.weights.change, choose)
 
 
@@ -133,7 +138,7 @@ def stop_fetch(system: System, request: gr.Request | None = None) -> None:
     jobs.stop_file(system, request, "fetch").touch()
 
 
-@answers("weights", "fetch_progress", notice="weights_notice", failed={"fetch_progress": ""})
+@answers("weights", "fetch_progress", notice="hub_notice", failed={"fetch_progress": ""})
 def fetch(system: System, hub_name: str | None, request: gr.Request | None = None):
     name = (hub_name or "").strip()
     # A visitor names repositories only: a folder of the computer that runs this page is none.
@@ -143,7 +148,7 @@ def fetch(system: System, hub_name: str | None, request: gr.Request | None = Non
     for _ in job.run(lambda: names.find_weights(name)):
         if job.stop.exists():
             told = look.notice(words.FETCH_STOPPED.format(name=name))
-            yield {"fetch_progress": "", "weights_notice": told}
+            yield {"fetch_progress": "", "hub_notice": told}
             return
         seconds = look.duration(job.status()["seconds"])
         told = words.FETCHING.format(name=name, seconds=seconds)

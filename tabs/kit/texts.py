@@ -6,6 +6,7 @@ SETTINGS = "Settings of this result"
 HOW = "How it works"
 RESET = "Reset everything"
 CLIP, GET_CLIP, PREVIEW = "Clip", "Download clip", "The newest frame"
+SOUND_ON, SOUND_OFF = "Turn sound on", "Turn sound off"
 CLIP_SIZE = "Size of the clip (px)"
 CLIP_SIZES = [("As the network makes it", 0), ("256", 256), ("512", 512)]
 

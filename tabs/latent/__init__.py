@@ -28,13 +28,14 @@ def build(page: gr.Blocks, settings: jobs.Settings) -> Tab:
     tab = Tab(
         system=gr.State(ours), start=gr.State(START), end=gr.State(END), seeds=gr.State(SEEDS)
     )
-    with gr.Row(elem_classes=["tab-row"]):
-        with layout.zone(3):
+    with layout.tab_row():
+        with layout.zone("give"):
             _give(tab, example)
+        with layout.zone("change"):
             _change(tab, ours)
-        with layout.zone(5):
+        with layout.zone("get"):
             _get(tab, example)
-    tab.footer.render()
+    systems.layout(tab, ours)
     _picture_events(tab)
     _clip_and_weights_events(page, tab, first_look=not example)
     return tab
@@ -82,14 +83,14 @@ def _change(tab: Tab, ours: systems.System) -> None:
         tab.smoothing = layout.slider(0.2, 3, 1.0, 0.1, texts.SMOOTHING, texts.SMOOTHING_HELP)
         layout.clip_size(tab, texts.CLIP_SIZE_HELP)
         tab.sharp = gr.Checkbox(False, label=texts.SHARP, info=texts.SHARP_HELP)
-    systems.layout(tab, ours)
 
 
 def _get(tab: Tab, example: dict) -> None:
-    with gr.Row():
-        with layout.zone(3):
+    with layout.pair():
+        with layout.zone("stage-zone"):
             _stage(tab, example)
-        with layout.zone(2, min_width=240):
+        with layout.zone("beside"):
+            _mix(tab)
             with gr.Row():
                 tab.get_picture = layout.button(texts.GET_PICTURE)
                 layout.get_clip(tab, stored(EXAMPLES, example, "clip.mp4"))
@@ -114,7 +115,7 @@ def _get(tab: Tab, example: dict) -> None:
 
 
 def _stage(tab: Tab, example: dict) -> None:
-    """The result, large, and the two live controls of the picture right under it."""
+    """The result, large."""
     with gr.Tabs(selected="clip" if example else "picture", elem_id="latent-stage") as tab.stage:
         with gr.Tab(texts.PICTURE, id="picture"):
             tab.picture = layout.picture(
@@ -126,7 +127,11 @@ def _stage(tab: Tab, example: dict) -> None:
             )
         with gr.Tab(words.CLIP, id="clip"):
             caption = example.get("clip_caption", texts.FIRST_CLIP)
-            layout.clip(tab, stored(EXAMPLES, example, "clip.mp4"), caption, loop=True)
+            layout.clip(tab, stored(EXAMPLES, example, "clip.mp4"), caption)
+
+
+def _mix(tab: Tab) -> None:
+    """The two live controls of the picture."""
     tab.position = layout.slider(0, 100, 50, 1, texts.POSITION)
     tab.growth = layout.slider(0, 100, 100, 1, texts.GROWTH, texts.GROWTH_HELP)
     with gr.Row():
@@ -170,13 +175,13 @@ def _picture_events(tab: Tab) -> None:
 
 
 def _clip_and_weights_events(page: gr.Blocks, tab: Tab, first_look: bool) -> None:
-    made = layout.clip_events(tab, clips.make_clip, tab.stage)
+    layout.clip_events(tab, clips.make_clip, tab.stage)
     opened, changed = systems.events(page, tab)
     drawn = {"drawn": gr.State(tab.weights.value)}  # not the tab's own, so Reset leaves it
     changed = tab.on(changed.then, handlers.choose_class)
     changed = tab.on(changed.then, handlers.draw_all, named=drawn)
     tab.on(changed.then, handlers.growth_pictures)
-    reset = layout.reset_event(tab, made)
+    reset = layout.reset_event(tab)
     if first_look:
         tab.on(reset.then, handlers.draw_all_again, named=drawn)
         tab.on(opened.then, handlers.draw_all, named=drawn)

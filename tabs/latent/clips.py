@@ -17,7 +17,7 @@ STRIP = 8  # frames shown side by side under the clip
 
 
 @answers(
-    "progress", "clip", "get_clip", "strip", "clip_caption", "text", "stage", "clip_notice", "run",
+    "progress", "clip", "get_clip", "strip", "clip_caption", "text", "clip_notice", "run",
     "stop", "preview", notice="clip_notice", failed=clips.idle(texts.KEYS),
 )  # fmt: skip
 def make_clip(

@@ -29,13 +29,14 @@ def build(page: gr.Blocks, settings: jobs.Settings) -> Tab:
     ours = system(settings)
     example = results.stored_example(EXAMPLES, ours.first())
     tab = Tab(system=gr.State(ours))
-    with gr.Row(elem_classes=["tab-row"]):
-        with layout.zone(3):
+    with layout.tab_row():
+        with layout.zone("give"):
             _give(tab, ours)
-            _change(tab, ours)
-        with layout.zone(5):
+        with layout.zone("change"):
+            _change(tab)
+        with layout.zone("get"):
             _get(tab, ours, example)
-    tab.footer.render()
+    systems.layout(tab, ours)
     _given_events(tab)
     _clip_events(page, tab)
     return tab
@@ -83,9 +84,9 @@ def _give(tab: Tab, ours: handlers.Motions) -> None:
     tab.photograph_notice = gr.HTML()
 
 
-def _change(tab: Tab, ours: handlers.Motions) -> None:
-    tab.strength = layout.slider(0, 2, 1.0, 0.05, texts.STRENGTH, texts.STRENGTH_HELP)
+def _change(tab: Tab) -> None:
     layout.run_row(tab, texts.ANIMATE, texts.KEYS)
+    tab.strength = layout.slider(0, 2, 1.0, 0.05, texts.STRENGTH, texts.STRENGTH_HELP)
     with gr.Accordion(words.MORE_SETTINGS, open=False):
         tab.mode = gr.Radio(texts.MODES, value="relative", label=texts.MODE, info=texts.MODE_HELP)
         tab.adapt = gr.Checkbox(True, label=texts.ADAPT, info=texts.ADAPT_HELP)
@@ -100,21 +101,21 @@ def _change(tab: Tab, ours: handlers.Motions) -> None:
             label=texts.REPLAY, height=150,
             file_types=[".safetensors", ".png", ".jpg", ".jpeg", ".webp", ".gif"],
         )  # fmt: skip
-    systems.layout(tab, ours)
 
 
 def _get(tab: Tab, ours: handlers.Motions, example: dict) -> None:
     clip = layout.stored(EXAMPLES, example, "clip.mp4")
-    with gr.Row():
-        with layout.zone(3), gr.Tabs(selected="clip", elem_id="motion-stage") as tab.stage:
+    with layout.pair():
+        stage = {"selected": "clip", "elem_id": "motion-stage"}
+        with layout.zone("stage-zone"), gr.Tabs(**stage) as tab.stage:
             with gr.Tab(words.CLIP, id="clip"):
                 caption = example.get("caption", texts.FIRST_CLIP)
-                layout.clip(tab, clip, caption, elem_id="motion-clip")
+                layout.clip(tab, clip, caption, sound=True, elem_id="motion-clip")
             with gr.Tab(texts.LIVE, id="live") as tab.live_tab:
                 with gr.Column(elem_classes=["stage-box"]):
                     tab.live = live.widget(ours)
                 tab.live_notice = gr.HTML()
-        with layout.zone(2, min_width=240):
+        with layout.zone("beside"):
             tab.shown = gr.Video(
                 layout.stored(EXAMPLES, example, "clip-driving.mp4"), label=texts.SHOWN,
                 buttons=[], interactive=False, visible=bool(example),
@@ -153,14 +154,14 @@ def _given_events(tab: Tab) -> None:
 
 
 def _clip_events(page: gr.Blocks, tab: Tab) -> None:
-    made = layout.clip_events(tab, clips.make_clip, tab.stage, js=HUSH)
+    layout.clip_events(tab, clips.make_clip, tab.stage, js=HUSH)
     began = tab.on(tab.save.click, kit.begin, queue=False)
     tab.offers(tab.on(began.then, clips.save_motion, concurrency_limit=4), tab.motion_file)
     tab.on(tab.how.expand, handlers.explain)
     tab.on(tab.moment.input, handlers.explain, newest=True)
     page.load(js=TOGETHER, **QUIET)
     systems.events(page, tab)
-    layout.reset_event(tab, made)
+    layout.reset_event(tab)
     tab.on(tab.live_tab.select, live.prepare)
     controls = (tab.portrait_crop, tab.strength, tab.mode, tab.adapt, tab.weights)
     changes = [tab.portrait_crop.input, *(control.change for control in controls)]

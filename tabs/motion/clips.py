@@ -25,7 +25,7 @@ BESIDE = 256  # pixels of the driving clip shown beside the result
 
 
 @answers(
-    "progress", "preview", "clip", "get_clip", "shown", "clip_caption", "text", "stage",
+    "progress", "preview", "clip", "get_clip", "shown", "clip_caption", "text",
     "clip_notice", "run", "stop", notice="clip_notice", failed=IDLE,
 )  # fmt: skip
 def make_clip(
