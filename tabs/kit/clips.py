@@ -9,6 +9,8 @@ import gradio as gr
 import numpy as np
 
 from gan_models import video
+from gan_models.errors import UserError
+from gan_models.faces import Box
 from tabs.kit import jobs, look, results
 from tabs.kit import texts as words
 from tabs.kit.answers import Answer, answers
@@ -90,6 +92,49 @@ def write(
             if companion:
                 companion.write(shown)
     return result.info
+
+
+@answers("get_both")
+def offer_both(shown: str | None) -> Answer:
+    """There is no film beside a clip that a picture or a saved motion moved."""
+    return {"get_both": gr.update(interactive=bool(shown))}
+
+
+def save_both(hint: str) -> Callable:
+    """The handler that makes a file of what was given and the result side by side."""
+
+    @answers(
+        "progress", "preview", "both_file", "run", "stop", notice="clip_notice", failed=idle(hint)
+    )
+    def both(
+        system: System, shown: str | None, clip: str | None, request: gr.Request | None = None
+    ):
+        if not (shown and clip):
+            raise UserError(words.NOT_BOTH)
+        result = video.open_clip(clip)
+        label = video.clip_info(clip).label or {"weights": None, "settings": {}}
+        job = jobs.Job(jobs.stop_file(system, request, "clip"), result.frame_count)
+        with jobs.handed_over(request, f"{Path(clip).stem}-both.mp4") as path:
+
+            def work() -> video.ClipInfo | None:
+                frames = job.watch(beside(video.open_clip(shown), result))
+                told = {"weights": label["weights"], "settings": label["settings"]}
+                return write(path, frames, 1, result.fps, audio=result, **told)
+
+            yield from working(job, work, hint)
+            if job.result:
+                yield {**idle(hint), "both_file": str(path)}
+
+    return both
+
+
+def beside(given: video.Clip, result: video.Clip) -> Iterator[np.ndarray]:
+    """Each frame of `result` with that of `given` on its left, both as high as `result`."""
+    width = round(given.width * result.height / given.height)
+    whole = Box(0, 0, given.width, given.height)
+    given = given.cropped(whole, (result.height, width))
+    with closing(given.frames()) as left, closing(result.frames()) as right:
+        yield from (np.hstack(pair) for pair in zip(left, right, strict=False))
 
 
 def caption(job: jobs.Job, info: video.ClipInfo, sentence: str, **facts) -> str:

@@ -129,6 +129,18 @@ def get_clip(tab: Tab, stored: str | None) -> None:
     )
 
 
+def get_both(tab: Tab, given: bool, elem_id: str) -> None:
+    """Adds get_both, which makes and downloads the clip beside what it was given (`shown`)."""
+    tab.get_both = gr.Button(words.GET_BOTH, size="md", min_width=130, interactive=given)
+    tab.both_file = unseen_file(elem_id)
+
+
+def both_events(tab: Tab, hint: str) -> None:
+    began = tab.on(tab.get_both.click, clips.begin, queue=False)
+    tab.offers(tab.on(began.then, clips.save_both(hint), concurrency_limit=4), tab.both_file)
+    tab.on(tab.shown.change, clips.offer_both, queue=False)
+
+
 def unseen_file(elem_id: str) -> gr.DownloadButton:
     """A file made when asked for: a visible button makes it, a click on this one fetches it."""
     return gr.DownloadButton(elem_id=elem_id, visible="hidden")

@@ -41,6 +41,17 @@ const arrange = () => {
     }
   }
 };
+// A film that is dropped on the one that is shown goes the way of the button under it.
+const chooserOf = (target) => target.closest?.('.given-film')?.parentElement
+  .querySelector('.own-film')?.parentElement.querySelector('input[type=file]');
+addEventListener('dragover', (event) => { if (chooserOf(event.target)) event.preventDefault(); });
+addEventListener('drop', (event) => {
+  const chooser = chooserOf(event.target);
+  if (!chooser || !event.dataTransfer.files.length) return;
+  event.preventDefault();
+  chooser.files = event.dataTransfer.files;
+  chooser.dispatchEvent(new Event('change', {bubbles: true}));
+});
 let arranged = false;
 new MutationObserver(() => {
   if (arranged) return;

@@ -6,7 +6,7 @@ import gradio as gr
 
 from gan_models.fomm.pipeline import FOMMPipeline
 from tabs.kit import clips as kit
-from tabs.kit import jobs, layout, results, systems
+from tabs.kit import films, jobs, layout, results, systems
 from tabs.kit import texts as words
 from tabs.kit.answers import QUIET, Tab
 from tabs.motion import clips, handlers, live, texts
@@ -66,13 +66,10 @@ def _give(tab: Tab, ours: handlers.Motions) -> None:
                 shipped("portrait-*.jpg"), texts.PORTRAITS, "by-three", columns=3
             )
         with gr.Column(min_width=140, elem_classes=["point"]):
-            tab.driving = gr.Video(
-                str(EXAMPLES / SINGER), label=texts.DRIVING, sources=["upload", "webcam"],
-                include_audio=True, height=230, buttons=[], elem_id="motion-driving",
-            )  # fmt: skip
-            tab.other_driving = gr.Button(
-                texts.OTHER_DRIVING, size="md", visible=True, min_width=100
+            tab.driving = films.film(
+                str(EXAMPLES / SINGER), texts.DRIVING, height=230, elem_id="motion-driving"
             )
+            tab.other_driving = films.own(texts.OTHER_DRIVING)
             tab.singers = layout.picks(
                 shipped("driving-*.jpg"), texts.SINGERS, "by-three", columns=3
             )
@@ -123,6 +120,7 @@ def _get(tab: Tab, ours: handlers.Motions, example: dict) -> None:
             )  # fmt: skip
             with gr.Row():
                 layout.get_clip(tab, clip)
+                layout.get_both(tab, bool(example), "motion-both-file")
                 tab.save = layout.button(texts.GET_MOTION)
             layout.settings(tab, example.get("settings", ""))
             tab.motion_file = layout.unseen_file("motion-motion-file")
@@ -145,11 +143,13 @@ def _given_events(tab: Tab) -> None:
         ("driving", tab.other_driving, tab.singers, singers),
     ):
         component, crop = getattr(tab, given), getattr(tab, f"{given}_crop")
-        other.click(lambda: None, None, component, **QUIET)
+        if given == "portrait":
+            other.click(lambda: None, None, component, **QUIET)
         shown.select(layout.pick, gr.State(files), component, **QUIET)
         notice = getattr(tab, f"{given}_notice")
         named = {"given": component, "crop": crop, "notice": notice}
         tab.on(crop.select, handlers.click, named=named)
+    films.events(tab, "driving", "driving_notice")
     tab.on(tab.reference.input, handlers.show_frame)
 
 
@@ -157,6 +157,7 @@ def _clip_events(page: gr.Blocks, tab: Tab) -> None:
     layout.clip_events(tab, clips.make_clip, tab.stage, js=HUSH)
     began = tab.on(tab.save.click, kit.begin, queue=False)
     tab.offers(tab.on(began.then, clips.save_motion, concurrency_limit=4), tab.motion_file)
+    layout.both_events(tab, texts.KEYS)
     tab.on(tab.how.expand, handlers.explain)
     tab.on(tab.moment.input, handlers.explain, newest=True)
     page.load(js=TOGETHER, **QUIET)

@@ -89,14 +89,11 @@ def show_portrait(system, weights, portrait):
     }  # fmt: skip
 
 
-@answers(
-    "driving_crop", "frame", "other_driving", notice="driving_notice",
-    failed=UNSHOWN | {"other_driving": gr.update(visible=True)},
-)  # fmt: skip
+@answers("driving_crop", "frame", notice="driving_notice", failed=UNSHOWN)
 def show_driving(system, weights, driving):
     """The clip's crop is shown where it leaves something out; a square clip is used whole."""
     if not driving:
-        return UNSHOWN | {"other_driving": gr.update(visible=False)}
+        return UNSHOWN
     drive = open_drive(driving)
     first = drive.frame(0)
     found = system.frame(weights, first)
@@ -107,7 +104,6 @@ def show_driving(system, weights, driving):
     return {
         "driving_crop": gr.update(value=value, visible=not whole),
         "frame": gr.update(maximum=max(1, (drive.count or 1) - 1)),
-        "other_driving": gr.update(visible=True),
         "driving_notice": look.notice(jobs.without_folders(told)),
     }  # fmt: skip
 
