@@ -112,6 +112,43 @@ def test_low_precision_differs_by_less_than_one_of_255(generator, pipeline):
     assert 0 < difference.mean() < 1  # 0 would mean that the option does nothing
 
 
+def test_matched_colours_are_those_of_the_last_resolution(pipeline):
+    """Lower levels get its mean and spread, channel by channel, and nothing else changes."""
+    latents = torch.from_numpy(pipeline.latents(5, 512))
+
+    def drawn(resolution, matched):
+        images = pipeline.generator(latents, resolution=resolution, matched=matched)
+        return images.double().transpose(0, 1).flatten(1)  # (3, N H W)
+
+    assert torch.equal(drawn(32, True), drawn(32, False))
+    full = pipeline.generator(latents)
+    for resolution in (4, 8, 16):
+        wanted = torch.nn.functional.adaptive_avg_pool2d(full, resolution).transpose(0, 1)
+        wanted, ours, raw = wanted.flatten(1), drawn(resolution, True), drawn(resolution, False)
+        for channel in range(3):
+            spread = wanted[channel].std()
+            assert abs(ours[channel].mean() - wanted[channel].mean()) < 0.1 * spread
+            assert ours[channel].std() == pytest.approx(float(spread), rel=0.1)
+            both = torch.stack([raw[channel], ours[channel]])
+            assert torch.corrcoef(both)[0, 1] > 1 - 1e-6  # one straight line for a channel
+
+
+def test_truncation_goes_from_every_picture_to_their_average(pipeline, conditional):
+    for one, labels in ((pipeline, [None]), (conditional, [None, "cat", "dog"])):
+        latents, averages = one.latents(3, 64), []
+        for label in labels:
+            drawn = [one.sample(latents, label, truncation=psi) for psi in (1.0, 0.7, 0.3, 0.0)]
+            spreads = [pictures.std(axis=0).mean() for pictures in drawn]
+            assert spreads == sorted(spreads, reverse=True) and spreads[1] > spreads[3] == 0
+            assert np.array_equal(drawn[0], one.sample(latents, label))
+            averages.append(drawn[3][0].tobytes())
+        assert len(set(averages)) == len(labels)  # each class has its own
+    mixed = conditional.sample(latents[:2], ["cat", "dog"], truncation=0.0)
+    assert [picture.tobytes() for picture in mixed] == averages[1:]
+    with pytest.raises(UserError, match="Truncation goes from 0 to 1"):
+        pipeline.sample(latents, truncation=1.5)
+
+
 def test_grey_networks_draw_rgb_pictures():
     pipeline = ProGANPipeline(network(num_channels=1), {}, device="cpu")
     pictures = pipeline.sample(pipeline.latents(0))
@@ -339,3 +376,17 @@ def test_a_wrong_number_of_labels_is_refused(conditional):
 def test_a_pipeline_that_cannot_be_made(generator, config, options, sentence):
     with pytest.raises(ValueError, match=sentence):
         ProGANPipeline(generator, config, **{"device": "cpu", **options})
+
+
+def test_a_smooth_walk_passes_its_waypoints_and_closes(pipeline):
+    waypoints = pipeline.latents(4, 5) * [[1], [2], [1], [1], [1]]
+    walk = np.stack([pipeline.glide(waypoints, position) for position in np.arange(0, 5, 0.01)])
+    for number, waypoint in enumerate(waypoints):
+        assert np.allclose(walk[100 * number], waypoint, atol=1e-6)
+    assert np.allclose(pipeline.glide(waypoints, 5), waypoints[0], atol=1e-6)
+    steps = np.linalg.norm(np.diff(np.concatenate([walk, walk[:2]]), axis=0), axis=1)
+    bends = np.abs(np.diff(steps)) / steps.mean()
+    assert bends.max() < 0.2 and steps.min() > 0.2 * steps.mean()  # no corner and no halt
+    lengths = np.linalg.norm(walk, axis=1)
+    ends = np.linalg.norm(waypoints, axis=1)
+    assert lengths.min() > 0.999 * ends.min() and lengths.max() < 1.001 * ends.max()

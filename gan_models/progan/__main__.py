@@ -31,6 +31,8 @@ def sample(
     label: str | None = None,
     resolution: int | None = None,
     alpha: float = 1.0,
+    matched: bool = False,
+    truncation: float = 1.0,
     separate: Path | None = None,
     running: RunningOptions = AS_USUAL,
 ) -> None:
@@ -43,6 +45,8 @@ def sample(
         label: For weights with classes: the name or number of one.
         resolution: Pixels of a picture: 4, 8, ... up to the weights' own size, the default.
         alpha: How far that resolution is faded in: 0 shows the previous one enlarged, 1 this one.
+        matched: Give lower resolutions the colours of the last one.
+        truncation: 1 draws whatever the network can, less draws more usual pictures, 0 the average.
         separate: A folder to which each picture is written on its own, too.
     """
     if out.suffix.lower() not in images.WRITABLE:
@@ -52,10 +56,11 @@ def sample(
     numbers = parse_seeds(seeds)
     pipeline = running.open(ProGANPipeline, "progan")
     latents = np.concatenate([pipeline.latents(seed) for seed in numbers])
-    frames = pipeline.frames(latents, label, resolution, alpha)
+    look = {"truncation": truncation, "matched": matched}
+    frames = pipeline.frames(latents, label, resolution, alpha, **look)
     pictures = list(tqdm(frames, total=len(numbers), unit="picture"))
     about = {"label": label, "resolution": len(pictures[0]), "alpha": alpha}
-    about |= {"precision": running.precision}
+    about |= look | {"precision": running.precision}
     sheet = images.grid(pictures, columns)
     images.save_picture(out, sheet, weights=pipeline.name, settings={"seeds": seeds} | about)
     print(f"{out}: {len(pictures)} pictures, {sheet.shape[1]} x {sheet.shape[0]} pixels")
@@ -76,6 +81,7 @@ def interpolate(
     smoothing: float = 1.0,
     scale: int = 4,
     label: str | None = None,
+    truncation: float = 1.0,
     running: RunningOptions = AS_USUAL,
 ) -> None:
     """Write a clip that moves from seed to seed, or walks at random and ends where it began.
@@ -90,6 +96,7 @@ def interpolate(
         smoothing: With walk: seconds over which the noise is smoothed; more is slower.
         scale: Enlarge every pixel this many times.
         label: For weights with classes: the name or number of one.
+        truncation: 1 draws whatever the network can, less draws more usual pictures, 0 the average.
     """
     numbers = parse_seeds(seeds)
     if mode == "walk" and len(numbers) != 1:
@@ -107,10 +114,10 @@ def interpolate(
     else:
         waypoints = np.concatenate([pipeline.latents(seed) for seed in numbers])
         latents = pipeline.path(waypoints, num_frames, mode, loop)
-    frames = pipeline.frames(latents, label)
+    frames = pipeline.frames(latents, label, truncation=truncation)
     settings = {"seeds": seeds, "mode": mode, "seconds": seconds, "fps": fps, "label": label}
     settings |= {"smoothing": smoothing} if mode == "walk" else {"loop": loop}
-    settings |= {"precision": running.precision}
+    settings |= {"truncation": truncation, "precision": running.precision}
     shown = enlarged(tqdm(frames, total=num_frames, unit="frame"), scale)
     info = video.write_clip(out, shown, fps, weights=pipeline.name, settings=settings)
     print(f"{out}: {info.frames} frames, {info.seconds:.2f} s, {info.width} x {info.height} pixels")

@@ -199,18 +199,21 @@ class Generator(nn.Module):
         of 4, 8, ..., self.resolution (default the last); alpha in [0, 1] fades from the enlarged
         previous level (0) to this level (1) (figure 2).
         """
+        return self.grow(self.first_layer(latents, labels), self.to_rgb, resolution, alpha)
+
+    def grow(self, x, to_rgb, resolution=None, alpha=1.0):
+        """Images of the features x (N, C, 4, 4) of `first_layer`; to_rgb: a layer per level."""
         last = check_level(resolution or self.resolution, len(self.conv2))
-        x = self.first_layer(latents, labels)  # (N, C, 4, 4)
         x = self.activate(self.conv2[0](x))
         previous = x
         for level in range(1, last + 1):
             previous = x
             x = self.activate(self.conv1[level - 1](x))  # (N, C, 8 << level, 8 << level) / 2
             x = self.activate(self.conv2[level](x))
-        images = self.to_rgb[last](x)
+        images = to_rgb[last](x)
         if last == 0 or not fades(alpha):
             return images
-        return blend(upsample(self.to_rgb[last - 1](previous)), images, alpha)
+        return blend(upsample(to_rgb[last - 1](previous)), images, alpha)
 
     def first_layer(self, latents, labels):
         if self.label_size and labels is None:

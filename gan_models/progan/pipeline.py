@@ -72,7 +72,7 @@ class ProGANPipeline:
 
     # ------------------------------------------------------------ pictures
 
-    def sample(self, latents, label=None, resolution=None, alpha=1.0, batch_size=None):
+    def sample(self, latents, label=None, resolution=None, alpha=1.0, batch_size=None, **look):
         """Pictures (N, resolution, resolution, 3) uint8 RGB.
 
         Args:
@@ -82,23 +82,35 @@ class ProGANPipeline:
             resolution: One of `resolutions`; lower ones come at their own size. None: `size`.
             alpha: 0 is the previous resolution enlarged, 1 this one, between them it fades in.
             batch_size: Pictures made at once. None: as many as are fast.
+            truncation: 1 for every picture the network can draw, less for more usual ones: it draws
+                the first layer's features towards their average (StyleGAN's psi, for ProGAN's
+                sphere of latents), which 0 leaves alone.
+            matched: give lower resolutions the colours of the last one, channel by channel (see
+                `FoldedGenerator.matched_rgb`). False: as the network puts them out.
 
         Raises:
-            UserError: Latents, label, resolution or alpha that these weights cannot take.
+            UserError: Latents, label, resolution, alpha or truncation that these weights cannot
+                take.
         """
-        return np.concatenate([*self.batches(latents, label, resolution, alpha, batch_size)])
+        batches = self.batches(latents, label, resolution, alpha, batch_size, **look)
+        return np.concatenate([*batches])
 
-    def frames(self, latents, label=None, resolution=None, alpha=1.0, batch_size=None) -> Iterator:
+    def frames(
+        self, latents, label=None, resolution=None, alpha=1.0, batch_size=None, **look
+    ) -> Iterator:
         """Yield the picture (resolution, resolution, 3) uint8 of each latent, made by the batch.
 
         `latents` may be any iterable of latents (latent_size,), of which no more than a batch is
         held: memory does not grow with a clip's length. Arguments and errors as for `sample`; what
         is wrong with the arguments is raised at once, a bad latent of an iterable in its turn.
         """
-        batches = self.batches(latents, label, resolution, alpha, batch_size)
+        batches = self.batches(latents, label, resolution, alpha, batch_size, **look)
         return itertools.chain.from_iterable(batches)
 
-    def batches(self, latents, label=None, resolution=None, alpha=1.0, batch_size=None) -> Iterator:
+    def batches(
+        self, latents, label=None, resolution=None, alpha=1.0, batch_size=None,
+        truncation=1.0, matched=False,
+    ) -> Iterator:  # fmt: skip
         """As `frames`, but yields arrays (n, resolution, resolution, 3) of up to batch_size.
 
         The network runs only inside `next`: who shares a device can hold its lock just there.
@@ -110,6 +122,8 @@ class ProGANPipeline:
             )
         if not 0 <= alpha <= 1:  # NaN fails too
             raise UserError(f"Alpha goes from 0 to 1, not to {alpha}.")
+        if not 0 <= truncation <= 1:
+            raise UserError(f"Truncation goes from 0 to 1, not to {truncation}.")
         if batch_size is None:
             pixels = BATCH_PIXELS["cpu" if self.device.type == "cpu" else "cuda"]
             batch_size = min(max(pixels // resolution**2, 1), 32)
@@ -125,7 +139,8 @@ class ProGANPipeline:
                 z, labels = zip(*chunk, strict=True)
                 z = torch.from_numpy(self.check_latents(np.stack(z))).to(self.device)
                 labels = None if rows is None else torch.stack(labels).to(self.device)
-                outputs = self.generator(z, labels, resolution, alpha)  # (n, 1 or 3, H, W)
+                outputs = self.generator(z, labels, resolution, alpha, truncation, matched)
+                # outputs (n, 1 or 3, H, W)
                 yield images.to_pictures(outputs.expand(-1, 3, -1, -1), self.value_range)
 
         return drawn()
@@ -216,6 +231,22 @@ class ProGANPipeline:
         """Latents (num_frames, latent_size) from start to end, both included, as by `mix`."""
         ends = np.concatenate([self.check_latents(start), self.check_latents(end)])
         return np.stack(list(self.path(ends, num_frames, mode)))
+
+    def glide(self, waypoints, position):
+        """(latent_size,) at `position` (0 .. K) of a smooth closed walk through (K, latent_size).
+
+        It passes each waypoint without a halt or a bend: the spline of Catmull and Rom, at the
+        length that lies between those of the two waypoints, since a sum of unlike latents is short.
+        """
+        leg = math.floor(position)
+        around = waypoints[np.arange(leg - 1, leg + 3) % len(waypoints)].astype(np.float64)
+        t = position - leg
+        weights = np.array([
+            -t * (1 - t) ** 2, 2 - 5 * t**2 + 3 * t**3, t + 4 * t**2 - 3 * t**3, -(t**2) * (1 - t)
+        ]) / 2  # fmt: skip
+        here = weights @ around
+        length = linear(*np.linalg.norm(around[1:3], axis=1), t)
+        return (here * length / max(np.linalg.norm(here), 1e-9)).astype(np.float32)
 
     def random_walk(self, seed, num_frames, smoothing=30.0):
         """Latents (num_frames, latent_size) of a walk that loops: frame 0 follows the last.
