@@ -53,8 +53,8 @@ def make_clip(
         boxes = box or pipeline.frame(picture).box, drive_box
         if film and drive_box is None:
             boxes = boxes[0], pipeline.frame_driving(drive).box
-        record = settings_of(weights, drive, *boxes, how)
         how["size"] = int(size) or pipeline.size
+        record = settings_of(weights, drive, *boxes, how)
         pairs = job.watch(frames(system, weights, picture, drive, *boxes, how, stop))
         info = clips.write(
             clip, pairs, int(size), drive.fps, audio=film, beside=film and beside,
@@ -140,7 +140,11 @@ def settings_of(weights, drive: Driving, box, drive_box, how: dict) -> dict:
             record[key] = ", ".join(f"{edge:g}" for edge in crop.corners(crop_box))
     if how["relative"]:
         return record | {"motion": "relative"} | {key: how[key] for key in how if key != "relative"}
-    return record | {"motion": "absolute"} | {key: how[key] for key in ("smoothing", "strength")}
+    return (
+        record
+        | {"motion": "absolute"}
+        | {key: how[key] for key in ("smoothing", "strength", "paste_back", "size")}
+    )
 
 
 @answers(
