@@ -30,6 +30,9 @@ addEventListener('focusin', (event) => {
   row?.forEach((one) => { one.tabIndex = one === event.target ? 0 : -1; });
 });
 const arrange = () => {
+  for (const wide of document.querySelectorAll('.readme pre, .readme table')) wide.tabIndex = 0;
+  for (const link of document.querySelectorAll('.md-header-anchor'))
+    link.ariaLabel = 'Link to ' + link.parentElement.textContent.trim();
   for (const [row, one] of ROWS) for (const holder of document.querySelectorAll(row)) {
     const ones = [...holder.querySelectorAll(one)];
     const first = ones.find((each) => each.getAttribute('tabindex') === '0') ||
