@@ -189,22 +189,37 @@ def test_without_a_face_the_middle_and_a_notice(monkeypatch):
 
 def test_a_click_chooses_among_faces(monkeypatch):
     small, large = Box.around(60, 100, 40), Box.around(240, 100, 80)
-    monkeypatch.setattr(framing, "find_faces", lambda picture: [large, small])
+    monkeypatch.setattr(framing, "find_faces", lambda picture, quick: [large, small])
     picture = waves(200, 400)
     assert frame(picture, "face").box.centre == (240, 92)
     assert frame(picture, "face", click=(50, 110)).box == Box.around(60, 96, 72)
     assert frame(picture, "face", click=(85, 125)).box.centre == (60, 96)  # just beside it
     away = frame(picture, "face", click=(390, 10))
     assert away.box == Box(256, 0, 400, 144) and "where you clicked" in away.notice
-    monkeypatch.setattr(framing, "find_faces", lambda picture: [])
+    monkeypatch.setattr(framing, "find_faces", lambda picture, quick: [])
     alone = frame(picture, "face", click=(390, -10))
     assert alone.box == Box(300, 0, 400, 100) and alone.faces == []
+
+
+def test_a_large_face_needs_no_second_look(monkeypatch):
+    looks = []
+
+    def found(picture, quick):
+        looks.append(quick)
+        return [Box.around(100, 100, 60 if quick else 20)] if large or not quick else []
+
+    monkeypatch.setattr(framing, "find_faces", found)
+    large = True
+    assert frame(waves(200, 200), "face").faces[0].side == 60 and looks == [True]
+    large = False
+    assert frame(waves(200, 200), "face").faces[0].side == 20 and looks == [True, True, False]
+    assert not frame(waves(200, 200), "face", quick=True).faces and looks[3:] == [True]
 
 
 def test_a_large_face_shrinks_its_frame_before_reaching_outside(monkeypatch):
     def framed(side):
         face = Box.around(100, 110, side)
-        monkeypatch.setattr(framing, "find_faces", lambda picture: [face])
+        monkeypatch.setattr(framing, "find_faces", lambda picture, quick: [face])
         return frame(waves(200, 240), "face").box
 
     assert framed(100) == Box(10, 10, 190, 190)

@@ -61,7 +61,7 @@ def ask(value, frame, **other):
 def test_the_camera_moves_the_portrait_from_the_neutral_pose(system, given, camera, pipeline):
     value, notice = prepared(system, given)
     assert value["ghost"].startswith("data:image/jpeg") and value["side"] == 64
-    assert value["find"] is False and texts.LIVE_PUPPETS in notice
+    assert value["find"] is True and texts.LIVE_PUPPETS in notice
     first = live.move(system, ask(value, camera[0]))
     portrait = images.read_picture(given.portrait)
     source = pipeline.encode(faces.crop(portrait, pipeline.frame(portrait).box, pipeline.size))
@@ -76,11 +76,14 @@ def test_the_camera_moves_the_portrait_from_the_neutral_pose(system, given, came
     assert np.allclose(first["pose"], poses[1].rows[0], atol=1e-4)
 
 
-def test_the_live_view_follows_the_controls_once_it_is_open(system, given):
+def test_the_live_view_follows_the_controls_while_it_is_on_the_stage(system, given):
     given_now = ("drawn", given.portrait, None, 0.5, "absolute", False)
-    assert last(live.update(system, *given_now, None)) == {}
-    value = last(live.update(system, *given_now, {"ticket": "old"}))["live"]
+    assert last(live.update(system, *given_now, "clip")) == {}
+    value = last(live.update(system, *given_now, "live"))["live"]
     assert (value["strength"], value["relative"], value["adapt"]) == (0.5, False, False)
+    wrong = last(live.update(system, "drawn", None, *given_now[2:], "live"))
+    assert texts.NO_PORTRAIT in wrong["live_notice"]
+    assert texts.NO_PORTRAIT not in last(live.update(system, *given_now, "live"))["live_notice"]
 
 
 def test_live_looks_for_a_face_where_the_weights_do(system, given, camera):

@@ -18,7 +18,7 @@ from tabs import motion
 from tabs.kit import clips as kit
 from tabs.kit import jobs, results, systems
 from tabs.kit import texts as words
-from tabs.motion import clips, crop, handlers, texts
+from tabs.motion import clips, crop, handlers, still, texts
 from tests import motion_given, tiny_fomm
 from tests.motion_given import COUNT, FPS, last, visitor
 from tools import examples, singers
@@ -94,6 +94,42 @@ def test_face_weights_say_that_there_is_no_face(system, given):
         assert "No face was found" in answer["portrait_notice"]
 
 
+@pytest.fixture
+def a_face(monkeypatch):
+    """Every picture has this face."""
+    face = faces.Box(50, 5, 70, 25)
+    monkeypatch.setattr("gan_models.faces.framing.find_faces", lambda picture, quick: [face])
+    return faces.frame(np.zeros((60, 90, 3), np.uint8), "face").box
+
+
+@pytest.mark.parametrize("weights", ["drawn", "filmed", "published:vox"])
+def test_a_face_in_a_photograph_is_found_and_the_crop_said(system, given, a_face, weights):
+    answer = show_portrait(system, given.photo, weights)
+    assert answer["portrait_crop"]["value"]["box"] == crop.corners(a_face)
+    assert "The portrait is cropped around its face" in answer["portrait_notice"]
+
+
+def test_puppets_are_cropped_as_their_weights_learned_them(system, given, a_face):
+    answer = show_portrait(system, given.portrait)
+    assert answer["portrait_crop"]["value"]["box"] == [15, 0, 75, 60]
+    assert answer["portrait_notice"] == ""
+    assert show_driving(system, given.clip)["driving_crop"]["value"]["box"] == [8, 0, 56, 48]
+
+
+def test_a_face_that_shows_later_in_a_film_is_found(system, given, tmp_path, monkeypatch):
+    frames = [np.full((48, 64, 3), 9 * number, np.uint8) for number in range(12)]
+    video.write_clip(tmp_path / "film.mp4", frames, 10, weights="x", settings={})
+    face = faces.Box(20, 10, 40, 30)
+    monkeypatch.setattr(
+        "gan_models.faces.framing.find_faces",
+        lambda picture, quick: [face] if picture.mean() > 70 else [],
+    )
+    answer = show_driving(system, str(tmp_path / "film.mp4"))
+    box = faces.frame(np.full((48, 64, 3), 99, np.uint8), "face").box
+    assert answer["driving_crop"]["value"]["box"] == crop.corners(box)
+    assert "The driving clip is cropped around its face" in answer["driving_notice"]
+
+
 def test_the_crop_goes_with_the_portrait(system):
     answer = show_portrait(system, None)
     assert answer["portrait"]["visible"] is True and not answer["portrait_crop"]["visible"]
@@ -162,7 +198,9 @@ def test_the_driving_crop_is_shown_where_it_leaves_something_out(system, given, 
 # --- the notice before the run
 
 
-def test_photographs_for_puppet_weights_are_told_before_the_run(system, given, tmp_path):
+def test_photographs_for_puppet_weights_are_told_before_the_run(
+    system, given, tmp_path, monkeypatch
+):
     def warn(weights, portrait, driving):
         return handlers.warn(system, weights, portrait, driving)["photograph_notice"]
 
@@ -174,10 +212,12 @@ def test_photographs_for_puppet_weights_are_told_before_the_run(system, given, t
     film = str(tmp_path / "film.mp4")
     assert "The driving clip is" in warn("drawn", given.portrait, film)
     both = warn("drawn", given.photo, film)
-    assert "This pair" in both and "751 MB" in both
+    assert "This pair" in both and "choose filmed (--weights) under Weights" in both
     assert warn("filmed", given.photo, film) == ""
     assert warn("published:vox", given.photo, film) == ""
     assert warn("drawn", None, None) == ""
+    monkeypatch.setattr(handlers.Motions, "for_photographs", lambda system: None)
+    assert texts.NO_OTHERS in warn("drawn", given.photo, film), "nothing that cannot be done"
 
 
 # --- weights
@@ -226,8 +266,11 @@ def test_a_clip_has_the_length_and_the_sound_of_the_driving(system, given, tmp_p
     assert label["weights"] == "drawn" and label["settings"]["strength"] == 1
     told = "9 frames, 0.9 s, 64 x 64 px (enlarged from 32 px), with sound."
     assert answer["clip_caption"] == told and answer["preview"] == answer["clip_notice"] == ""
-    assert "portrait_crop: 15, 0, 75, 60" in answer["text"]
-    assert "driving_crop: 8, 0, 56, 48" in answer["text"]
+    for line in (
+        "portrait: portrait.png (90 x 60 px)", "driving: drive.mp4 (64 x 48 px, 9 frames)",
+        "portrait_crop: 15, 0, 75, 60", "driving_crop: 8, 0, 56, 48", "size: 64",
+    ):  # fmt: skip
+        assert line in answer["text"]
     assert answer["shown"]["visible"]
     assert answer["run"]["interactive"] and not answer["stop"]["interactive"]
     assert answer["get_clip"]["interactive"]
@@ -276,7 +319,7 @@ def test_the_settings_reach_the_network(system, given, pipeline, tmp_path, monke
         tmp_path,
     )  # fmt: skip
     assert asked.pop("box") == faces.Box(0, 0, 40, 40)
-    assert "driving_crop: 4, 4, 40, 40" in answer["text"]
+    assert "driving_crop: 4, 4, 40, 40" in answer["text"] and "paste_back" in answer["text"]
     assert asked.pop("driving_box") == faces.Box(0, 0, clips.BESIDE, clips.BESIDE)  # cut by then
     assert asked == {
         "relative": False, "adapt_scale": False, "reference": 3, "smoothing": 1.0,
@@ -442,6 +485,109 @@ def test_a_motion_of_other_weights_is_a_sentence(system, given, tmp_path, caplog
     assert "error" in notice and "7" in notice and not caplog.records
 
 
+# --- a clip or a saved motion: one of them
+
+
+def test_a_clip_that_is_picked_takes_the_place_of_a_saved_motion(given):
+    assert handlers.clip_wins(given.clip) == {"replay": None}
+    assert handlers.clip_wins(None) == {}
+    told = handlers.say_in_use("/tmp/nod-motion.safetensors", given.clip)["in_use"]
+    assert "nod-motion.safetensors" in told and "not this clip" in told
+    assert handlers.say_in_use(None, given.clip) == {"in_use": ""}
+    assert handlers.say_in_use("/tmp/nod-motion.safetensors", None) == {"in_use": ""}
+
+
+# --- the still
+
+
+def show_still(system, given, **other):
+    chosen = {
+        "weights": "drawn", "portrait": given.portrait, "portrait_crop": None,
+        "driving": given.clip, "driving_crop": None, "replay": None, "strength": 1.0,
+        "mode": "relative", "adapt": True, "reference": "first", "frame": 0, "paste": False,
+        "moment": 50, "moment_of": given.clip, "on_stage": "clip", "making": False,
+    } | other  # fmt: skip
+    return last(still.show(system, *chosen.values()))
+
+
+def pictures_of(answer):
+    """(the still, the driving beside it) as arrays."""
+    for key in ("still", "still_driving"):
+        yield images.read_picture(base64.b64decode(answer[key].split('"')[1].partition(",")[2]))
+
+
+def test_a_still_is_a_frame_of_the_clip_to_come(system, given, tmp_path):
+    """At `moment`: frame 4 of 9."""
+    answer = show_still(system, given)
+    shown, beside = pictures_of(answer)
+    _, clip, driving = finished(clip_of(system, given, size=still.SHOWN), tmp_path)
+    made, drive = (video.open_clip(path) for path in (clip, driving))
+    assert np.abs(list(made.frames())[4].astype(int) - shown).mean() < 3
+    assert np.abs(list(drive.frames())[4].astype(int) - beside).mean() < 3
+    assert answer["stage"].selected == "still"
+    assert "moment" not in answer and answer["clip_notice"] == ""
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"strength": 0}, {"mode": "absolute"}, {"moment": 100}, {"reference": "chosen", "frame": 3},
+     {"portrait_crop": {"box": [0, 0, 40, 40]}}, {"driving_crop": {"box": [4, 4, 40, 40]}},
+     {"paste": True}, {"weights": "filmed"}],
+)  # fmt: skip
+def test_every_choice_shows_in_the_still(system, given, other, monkeypatch):
+    """Tiny weights draw nearly the same each time: what they are asked for tells the choices."""
+    asked, render = [], FOMMPipeline.render
+
+    def noted(self, source, motion, initial, **how):
+        poses = [motion.value.tobytes(), initial.value.tobytes()]
+        asked.append((source.crop.tobytes(), *poses, tuple(how.items())))
+        return render(self, source, motion, initial, **how)
+
+    monkeypatch.setattr(FOMMPipeline, "render", noted)
+    first, shown = (next(pictures_of(show_still(system, given, **one))) for one in ({}, other))
+    assert asked[0] != asked[1] or shown.shape != first.shape
+
+
+def test_a_new_driving_is_shown_where_it_moves_most(system, given, tmp_path):
+    frames = list(video.open_clip(given.clip).frames())
+    still_then = [frames[0]] * 40 + [frames[8]] * 9
+    video.write_clip(tmp_path / "nod.mp4", still_then, 10, weights="puppets", settings={})
+    nod = str(tmp_path / "nod.mp4")
+    answer = show_still(system, given, driving=nod, moment=3)
+    assert answer["moment_of"] == nod and answer["moment"] > 80
+    answer = show_still(system, given, driving=nod, moment=3, moment_of=nod)
+    assert "moment" not in answer
+    assert show_still(system, given, driving=nod, reference="best")["moment_of"] == nod
+
+
+def test_a_saved_motion_has_a_still_without_a_driving_frame(system, given, tmp_path):
+    answer = show_still(system, given, replay=str(saved_motion(system, given, tmp_path)))
+    assert answer["still"] and answer["still_driving"] == ""
+    answer = show_still(system, given, replay=given.photo)
+    assert answer["still"] and answer["still_driving"]
+
+
+def test_a_still_never_covers_a_clip_that_is_made_or_the_camera(system, given):
+    assert "stage" not in show_still(system, given, making=True)
+    assert show_still(system, given, on_stage="live") == {"clip_notice": ""}
+
+
+@pytest.mark.parametrize(
+    "missing",
+    [{"portrait": None}, {"driving": None}, {"weights": "published:vox"}, {"weights": None},
+     {"portrait": __file__}, {"driving": __file__}],
+)  # fmt: skip
+def test_without_something_there_is_no_still_and_old_errors_go(system, given, missing):
+    assert show_still(system, given, **missing) == {"clip_notice": ""}
+
+
+def test_a_wrong_choice_is_said_at_once(system, given):
+    assert texts.BAD_STRENGTH in show_still(system, given, strength=3)["clip_notice"]
+    told = show_still(system, given, reference="chosen", frame=9)["clip_notice"]
+    assert "from 0 to 8" in told
+    assert show_still(system, given, reference="chosen", frame=8)["clip_notice"] == ""
+
+
 # --- the explanation
 
 
@@ -449,9 +595,9 @@ def explain(system, given, **other):
     chosen = {
         "weights": "drawn", "portrait": given.portrait, "portrait_crop": None,
         "driving": given.clip, "driving_crop": None, "replay": None, "moment": 50,
-        "strength": 1.0, "mode": "relative", "adapt": True,
+        "strength": 1.0, "mode": "relative", "adapt": True, "how_open": True,
     } | other  # fmt: skip
-    return handlers.explain(system, *chosen.values())
+    return still.explain(system, *chosen.values())
 
 
 @pytest.mark.parametrize("other", [{}, {"mode": "absolute"}, {"moment": 100}])
@@ -460,6 +606,10 @@ def test_the_explanation_shows_five_pictures(system, given, other):
     pictures = answer["explained"]
     assert pictures.count("<figure>") == 5 and answer["how_notice"] == ""
     assert all(title in pictures for title in texts.PICTURES.values())
+
+
+def test_nothing_is_explained_to_nobody(system, given):
+    assert last(explain(system, given, how_open=False)) == {"how_notice": ""}
 
 
 def test_a_motion_cannot_be_explained(system, given, tmp_path):

@@ -18,6 +18,7 @@ UPWARDS = 0.1  # of the face's side
 TIGHTEST = 1.35  # rather a crop this tight than one that reaches outside the picture
 NEAR_CLICK = 1.0  # of a face's side, from its centre to a click beside it
 MAX_BOX = 10  # times the picture's longer side
+LARGE = 0.25  # of the picture's shorter side: such a face needs no second, longer look
 
 NO_FACE = "No face was found, so the middle of the picture is used: draw a box to choose another."
 NOT_THERE = "No face was found where you clicked, so a square around that place is used."
@@ -33,7 +34,12 @@ class Framing:
 
 
 def frame(
-    picture: np.ndarray, kind: str, *, click: tuple[float, float] | None = None, margin: float = 0.0
+    picture: np.ndarray,
+    kind: str,
+    *,
+    click: tuple[float, float] | None = None,
+    margin: float = 0.0,
+    quick: bool = False,
 ) -> Framing:
     """The square of a (H, W, 3) uint8 picture that weights of this framing want to see.
 
@@ -42,6 +48,7 @@ def frame(
             the middle square with a notice where none is found. "centre": the middle square.
         click: (x, y) in pixels of the picture. Ignored by "centre".
         margin: Added on each side of a face's square, as a share of that square.
+        quick: One short look for faces, for one of several frames.
 
     The square stays inside the picture if a face leaves it room; otherwise it reaches outside.
     Raises UserError for another kind, or a margin that leaves nothing.
@@ -54,8 +61,11 @@ def frame(
         raise UserError(f"framing.margin is from -0.4 to 10, not {margin}.")
     if kind == "centre":
         return Framing(middle)
-    faces = find_faces(picture)
-    chosen = _clicked(faces, *click) if click else next(iter(faces), None)
+    for short in (True,) if quick else (True, False):
+        faces = find_faces(picture, quick=short)
+        chosen = _clicked(faces, *click) if click else next(iter(faces), None)
+        if chosen and chosen.side >= LARGE * middle.side:
+            break
     if chosen:
         x, y = chosen.centre
         side = FACE_TO_CROP * (1 + 2 * margin) * chosen.side

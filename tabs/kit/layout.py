@@ -90,12 +90,16 @@ def clip_size(tab: Tab, info: str) -> None:
     tab.size = gr.Dropdown(words.CLIP_SIZES, value=512, label=words.CLIP_SIZE, info=info)
 
 
-def run_row(tab: Tab, label: str, hint: str) -> None:
-    """Adds run, stop, progress and clip_notice."""
-    with gr.Row():
+def run_row(tab: Tab, label: str, hint: str, beside: str = "") -> None:
+    """Adds run, stop, their clip_row, progress and clip_notice; beside: words of a second button
+    of that name.
+    """
+    with gr.Row() as tab.clip_row:
         tab.run = gr.Button(
             label, variant="primary", scale=3, interactive=True, elem_classes=["run-button"]
         )
+        if beside:
+            tab.beside = gr.Button(beside, variant="primary", scale=3, min_width=150)
         tab.stop = gr.Button(
             words.STOP, scale=1, min_width=80, interactive=False, elem_classes=["stop-button"]
         )

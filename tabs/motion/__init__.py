@@ -6,10 +6,10 @@ import gradio as gr
 
 from gan_models.fomm.pipeline import FOMMPipeline
 from tabs.kit import clips as kit
-from tabs.kit import films, jobs, layout, results, systems
+from tabs.kit import films, jobs, layout, look, results, systems
 from tabs.kit import texts as words
 from tabs.kit.answers import QUIET, Tab
-from tabs.motion import clips, handlers, live, texts
+from tabs.motion import clips, handlers, live, still, texts
 from tabs.motion.crop import crop_box
 
 NAME, README = texts.NAME, texts.README
@@ -18,6 +18,8 @@ PORTRAIT, SINGER = "portrait-1.jpg", "driving-human.mp4"  # what the tab opens o
 
 # While the next clip is made the last one is silent.
 HUSH = "() => document.querySelectorAll('#motion-stage video').forEach((one) => one.pause())"
+# The live view, which may not be there before its first use, starts its camera.
+BE = "() => { window.motionLive = true; dispatchEvent(new Event('motion-live')); }"
 TOGETHER = Path(__file__).with_name("together.js").read_text(encoding="utf-8")
 
 
@@ -69,6 +71,7 @@ def _give(tab: Tab, ours: handlers.Motions) -> None:
             tab.driving = films.film(
                 str(EXAMPLES / SINGER), texts.DRIVING, height=230, elem_id="motion-driving"
             )
+            tab.in_use = gr.HTML()
             tab.other_driving = films.own(texts.OTHER_DRIVING)
             tab.singers = layout.picks(
                 shipped("driving-*.jpg"), texts.SINGERS, "by-three", columns=3
@@ -82,7 +85,9 @@ def _give(tab: Tab, ours: handlers.Motions) -> None:
 
 
 def _change(tab: Tab) -> None:
-    layout.run_row(tab, texts.ANIMATE, texts.KEYS)
+    layout.run_row(tab, texts.ANIMATE, texts.KEYS, beside=texts.BE)
+    with gr.Row(visible=False) as tab.live_row:
+        tab.back = gr.Button(texts.BACK)
     tab.strength = layout.slider(0, 2, 1.0, 0.05, texts.STRENGTH, texts.STRENGTH_HELP)
     with gr.Accordion(words.MORE_SETTINGS, open=False):
         tab.mode = gr.Radio(texts.MODES, value="relative", label=texts.MODE, info=texts.MODE_HELP)
@@ -105,27 +110,34 @@ def _get(tab: Tab, ours: handlers.Motions, example: dict) -> None:
     with layout.pair():
         stage = {"selected": "clip", "elem_id": "motion-stage"}
         with layout.zone("stage-zone"), gr.Tabs(**stage) as tab.stage:
-            with gr.Tab(words.CLIP, id="clip"):
+            with gr.Tab(words.CLIP, id="clip") as tab.clip_tab:
                 caption = example.get("caption", texts.FIRST_CLIP)
                 layout.clip(tab, clip, caption, sound=True, elem_id="motion-clip")
+            with gr.Tab(texts.STILL, id="still") as tab.still_tab:
+                tab.still = gr.HTML(look.hint(texts.NO_STILL), elem_classes=["stage", "still"])
+                tab.moment = layout.slider(0, 100, 0, 1, texts.MOMENT, texts.MOMENT_HELP)
             with gr.Tab(texts.LIVE, id="live") as tab.live_tab:
-                with gr.Column(elem_classes=["stage-box"]):
-                    tab.live = live.widget(ours)
+                tab.live = live.widget(ours)
                 tab.live_notice = gr.HTML()
-        with layout.zone("beside"):
-            tab.shown = gr.Video(
-                layout.stored(EXAMPLES, example, "clip-driving.mp4"), label=texts.SHOWN,
-                buttons=[], interactive=False, visible=bool(example),
-                elem_id="motion-driving-shown", elem_classes=["companion"],
-            )  # fmt: skip
-            with gr.Row():
-                layout.get_clip(tab, clip)
-                layout.get_both(tab, bool(example), "motion-both-file")
-                tab.save = layout.button(texts.GET_MOTION)
-            layout.settings(tab, example.get("settings", ""))
-            tab.motion_file = layout.unseen_file("motion-motion-file")
+        with layout.zone("beside") as tab.side:
+            with gr.Column() as tab.clip_side:
+                tab.shown = gr.Video(
+                    layout.stored(EXAMPLES, example, "clip-driving.mp4"), label=texts.SHOWN,
+                    buttons=[], interactive=False, visible=bool(example),
+                    elem_id="motion-driving-shown", elem_classes=["companion"],
+                )  # fmt: skip
+                with gr.Row():
+                    layout.get_clip(tab, clip)
+                    layout.get_both(tab, bool(example), "motion-both-file")
+                    tab.save = layout.button(texts.GET_MOTION)
+                layout.settings(tab, example.get("settings", ""))
+                tab.motion_file = layout.unseen_file("motion-motion-file")
+            with gr.Column(visible=False) as tab.still_side:
+                tab.still_driving = gr.HTML(elem_classes=["still"], label=texts.SHOWN)
+    tab.on_stage, tab.making = gr.State("clip"), gr.State(False)
+    tab.how_open = gr.State(False)
+    tab.moment_of = gr.State()  # the driving for which `moment` was chosen
     with gr.Accordion(words.HOW, open=False) as tab.how:
-        tab.moment = layout.slider(0, 100, 40, 1, texts.MOMENT)
         tab.explained = gr.HTML(label=texts.EXPLAINED)
         tab.how_notice = gr.HTML()
         gr.Markdown(texts.ABOUT)
@@ -151,19 +163,41 @@ def _given_events(tab: Tab) -> None:
         tab.on(crop.select, handlers.click, named=named)
     films.events(tab, "driving", "driving_notice")
     tab.on(tab.reference.input, handlers.show_frame)
+    tab.on([driving, tab.singers.select], handlers.clip_wins, queue=False)
+    tab.on(tab.replay.change, handlers.say_in_use, queue=False)
 
 
 def _clip_events(page: gr.Blocks, tab: Tab) -> None:
-    layout.clip_events(tab, clips.make_clip, tab.stage, js=HUSH)
+    changes = [tab.portrait_crop.input, tab.driving_crop.input, tab.moment.input]
+    changes += [
+        one.change
+        for one in (tab.portrait_crop, tab.driving_crop, tab.replay, tab.strength, tab.mode,
+                    tab.adapt, tab.reference, tab.frame, tab.paste, tab.weights)
+    ]  # fmt: skip
+    stills = tab.on(changes, still.show, newest=True)
+    made = layout.clip_events(tab, clips.make_clip, tab.stage, js=HUSH)
+    tab.on(tab.run.click, still.clip_begins, queue=False, cancels=[stills])
+    tab.on(made.then, still.clip_ends, queue=False)
     began = tab.on(tab.save.click, kit.begin, queue=False)
     tab.offers(tab.on(began.then, clips.save_motion, concurrency_limit=4), tab.motion_file)
     layout.both_events(tab, texts.KEYS)
-    tab.on(tab.how.expand, handlers.explain)
-    tab.on(tab.moment.input, handlers.explain, newest=True)
+    tab.on([*changes, tab.how_open.change], still.explain, newest=True)
+    tab.on(tab.how.expand, still.how_opens, queue=False)
+    tab.on(tab.how.collapse, still.how_closes, queue=False)
     page.load(js=TOGETHER, **QUIET)
+    tab.on(page.load, still.warm)
     systems.events(page, tab)
     layout.reset_event(tab)
+    for one, chosen in (
+        (tab.clip_tab, still.clip_chosen),
+        (tab.still_tab, still.still_chosen),
+        (tab.live_tab, still.live_chosen),
+    ):
+        tab.on(one.select, chosen, queue=False)
+    tab.turns_to("live", tab.beside.click)
+    tab.beside.click(js=BE, **QUIET)
+    tab.turns_to("clip", tab.back.click)
     tab.on(tab.live_tab.select, live.prepare)
     controls = (tab.portrait_crop, tab.strength, tab.mode, tab.adapt, tab.weights)
-    changes = [tab.portrait_crop.input, *(control.change for control in controls)]
-    tab.on(changes, live.update, newest=True)
+    moves = [tab.portrait_crop.input, *(control.change for control in controls)]
+    tab.on(moves, live.update, newest=True)

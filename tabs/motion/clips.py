@@ -9,7 +9,6 @@ import gradio as gr
 import numpy as np
 
 from gan_models import faces, images
-from gan_models.errors import UserError
 from gan_models.fomm.motion import Motion
 from gan_models.fomm.pipeline import FOMMPipeline
 from gan_models.fomm.sources import Driving
@@ -17,7 +16,14 @@ from tabs.kit import clips, jobs, look
 from tabs.kit.answers import answers
 from tabs.kit.results import file_stem
 from tabs.motion import crop, texts
-from tabs.motion.handlers import Motions, checked_strength, open_drive, read_portrait
+from tabs.motion.handlers import (
+    Motions,
+    checked_reference,
+    checked_strength,
+    is_puppet,
+    open_drive,
+    read_portrait,
+)
 
 IDLE = clips.idle(texts.KEYS)
 TURN = 16  # frames read before other visitors get a turn
@@ -25,8 +31,8 @@ BESIDE = 256  # pixels of the driving clip shown beside the result
 
 
 @answers(
-    "progress", "preview", "clip", "get_clip", "shown", "clip_caption", "text",
-    "clip_notice", "run", "stop", notice="clip_notice", failed=IDLE,
+    "progress", "preview", "clip", "get_clip", "shown", "clip_caption", "text", "clip_notice",
+    "run", "stop", notice="clip_notice", failed=IDLE,
 )  # fmt: skip
 def make_clip(
     system, weights, portrait, portrait_crop, driving, driving_crop, replay, strength, mode, adapt,
@@ -50,11 +56,11 @@ def make_clip(
     def work():
         """(ClipInfo, " (enlarged from ... px)" or "", settings), None if Stop came first."""
         pipeline = system.open(weights)
-        boxes = box or pipeline.frame(picture).box, drive_box
+        boxes = box or system.frame(weights, picture, is_puppet(portrait)).box, drive_box
         if film and drive_box is None:
-            boxes = boxes[0], pipeline.frame_driving(drive).box
+            boxes = boxes[0], system.frame_driving(weights, drive).box
         how["size"] = int(size) or pipeline.size
-        record = settings_of(weights, drive, *boxes, how)
+        record = settings_of(weights, Path(portrait).name, picture, drive, *boxes, how)
         pairs = job.watch(frames(system, weights, picture, drive, *boxes, how, stop))
         info = clips.write(
             clip, pairs, int(size), drive.fps, audio=film, beside=film and beside,
@@ -123,28 +129,23 @@ def taking_turns(pictures: Iterator[np.ndarray], stop: Path) -> Iterator[np.ndar
             yield picture
 
 
-def checked_reference(reference: str, frame: float | None, drive: Driving) -> str | int:
-    """ "first", "best", or a frame's number. Raises UserError for a number beyond the clip."""
-    if reference != "chosen":
-        return reference or "first"
-    last = max(0, (drive.count or 1) - 1)
-    if frame is None or frame != int(frame) or not 0 <= frame <= last:
-        raise UserError(texts.BAD_FRAME.format(last=last))
-    return int(frame)
-
-
-def settings_of(weights, drive: Driving, box, drive_box, how: dict) -> dict:
-    record = {"weights": weights, "driving": Path(drive.name).name[:120]}
+def settings_of(
+    weights, name: str, portrait: np.ndarray, drive: Driving, box, drive_box, how: dict
+) -> dict:
+    """Enough to make the clip again. name: of the portrait's file."""
+    height, width = portrait.shape[:2]
+    record = {"weights": weights, "portrait": f"{name[-120:]} ({width} x {height} px)"}
+    record["driving"] = Path(drive.name).name[-120:]
+    if drive.clip:
+        height, width = drive.sides()
+        record["driving"] += f" ({width} x {height} px, {drive.count} frames)"
     for key, crop_box in (("portrait_crop", box), ("driving_crop", drive_box)):
         if crop_box is not None:
             record[key] = ", ".join(f"{edge:g}" for edge in crop.corners(crop_box))
+    motion, unused = "absolute", ("relative", "adapt_scale", "reference")
     if how["relative"]:
-        return record | {"motion": "relative"} | {key: how[key] for key in how if key != "relative"}
-    return (
-        record
-        | {"motion": "absolute"}
-        | {key: how[key] for key in ("smoothing", "strength", "paste_back", "size")}
-    )
+        motion, unused = "relative", ("relative",)
+    return record | {"motion": motion} | {key: how[key] for key in how if key not in unused}
 
 
 @answers(
@@ -176,7 +177,7 @@ def save_motion(system, weights, driving, driving_crop, request: gr.Request | No
 def detected(system: Motions, weights, drive: Driving, box: faces.Box | None) -> Iterator:
     """The keypoints of each frame as a row, found by the batch."""
     pipeline = system.open(weights)
-    box = box or pipeline.frame_driving(drive).box
+    box = box or system.frame_driving(weights, drive).box
     pictures, whole = squares(pipeline, drive, box)
     while batch := list(itertools.islice(pictures, TURN)):
         with jobs.device:

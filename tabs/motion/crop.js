@@ -2,8 +2,6 @@
 // the longer side.
 const holder = element.querySelector('.crop-picture'), image = holder.querySelector('img');
 const frame = holder.querySelector('.crop-box'), faces = holder.querySelector('.crop-faces');
-frame.setAttribute('aria-label', props.words);
-element.querySelector('.crop-title').textContent = props.heading;
 const clamp = (number, low, high) => Math.min(high, Math.max(low, number));
 let box = null, drag = null;
 const place = (one, [left, top, right, bottom]) => {
@@ -15,7 +13,6 @@ const draw = () => {
   const value = props.value;
   if (!value?.picture) { image.removeAttribute('src'); return; }
   if (image.getAttribute('src') !== value.picture) image.src = value.picture;
-  image.alt = props.words;
   box = [...value.box];
   place(frame, box);
   faces.replaceChildren(...(value.faces || []).map((face) => {

@@ -21,7 +21,9 @@ SMALLEST = 8  # pixels of the full picture
 def crop_box(value: dict | None = None, words: str = texts.CROP, heading="", **options) -> gr.HTML:
     """A movable square (`input`, `select` for a click); words: for screen readers."""
     files = look.widget(Path(__file__), "crop")
-    return gr.HTML(value, **files, words=words, heading=heading, **options)
+    # Written into the page itself: properties of ours are lost when the box is hidden and shown.
+    page = files["html_template"].replace("WORDS", words).replace("HEADING", heading)
+    return gr.HTML(value, **files | {"html_template": page}, **options)
 
 
 def shown(picture: np.ndarray, box: Box, faces: list[Box] = ()) -> dict:

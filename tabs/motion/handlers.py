@@ -1,6 +1,6 @@
-"""What the tab "Motion transfer" does beside its clips: crops, notices, weights, explanations."""
+"""What the tab "Motion transfer" does when something is given: crops, notices, weights."""
 
-import html
+from contextlib import closing
 from pathlib import Path
 
 import gradio as gr
@@ -9,13 +9,12 @@ import numpy as np
 from gan_models import faces, images, video
 from gan_models.errors import Unreadable, UserError
 from gan_models.fomm.sources import Driving
-from tabs.kit import jobs, look, results, systems
+from tabs.kit import jobs, look, systems
 from tabs.kit.answers import answers
 from tabs.motion import crop as crops
 from tabs.motion import texts
 
 PUBLISHED = "published:"  # what the names of published weights begin with in the menu
-SHOWN_EXPLAINED = 256  # pixels
 
 
 class Motions(systems.System):
@@ -42,16 +41,47 @@ class Motions(systems.System):
             return super().about(weights)
         return texts.PUBLISHED_ABOUT.format(name=weights.removeprefix(PUBLISHED))
 
-    def frame(self, weights: str | None, picture: np.ndarray, click=None) -> faces.Framing:
-        """The crop that weights take of a picture; the published ones look for faces, too."""
+    def frame(self, weights: str | None, picture: np.ndarray, drawn=False, **how) -> faces.Framing:
+        """The crop that weights take of a picture. Those of puppets take the middle of what is
+        `drawn`, as in training, and the face of anything else; the published ones look for faces.
+
+        how: click, quick as for `faces.frame`.
+        """
         framing = {"kind": "face", "margin": 0.0}
         if not weights or self.is_here(weights):
             framing = self.config(weights)["framing"]
-        return faces.frame(picture, framing["kind"], click=click, margin=framing["margin"])
+            if not drawn and self.knows_puppets(weights):
+                framing = framing | {"kind": "face"}
+        return faces.frame(picture, framing["kind"], margin=framing["margin"], **how)
+
+    def frame_driving(self, weights: str | None, drive: Driving) -> faces.Framing:
+        """The crop of a clip, fixed over its length: a face may show after its first frame."""
+        drawn, first = is_puppet(drive.name), None
+        with closing(drive.looks()) as looks:
+            for picture in looks:
+                found = self.frame(weights, picture, drawn, quick=True)
+                if found.faces or not found.notice:
+                    return found
+                first = first or found
+        return first
+
+    def looks_for_faces(self, weights: str | None) -> bool:
+        return self.config(weights)["framing"]["kind"] == "face" or self.knows_puppets(weights)
 
     def knows_puppets(self, weights: str | None) -> bool:
         """Whether weights were trained on nothing but what this project draws."""
         return "puppet" in self.config(weights)["data"].lower()
+
+    def for_photographs(self) -> str | None:
+        """The label of weights in the menu that are here and know more than puppets."""
+        here = ((label, name) for label, name in self.menu() if self.is_here(name))
+        return next((label for label, name in here if not self.knows_puppets(name)), None)
+
+
+def said(found: faces.Framing, picture: np.ndarray, what: str) -> str:
+    """What was done to `picture`, called `what`; "" where that is the square in its middle."""
+    whole = found.box == faces.frame(picture, "centre").box
+    return found.notice or ("" if whole else texts.FACE_FOUND.format(what=what))
 
 
 def read_portrait(path: str | None) -> np.ndarray:
@@ -80,12 +110,12 @@ def show_portrait(system, weights, portrait):
     if not portrait:
         return EMPTY
     picture = read_portrait(portrait)
-    found = system.frame(weights, picture)
+    found = system.frame(weights, picture, is_puppet(portrait))
     value = crops.shown(picture, found.box, found.faces)
     return {
         "portrait": gr.update(visible="hidden"), "other_portrait": gr.update(visible=True),
         "portrait_crop": gr.update(value=value, visible=True),
-        "portrait_notice": look.notice(found.notice),
+        "portrait_notice": look.notice(said(found, picture, texts.THE_PORTRAIT)),
     }  # fmt: skip
 
 
@@ -96,9 +126,9 @@ def show_driving(system, weights, driving):
         return UNSHOWN
     drive = open_drive(driving)
     first = drive.frame(0)
-    found = system.frame(weights, first)
+    found = system.frame_driving(weights, drive)
     notices = drive.clip.notices if drive.clip else ()
-    told = " ".join(filter(None, [*notices, found.notice]))
+    told = " ".join(filter(None, [*notices, said(found, first, texts.THE_CLIP)]))
     value = crops.shown(first, found.box, found.faces)
     whole = value["box"] == [0, 0, value["width"], value["height"]]
     return {
@@ -113,13 +143,26 @@ def click(system, weights, given, crop, event: gr.EventData):
     """A click in what was given: the crop goes to the face there, or around that place."""
     x, y = float(event.x), float(event.y)
     picture = open_drive(given).frame(0)
-    found = system.frame(weights, picture, click=(x, y))
+    found = system.frame(weights, picture, is_puppet(given), click=(x, y))
     box = found.box
     if not any(face.holds(x, y) for face in found.faces):  # keep the size, go there
         box = faces.Box.around(x, y, (crops.chosen(crop, picture.shape[:2]) or box).side)
     # Only what `crops.shown` made: a dict of the visitor's own could pass for an update.
     kept = {key: crop.get(key) for key in ("picture", "width", "height", "faces")}
     return {"crop": kept | {"box": crops.corners(box)}}
+
+
+@answers("replay")
+def clip_wins(driving):
+    """A clip that is picked takes the place of a saved motion that was given before."""
+    return {"replay": None} if driving else {}
+
+
+@answers("in_use")
+def say_in_use(replay, driving):
+    """Which of the two moves the portrait, where there are two."""
+    name = Path(replay).name if replay and driving else ""
+    return {"in_use": look.notice(name and texts.REPLAY_IN_USE.format(name=name))}
 
 
 @answers("frame")
@@ -136,8 +179,12 @@ def warn(system, weights, portrait, driving):
         strange = False
     given = {texts.THE_PORTRAIT: portrait, texts.THE_CLIP: driving}
     what = [name for name, path in given.items() if strange and path and not is_puppet(path)]
-    told = texts.BOTH if len(what) == 2 else "".join(what)
-    return {"photograph_notice": look.notice(told and texts.PHOTOGRAPH.format(what=told))}
+    if not what:
+        return {"photograph_notice": ""}
+    better = system.for_photographs()
+    remedy = texts.OTHERS_HERE.format(label=better) if better else texts.NO_OTHERS
+    told = texts.PHOTOGRAPH.format(what=texts.BOTH if len(what) == 2 else what[0], remedy=remedy)
+    return {"photograph_notice": look.notice(told)}
 
 
 def is_puppet(path: str) -> bool:
@@ -150,43 +197,18 @@ def is_puppet(path: str) -> bool:
     return bool(label) and "puppet" in str(label.get("weights"))
 
 
-@jobs.lease
-def explained(system, weights, portrait, box, frame, frame_box, reference, how) -> dict:
-    pipeline = system.open(weights)
-    with jobs.device:
-        return pipeline.explain(
-            portrait, frame, box=box, driving_box=frame_box, reference=reference,
-            size=SHOWN_EXPLAINED, **how,
-        )  # fmt: skip
-
-
-@answers("explained", notice="how_notice", loading=True)
-def explain(
-    system, weights, portrait, portrait_crop, driving, driving_crop, replay, moment, strength,
-    mode, adapt,
-):  # fmt: skip
-    """How the portrait is moved at `moment` percent of the clip."""
-    picture = read_portrait(portrait)
-    drive = open_drive(driving, replay)
-    if drive.motion:
-        raise UserError(texts.NO_FRAMES_SHOWN)
-    frame = drive.frame(round((drive.count - 1) * moment / 100))
-    box = crops.chosen(portrait_crop, picture.shape[:2])
-    frame_box = None if replay else crops.chosen(driving_crop, frame.shape[:2])
-    reference = drive.frame(0) if mode == "relative" and not drive.single else None
-    how = {"adapt_scale": bool(adapt), "strength": checked_strength(strength)}
-    pictures = explained(system, weights, picture, box, frame, frame_box, reference, how)
-    parts = [
-        f'<figure><img src="{results.data_url(pictures[key])}" alt="{html.escape(title)}">'
-        f"<figcaption>{html.escape(title)}</figcaption></figure>"
-        for key, title in texts.PICTURES.items()
-        if key in pictures
-    ]
-    return {"explained": f'<div class="figures">{"".join(parts)}</div>'}
-
-
 def checked_strength(strength: float | None) -> float:
     """Raises UserError for what is no strength."""
     if strength is None or not 0 <= strength <= 2:
         raise UserError(texts.BAD_STRENGTH)
     return float(strength)
+
+
+def checked_reference(reference: str, frame: float | None, drive: Driving) -> str | int:
+    """ "first", "best", or a frame's number. Raises UserError for a number beyond the clip."""
+    if reference != "chosen":
+        return reference or "first"
+    last = max(0, (drive.count or 1) - 1)
+    if frame is None or frame != int(frame) or not 0 <= frame <= last:
+        raise UserError(texts.BAD_FRAME.format(last=last))
+    return int(frame)

@@ -5,6 +5,7 @@ const video = find('video'), screen = find('.live-result'), hint = find('.live-h
 const ghost = find('.live-ghost'), status = find('.live-status');
 const startButton = find('.live-start'), neutralButton = find('.live-neutral');
 const stopButton = find('.live-stop'), ghosted = find('.live-ghosted');
+const recordButton = find('.live-record'), recorded = find('.live-recorded');
 const words = props.words;
 startButton.textContent = words.start;
 neutralButton.textContent = words.neutral;
@@ -15,7 +16,12 @@ hint.textContent = words.hint;
 
 const taken = document.createElement('canvas');
 const state = {stream: null, fresh: null, busy: false, neutral: null, pose: null, box: null,
-  wanted: false, shown: [], ticket: ''};
+  wanted: false, shown: [], ticket: '', recorder: null};
+// What this browser can record: H.264 in MP4 where it may, which every player opens; else WebM.
+const RECORDS = [['video/mp4;codecs=avc1.42E01E', 'mp4', 'MP4, H.264'],
+  ['video/webm;codecs=vp9', 'webm', 'WebM, VP9'], ['video/webm', 'webm', 'WebM']]
+  .find(([type]) => window.MediaRecorder?.isTypeSupported(type));
+recordButton.hidden = !RECORDS;
 
 const say = (text, wrong = false) => {
   if (status.textContent !== text) status.textContent = text;
@@ -26,6 +32,8 @@ const buttons = () => {
   startButton.disabled = on || !props.value?.ticket;
   stopButton.disabled = !on;
   neutralButton.disabled = !on;
+  recordButton.disabled = !on;
+  recordButton.textContent = state.recorder ? words.keep : words.record;
   ghost.style.display = ghosted.checked && ghost.src ? '' : 'none';
 };
 const refresh = () => {
@@ -38,6 +46,10 @@ const refresh = () => {
     Object.assign(state, {ticket: value.ticket, neutral: null, box: null});
   }
   buttons();
+  if (window.motionLive && value.ticket) {  // the button beside Animate asked for it
+    window.motionLive = false;
+    if (!state.stream) start();
+  }
 };
 
 const paint = (picture) => {
@@ -71,10 +83,34 @@ async function start() {
 }
 
 function stop() {
+  state.recorder?.stop();
   state.stream?.getTracks().forEach((track) => track.stop());
   Object.assign(state, {stream: null, fresh: null});
   video.srcObject = null;
   say('');
+  buttons();
+}
+
+// What is shown, as a file: from one click on the button to the next, or until the camera stops.
+function record() {
+  if (state.recorder) return state.recorder.stop();
+  const [type, ending, name] = RECORDS, parts = [];
+  const recorder = new MediaRecorder(screen.captureStream(30),
+    {mimeType: type, videoBitsPerSecond: 6e6});
+  recorder.ondataavailable = (event) => parts.push(event.data);
+  recorder.onstop = () => {
+    state.recorder = null;
+    const link = document.createElement('a');
+    link.href = URL.createObjectURL(new Blob(parts, {type}));
+    link.download = 'live.' + ending;
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 60000);
+    recorded.textContent = words.recorded.replace('{name}', link.download).replace('{kind}', name);
+    buttons();
+  };
+  state.recorder = recorder;
+  recorded.textContent = words.recording;
+  recorder.start(1000);
   buttons();
 }
 
@@ -159,6 +195,8 @@ async function show(answer, when) {
 
 startButton.addEventListener('click', start);
 stopButton.addEventListener('click', stop);
+recordButton.addEventListener('click', record);
+addEventListener('motion-live', refresh);
 neutralButton.addEventListener('click', () => {
   state.wanted = true;
   if (props.value.find) state.box = null;

@@ -24,7 +24,7 @@ from tabs.kit import jobs, look, results
 from tabs.kit import texts as words
 from tabs.kit.answers import answers
 from tabs.motion import crop, texts
-from tabs.motion.handlers import Motions, checked_strength, read_portrait
+from tabs.motion.handlers import Motions, checked_strength, is_puppet, read_portrait
 
 LARGEST_FRAME = 2**19  # characters of a frame that comes from the browser
 GHOST = 320  # pixels of the portrait that is laid over the camera picture
@@ -56,7 +56,8 @@ def prepare(
     yield {"live_notice": look.notice(words.LOADING)}
     config = system.config(weights)
     picture = read_portrait(portrait)
-    box = crop.chosen(portrait_crop, picture.shape[:2]) or system.frame(weights, picture).box
+    box = crop.chosen(portrait_crop, picture.shape[:2])
+    box = box or system.frame(weights, picture, is_puppet(portrait)).box
     size, pipeline = config["size"], system.open(weights)
     shown = pipeline.frame_size(box.width, SHOWN)
     name = hashlib.sha256(weights.encode()).hexdigest()[:20]
@@ -68,7 +69,7 @@ def prepare(
         "ticket": f"{file.parent.name}/{file.name}",
         "ghost": results.data_url(faces.crop(picture, box, GHOST)),
         "side": max(size, min(LARGEST_SENT, 2 * size)),
-        "find": config["framing"]["kind"] == "face",
+        "find": system.looks_for_faces(weights),
         "strength": checked_strength(strength),
         "relative": mode == "relative",
         "adapt": bool(adapt),
@@ -79,12 +80,12 @@ def prepare(
 
 @answers("live", "live_notice")
 def update(
-    system, weights, portrait, portrait_crop, strength, mode, adapt, live,
+    system, weights, portrait, portrait_crop, strength, mode, adapt, on_stage,
     request: gr.Request | None = None,
 ):  # fmt: skip
-    """`prepare` again after a change, once the live view has been opened."""
+    """`prepare` again after a change, while the live view is on the stage."""
     given = portrait, portrait_crop, strength, mode, adapt
-    yield from prepare(system, weights, *given, request) if live else [{}]
+    yield from prepare(system, weights, *given, request) if on_stage == "live" else [{}]
 
 
 def move(system: Motions, asked: dict) -> dict:

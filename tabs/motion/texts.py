@@ -16,7 +16,7 @@ DRIVING_CROP_TITLE = "What is used of the clip (its first frame): drag to move, 
 # Change
 STRENGTH = "Strength of motion (relative keypoint scale)"
 STRENGTH_HELP = "0 keeps still, 1 is the clip's own motion, 2 doubles it."
-ANIMATE = "Animate"
+ANIMATE, BE, BACK = "Animate", "Be this character", "Back to the clip"
 MODE = "Motion"
 MODES = [("Relative", "relative"), ("Absolute", "absolute")]
 MODE_HELP = "Relative adds the clip's changes to the portrait's pose; absolute copies the pose."
@@ -34,12 +34,19 @@ CLIP_SIZE_HELP = (
     "Of the moved square. Weights that keep the portrait's own pixels make it as sharp as the "
     "portrait; others make small frames, which are enlarged."
 )
+REPLAY_IN_USE = (
+    "{name}, given under More settings, moves the portrait now, not this clip. Pick a clip to use "
+    "that instead."
+)
 REPLAY = "Drive with a saved motion (.safetensors) or a picture instead"
 
 # Get
-LIVE, SHOWN, GET_MOTION = "Live", "Driving", "Save motion"
+STILL, LIVE, SHOWN, GET_MOTION = "Still", "Live", "Driving", "Save motion"
+STILL_SHOWN = "The portrait, moved as the clip moves at this moment"
+NO_STILL = "Choose a portrait, a clip or a strength: one frame of the result is shown here."
 FIRST_CLIP = "Press Animate to make a clip."
 MOMENT = "Moment of the clip (%)"
+MOMENT_HELP = "One frame of the result, before a clip is made; also what “How it works” explains."
 PICTURES = {
     "keypoints": "Keypoints of the portrait",
     "driving_keypoints": "Keypoints of the clip",
@@ -63,7 +70,11 @@ EXAMPLE = "An example made earlier with {weights}. Animate makes the same thing 
 LIVE_WORDS = {
     "start": "Start the camera",
     "neutral": "Set neutral pose",
-    "stop": "Stop",
+    "stop": "Stop the camera",
+    "record": "Record",
+    "keep": "End the recording",
+    "recording": "Recording what is shown, without sound.",
+    "recorded": "Saved as {name} ({kind}), among your downloads.",
     "ghost": "Show the portrait over the camera picture",
     "result": "The portrait, moved by the camera",
     "hint": (
@@ -123,10 +134,13 @@ NOT_HERE = (
 )
 
 # Notices
+FACE_FOUND = "{what} is cropped around its face: drag the crop, or click another place, to move it."
 PHOTOGRAPH = (
-    "{what} is not one of the drawn puppets that these weights know; a photograph will not come "
-    "out well. For photographs, choose the published vox weights below (751 MB to fetch)."
+    "{what} is not one of the drawn puppets that these weights know: it will follow only roughly. "
+    "{remedy}"
 )
+OTHERS_HERE = "For photographs, choose {label} under Weights."
+NO_OTHERS = "How to get weights for photographs stands under Weights: choose vox there to read it."
 THE_PORTRAIT, THE_CLIP, BOTH = "The portrait", "The driving clip", "This pair"
 
 # Errors

@@ -1,0 +1,264 @@
+"""One moment of the driving, before any clip is made: the still of the result, shown at every
+choice, and how it works at that moment.
+"""
+
+import functools
+import html
+import itertools
+from contextlib import closing
+
+import gradio as gr
+import numpy as np
+
+from gan_models import faces, video
+from gan_models.errors import Unreadable, UserError
+from gan_models.fomm.motion import Motion, check_keypoints, pose_distance
+from gan_models.fomm.pipeline import FOMMPipeline
+from gan_models.fomm.sources import Driving
+from tabs.kit import jobs, look, results
+from tabs.kit import texts as words
+from tabs.kit.answers import Answer, answers
+from tabs.motion import crop as crops
+from tabs.motion import texts
+from tabs.motion.handlers import (
+    Motions,
+    checked_reference,
+    checked_strength,
+    is_puppet,
+    open_drive,
+    read_portrait,
+)
+
+SHOWN = 512  # pixels
+BESIDE, SHOWN_EXPLAINED = 256, 256
+LOOKS, LOOKED = 6, 150  # of a clip, among its first frames: which of them is worth showing
+KEPT = 8  # opened clips, and frames
+
+
+@answers()
+def warm(system: Motions, weights):
+    """When the page opens: the first still does not wait for the weights."""
+    if weights and system.is_here(weights):
+        system.open(weights)
+
+
+# --- the parts of the stage
+
+
+BELONGINGS = ("on_stage", "side", "clip_side", "still_side", "clip_row", "progress", "live_row")
+
+
+def belongings(name: str) -> Answer:
+    """What stands beside "clip", "still" or "live" while that is on the stage."""
+    return {
+        "on_stage": name,
+        "side": gr.update(visible=name != "live"),
+        "clip_side": gr.update(visible=name == "clip"),
+        "still_side": gr.update(visible=name == "still"),
+        "clip_row": gr.update(visible=name != "live"),
+        "progress": gr.update(visible=name != "live"),
+        "live_row": gr.update(visible=name == "live"),
+    }
+
+
+@answers(*BELONGINGS)
+def clip_chosen():
+    return belongings("clip")
+
+
+@answers(*BELONGINGS)
+def still_chosen():
+    return belongings("still")
+
+
+@answers(*BELONGINGS)
+def live_chosen():
+    return belongings("live")
+
+
+@answers("making")
+def clip_begins():
+    return {"making": True}
+
+
+@answers("making")
+def clip_ends():
+    return {"making": False}
+
+
+# --- the still
+
+
+@answers("still", "still_driving", "moment", "moment_of", "stage", notice="clip_notice")
+def show(
+    system, weights, portrait, portrait_crop, driving, driving_crop, replay, strength, mode, adapt,
+    reference, frame, paste, moment, moment_of, on_stage, making,
+):  # fmt: skip
+    """The result at `moment` percent of the driving, where all that it needs is there.
+
+    A new driving (`moment_of` names the one before) is shown where it moves most. What is wrong
+    with a file is said where it was given. While a clip is made the stage stays with it.
+    """
+    given, strength = replay or driving, checked_strength(strength)
+    needed = portrait and given and weights and system.is_here(weights)
+    if on_stage == "live" or not needed:
+        yield {}
+        return
+    try:
+        picture, drive = read_portrait(portrait), opened(given)
+    except Unreadable:
+        yield {}
+        return
+    reference = checked_reference(reference, frame, drive)
+    if not system.is_loaded(weights):
+        yield {"clip_notice": look.notice(words.LOADING)}
+    box = crops.chosen(portrait_crop, picture.shape[:2])
+    box = box or system.frame(weights, picture, is_puppet(portrait)).box
+    drive_box = None
+    if not drive.motion:
+        drive_box = None if replay else crops.chosen(driving_crop, drive.sides())
+        drive_box = drive_box or system.frame_driving(weights, drive).box
+    relative = mode == "relative" and not drive.single
+    how = {"relative": relative, "adapt_scale": bool(adapt), "strength": strength}
+    number = None if moment_of != given else numbered(drive, moment)
+    size = None if paste else SHOWN
+    result, beside, number = moved(
+        system, weights, picture, box, size, drive, drive_box, reference, number, how
+    )
+    if paste:
+        result = faces.Paster(picture, box).paste(result)
+    answer = {
+        "still": image(result, SHOWN, texts.STILL_SHOWN), "moment_of": given,
+        "still_driving": "" if beside is None else image(beside, BESIDE, texts.SHOWN),
+    }  # fmt: skip
+    if moment_of != given:
+        answer["moment"] = round(100 * number / max(1, drive.count - 1))
+    yield answer if making else answer | {"stage": gr.Tabs(selected="still")}
+
+
+@jobs.lease
+def moved(
+    system: Motions, weights, picture, box, size, drive: Driving, drive_box, reference, number, how
+):
+    """(the result, a square; the driving's crop (S, S, 3) or None; the frame's number).
+
+    size: of the result in pixels, None: the crop's own. number: of the driving's frame; None: the one that is farthest from the reference.
+    """
+    pipeline = system.open(weights)
+    if drive.motion:
+        check_keypoints(drive.motion, pipeline.num_keypoints, pipeline.has_jacobians)
+    made = pipeline.frame_size(box.width, size)
+    with jobs.device:
+        source = pipeline.encode(faces.crop(picture, box, made), made)
+    if number is None or reference == "best":
+        numbers, poses = looks(pipeline, drive, drive_box)
+        if reference == "best":
+            away = [pose_distance(source.motion.value[0], points) for points in poses.value]
+            reference = numbers[int(np.argmin(away))]
+    reference = 0 if reference == "first" else reference
+    if number is None:
+        away = np.abs(poses.value - pose(pipeline, drive, drive_box, reference).value).sum((1, 2))
+        number = numbers[int(away.argmax())]
+    poses = pose(pipeline, drive, drive_box, number, reference)
+    with jobs.device:
+        result = pipeline.render(source, poses[0], poses[1], **how)[0]
+    if drive.motion:
+        return result, None, number
+    return result, faces.crop(frame_at(drive, number), drive_box, BESIDE), number
+
+
+def looks(pipeline: FOMMPipeline, drive: Driving, box) -> tuple[range, Motion]:
+    """(numbers, keypoints) of a few frames."""
+    count = min(drive.count, LOOKED)
+    numbers = range(0, count, max(1, count // LOOKS))
+    if drive.motion:
+        return numbers, drive.motion[list(numbers)]
+    with closing(drive.crops(box, pipeline.size)) as frames:
+        pictures = list(itertools.islice(frames, 0, count, numbers.step))
+    with jobs.device:
+        return numbers, pipeline.detect(np.stack(pictures), faces.Box(0, 0, *2 * [pipeline.size]))
+
+
+def pose(pipeline: FOMMPipeline, drive: Driving, box, *numbers: int) -> Motion:
+    """The keypoints of these frames."""
+    if drive.motion:
+        return drive.motion[list(numbers)]
+    pictures = np.stack([frame_at(drive, number) for number in numbers])
+    with jobs.device:
+        return pipeline.detect(pictures, box)
+
+
+@functools.lru_cache(KEPT)
+def opened(path: str) -> Driving:
+    return open_drive(path)
+
+
+def frame_at(drive: Driving, number: int) -> np.ndarray:
+    """Frame `number` of a clip or a picture (H, W, 3); the last few are remembered."""
+    picture = decoded(drive.name, number / drive.fps, 1 / drive.fps)
+    return drive.frame(number) if picture is None else picture  # shorter than it says
+
+
+@functools.lru_cache(KEPT)
+def decoded(path: str, start, seconds) -> np.ndarray | None:
+    with closing(video.open_clip(path, start=start, seconds=seconds).frames()) as frames:
+        return next(frames, None)
+
+
+def numbered(drive: Driving, moment: float | None) -> int:
+    return round((drive.count - 1) * min(100, max(0, moment or 0)) / 100)
+
+
+def image(picture: np.ndarray, size: int, words: str) -> str:
+    data = results.data_url(picture, size, quality=95, subsampling=0)
+    return f'<img src="{data}" alt="{html.escape(words)}">'
+
+
+# --- how it works
+
+
+@answers("how_open")
+def how_opens():
+    return {"how_open": True}
+
+
+@answers("how_open")
+def how_closes():
+    return {"how_open": False}
+
+
+@answers("explained", notice="how_notice", loading=True)
+def explain(
+    system, weights, portrait, portrait_crop, driving, driving_crop, replay, moment, strength,
+    mode, adapt, how_open,
+):  # fmt: skip
+    """How the portrait is moved at `moment` percent of the clip, while somebody looks."""
+    if not how_open:
+        return {}
+    picture = read_portrait(portrait)
+    drive = opened(replay or driving)
+    if drive.motion:
+        raise UserError(texts.NO_FRAMES_SHOWN)
+    frame = frame_at(drive, numbered(drive, moment))
+    box = crops.chosen(portrait_crop, picture.shape[:2])
+    frame_box = None if replay else crops.chosen(driving_crop, frame.shape[:2])
+    reference = frame_at(drive, 0) if mode == "relative" and not drive.single else None
+    how = {"adapt_scale": bool(adapt), "strength": checked_strength(strength)}
+    pictures = explained(system, weights, picture, box, frame, frame_box, reference, how)
+    parts = [
+        f'<figure><img src="{results.data_url(pictures[key])}" alt="{html.escape(title)}">'
+        f"<figcaption>{html.escape(title)}</figcaption></figure>"
+        for key, title in texts.PICTURES.items()
+        if key in pictures
+    ]
+    return {"explained": f'<div class="figures">{"".join(parts)}</div>'}
+
+
+@jobs.lease
+def explained(system, weights, portrait, box, frame, frame_box, reference, how) -> dict:
+    pipeline = system.open(weights)
+    with jobs.device:
+        return pipeline.explain(
+            portrait, frame, box=box, driving_box=frame_box, reference=reference,
+            size=SHOWN_EXPLAINED, **how,
+        )  # fmt: skip
