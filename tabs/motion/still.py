@@ -142,7 +142,8 @@ def moved(
 ):
     """(the result, a square; the driving's crop (S, S, 3) or None; the frame's number).
 
-    size: of the result in pixels, None: the crop's own. number: of the driving's frame; None: the one that is farthest from the reference.
+    size: of the result in pixels, None: the crop's own. number: of the driving's frame; None: the
+    one that is farthest from the reference.
     """
     pipeline = system.open(weights)
     if drive.motion:
