@@ -6,7 +6,7 @@ const ghost = find('.live-ghost'), status = find('.live-status');
 const startButton = find('.live-start'), neutralButton = find('.live-neutral');
 const stopButton = find('.live-stop'), ghosted = find('.live-ghosted');
 const recordButton = find('.live-record'), recorded = find('.live-recorded');
-const words = props.words;
+const words = WORDS;  // as properties they would be lost where the view is shown late
 startButton.textContent = words.start;
 neutralButton.textContent = words.neutral;
 stopButton.textContent = words.stop;

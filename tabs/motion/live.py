@@ -10,6 +10,7 @@ import base64
 import binascii
 import functools
 import hashlib
+import json
 import re
 from pathlib import Path
 
@@ -39,10 +40,9 @@ def widget(system: Motions) -> gr.HTML:
     def move_frame(asked: dict) -> dict:
         return move(system, asked)
 
-    return gr.HTML(
-        None, **look.widget(Path(__file__), "live"), elem_id="motion-live",
-        words=texts.LIVE_WORDS, server_functions=[move_frame],
-    )  # fmt: skip
+    files = look.widget(Path(__file__), "live")
+    files["js_on_load"] = files["js_on_load"].replace("WORDS", json.dumps(texts.LIVE_WORDS))
+    return gr.HTML(None, **files, elem_id="motion-live", server_functions=[move_frame])
 
 
 @answers("live", notice="live_notice")
