@@ -14,10 +14,11 @@ from gan_models.fomm.pipeline import FOMMPipeline
 from gan_models.images import save_picture, to_tensor
 from gan_models.video import clip_info
 from gan_models.weights import save_weights
+from tests import tiny_fomm
 from tests.plain_networks import Networks
 from tests.puppet_regions import action_unit_region
 from trainers import evaluate
-from trainers.fomm import puppet_moves, scores
+from trainers.fomm import full_size, puppet_moves, scores
 from trainers.puppets import clip, draw, random_parameters, transfer
 
 SMALL = {"block_expansion": 4, "max_features": 8, "num_blocks": 2, "scale_factor": 0.5}
@@ -378,6 +379,42 @@ def test_scores_on_puppets(weights, capsys):
     assert result["transfer"]["unchanged"] == pytest.approx(unchanged, rel=1e-3)
 
 
+class TrueFrames:
+    """Shows the drawn truth of the set that a driving clip belongs to, at any size."""
+
+    def animate(self, source, driving, size=None):
+        clips = (len(driving), 1.0 if len(driving) == 3 else full_size.RATE)
+        moves, small = (puppet_moves.puppet_set(2, s, "training", *clips) for s in (size or 64, 64))
+        return moves.truth[int(np.array_equal(driving, small.driving[1]))]
+
+
+def test_marks_of_large_frames():
+    found = full_size.scores(TrueFrames(), own=64, at=128, count=2, style="training", frames=3)
+    assert found["full_size"]["l1"] == found["full_size"]["edges"] == 0
+    assert found["full_size"]["flicker"] == found["truth"]["flicker"] > 0
+    for way in ("enlarged", "halved_truth"):  # what is lost by enlarging lies along the edges
+        assert 0.001 < found[way]["l1"] < found[way]["edges"] < 0.2
+
+
+def test_edges_and_flicker_by_hand():
+    frames = np.zeros((3, 16, 16, 3), np.uint8)
+    frames[:, :, 8:] = 200
+    band = full_size.edges(frames)
+    assert band[:, :, 5:11].all() and band.sum() == 3 * 16 * 6
+    assert full_size.flicker(frames) == 0
+    frames[1] += 51
+    assert full_size.flicker(frames) == pytest.approx(0.4)
+
+
+def test_large_frames_are_scored_both_ways(tmp_path, capsys):
+    weights = tiny_fomm.save_fomm(tmp_path / "tiny")
+    args = ("--count", "2", "--frames", "2", "--metrics", "transfer", "--at", "48")
+    result = line(capsys, weights, "puppets", *args)
+    ways = result["at_48"]
+    assert set(ways) == {"full_size", "enlarged", "halved_truth", "truth"}
+    assert ways["full_size"]["l1"] != ways["enlarged"]["l1"]
+
+
 def test_scores_on_clips(weights, filmed, capsys):
     result = line(capsys, weights, filmed)
     assert result["count"] == 10
@@ -415,6 +452,8 @@ def test_identities_by_a_given_network(weights, filmed, capsys, tmp_path):
     [
         (["puppets", "--count", "1"], "--count is 1"),
         (["puppets", "--frames", "1"], "--frames is 1"),
+        (["puppets", "--at", "600"], "--at 600: give 33 to 512, .* weights that blend"),
+        (["FILMED", "--at", "64"], "puppets as data"),
         (["puppets:500"], "puppets or puppets:held_out"),
         (["FILMED", "--metrics", "transfer"], "transfer needs the drawn truth"),
         (["FILMED", "--metrics", "aed"], "--embedder"),

@@ -61,7 +61,7 @@ def made(pairs, size, style, parts=None, still=False):
     )
 
 
-def actors(count, frames):
+def actors(count, frames, fps=1.0):
     """(driving clip, parameters of the source's identity) of each of `count` pairs.
 
     Every second source is of its driving clip's domain, the others are of any. A larger count only
@@ -69,7 +69,7 @@ def actors(count, frames):
     """
     pairs = []
     for index in range(count):
-        moving = puppets.clip(puppets.puppet_seed(0, index, training=False), frames, fps=1.0)
+        moving = puppets.clip(puppets.puppet_seed(0, index, training=False), frames, fps=fps)
         domain = moving[0].domain if index % 2 == 0 else None
         seed = puppets.FIRST_SCORE_SEED + FIRST_SOURCE + index
         pairs.append((moving, puppets.random_parameters(seed, domain)))
@@ -77,14 +77,16 @@ def actors(count, frames):
 
 
 @functools.lru_cache(maxsize=16)
-def puppet_set(count: int, size: int, style: str = "training", frames: int = FRAMES) -> Moves:
+def puppet_set(
+    count: int, size: int, style: str = "training", frames: int = FRAMES, fps: float = 1.0
+) -> Moves:
     """Unseen characters (seeds that no training draws) under the motion of other unseen ones.
 
     `driving` are whole clips, which also serve for reconstruction; parts: same_domain, any_domain.
     """
     even = np.arange(count) % 2 == 0
     parts = {"same_domain": even, "any_domain": ~even}
-    return made(actors(count, frames), size, style, parts)
+    return made(actors(count, frames, fps), size, style, parts)
 
 
 @functools.lru_cache(maxsize=16)

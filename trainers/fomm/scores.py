@@ -34,11 +34,12 @@ from gan_models.video import write_clip
 from gan_models.weights import read_config
 from trainers import metrics
 from trainers.data import open_clips
-from trainers.fomm import puppet_moves
+from trainers.fomm import full_size, puppet_moves
 from trainers.fomm.puppet_moves import EXPRESSIONS, FRAMES, Moves
 from trainers.judge.networks import SIZE, judge
 from trainers.judge.scores import correlation
 from trainers.puppets import ACTION_UNITS
+from trainers.puppets import drawing as puppets_drawn
 
 Motion = Literal["reconstruction", "transfer", "expression", "consistency", "judge", "akd", "aed"]
 CLIP_METRICS = ("reconstruction", "consistency", "akd", "aed")  # those that need no drawn truth
@@ -52,15 +53,15 @@ class Piped:
     def __init__(self, pipeline):
         self.pipeline = pipeline
         self.detect = pipeline.detect
-        self.whole = (0, 0, pipeline.size, pipeline.size)  # cropped already
 
     def reconstruct(self, frames) -> np.ndarray:
         return np.stack(list(self.pipeline.reconstruct(list(frames))))
 
-    def animate(self, source, driving) -> np.ndarray:
-        """Relative motion, scale adapted."""
+    def animate(self, source, driving, size=None) -> np.ndarray:
+        """Relative motion, scale adapted; both are cropped already."""
+        boxes = [(0, 0, side, side) for side in (len(source), len(driving[0]))]
         frames = self.pipeline.animate(
-            source, list(driving), box=self.whole, driving_box=self.whole, adapt_scale=True
+            source, list(driving), box=boxes[0], driving_box=boxes[1], size=size
         )
         return np.stack(list(frames))
 
@@ -351,6 +352,7 @@ def score(
     count: int = 24,
     frames: int = 0,
     names: Annotated[tuple[Motion, ...], tyro.conf.arg(name="metrics")] = (),
+    at: int = 0,
     holdout: float = 0.0,
     embedder: str = "",
     animations: str = "",
@@ -366,6 +368,8 @@ def score(
         frames: Of each clip, from its first; 0: 12 of a puppet (one a second), 250 of a file.
         names: What to compute; by default what needs nothing more. transfer, expression and judge
             need puppets; akd (with mkr) the face landmarks of face_alignment, aed an --embedder.
+        at: Also score frames of this many pixels against puppets drawn at that size, made at full
+            size and enlarged: see trainers/fomm/full_size.py.
         holdout: The share given to training with the same option: only clips left out are taken.
         embedder: For aed: a TorchScript file that turns faces (N, 3, S, S) in [0, 1] into identity
             vectors (N, D).
@@ -383,9 +387,15 @@ def score(
     folder = find_weights(weights)
     config = read_config(folder, "fomm")
     pipeline = FOMMPipeline.from_weights(folder, device=device)
+    check_at(at, pipeline, style)
     mover = Piped(pipeline)
     if style:
         result = puppets(mover, pipeline.size, count, style, frames or FRAMES, names, gauges)
+        if at:
+            print(f"at {at} px ...", file=sys.stderr)
+            result[f"at_{at}"] = full_size.scores(
+                mover, pipeline.size, at, count, style, frames or FRAMES
+            )
     else:
         clips = FilmedClips(data, count, frames or 250, pipeline.size, holdout)
         count, result = len(clips.indices), {}
@@ -413,6 +423,18 @@ def check(count, frames, names, style):
             "leave it out of --metrics."
         )
     return names or CLIP_METRICS[:2]
+
+
+def check_at(at, pipeline, style):
+    """UserError for a size at which there are no frames, or no truth."""
+    if not at:
+        return
+    largest = puppets_drawn.SIZES[1]
+    if not (style and pipeline.any_size and pipeline.size < at <= largest):
+        raise UserError(
+            f"--at {at}: give {pipeline.size + 1} to {largest}, puppets as data, and weights that "
+            "blend, for others make frames of one size."
+        )
 
 
 class FilmedClips:
