@@ -15,6 +15,8 @@ from tabs.kit.answers import QUIET, Tab
 
 # What an event may change of a component, named where it is made, and Reset gives back.
 RESET = ("value", "label", "visible", "choices", "maximum", "interactive", "selected")
+# While the next clip is made the last one is silent.
+HUSH = "() => document.querySelectorAll('#{0} video').forEach((one) => {{ one.muted = true; }})"
 INTO_VIEW = """() => document.querySelector('#{0}')
     ?.scrollIntoView({{block: 'nearest', behavior: 'smooth'}})"""
 
@@ -157,9 +159,10 @@ def settings(tab: Tab, text: str) -> None:
     )
 
 
-def clip_events(tab: Tab, make, stage: gr.Tabs, **options):
+def clip_events(tab: Tab, make, stage: gr.Tabs):
     """The run button makes a clip with `make`, Stop ends it. Returns the event that makes it."""
-    began = tab.on(tab.run.click, clips.begin, queue=False, **options)
+    hush = HUSH.format(stage.elem_id)
+    began = tab.on(tab.run.click, clips.begin, queue=False, js=hush)
     made = tab.on(
         began.then, make, api_name=f"{stage.elem_id.partition('-')[0]}_clip", concurrency_limit=4
     )

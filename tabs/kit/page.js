@@ -1,9 +1,10 @@
 // Keys, in the tab that is open: Enter runs unless what has the focus takes it itself, Escape stops.
-// A row of tabs and a gallery are one stop each, within which the arrow keys go on.
+// A row of tabs, a gallery and a choice are one stop each, within which the arrow keys go on.
 const BUSY_WITH_ENTER = 'a, button, textarea, select, summary, video, [contenteditable="true"], ' +
   '[role=button], [role=combobox], [role=listbox], [role=option], ' +
   'input:not([type=number]):not([type=range]):not([type=checkbox]):not([type=radio])';
-const ROWS = [['[role=tablist]', '[role=tab]'], ['.picks', '.thumbnail-item']];
+const ROWS = [['[role=tablist]', '[role=tab]'], ['.picks', '.thumbnail-item'],
+  ['fieldset', 'input[type=radio]']];
 const rowOf = (element) => {
   for (const [row, one] of ROWS) {
     const holder = element.matches?.(one) && element.closest(row);
@@ -23,7 +24,9 @@ addEventListener('keydown', (event) => {
   const row = step && rowOf(event.target);
   if (!row) return;
   event.preventDefault();
-  row[(row.indexOf(event.target) + step + row.length) % row.length].focus();
+  const next = row[(row.indexOf(event.target) + step + row.length) % row.length];
+  next.focus();
+  if (next.type === 'radio') next.click();
 });
 addEventListener('focusin', (event) => {
   const row = rowOf(event.target);
@@ -33,9 +36,10 @@ const arrange = () => {
   for (const wide of document.querySelectorAll('.readme pre, .readme table')) wide.tabIndex = 0;
   for (const link of document.querySelectorAll('.md-header-anchor'))
     link.ariaLabel = 'Link to ' + link.parentElement.textContent.trim();
+  for (const idle of document.querySelectorAll('button:has(> .image-frame)')) idle.tabIndex = -1;
   for (const [row, one] of ROWS) for (const holder of document.querySelectorAll(row)) {
     const ones = [...holder.querySelectorAll(one)];
-    const first = ones.find((each) => each.getAttribute('tabindex') === '0') ||
+    const first = ones.find((each) => each.checked || each.getAttribute('tabindex') === '0') ||
       ones.find((each) => each.ariaSelected === 'true') || ones[0];
     for (const each of ones) {
       each.tabIndex = each === first ? 0 : -1;

@@ -69,13 +69,13 @@ def _give(tab: Tab, example: dict) -> None:
 
 def _change(tab: Tab, ours: systems.System) -> None:
     layout.title(texts.MAKE_CLIP)
+    layout.run_row(tab, texts.WALK, texts.KEYS)
     classes = handlers.class_choices(ours, ours.first()) if ours.first() else []
     tab.label = gr.Dropdown(
         classes, value="" if classes else None, label=texts.CLASS, visible=len(classes) > 1
     )
     tab.kind = gr.Radio(texts.KINDS, value="path", label=texts.KIND, show_label=False)
     tab.seconds = layout.slider(1, 60, SECONDS, 0.5, texts.SECONDS)
-    layout.run_row(tab, texts.WALK, texts.KEYS)
     with gr.Accordion(words.MORE_SETTINGS, open=False):
         tab.way = gr.Radio(texts.WAYS, value="spherical", label=texts.WAY, info=texts.WAY_HELP)
         tab.fps = layout.slider(5, 60, 30, 1, texts.FPS, texts.FPS_HELP)

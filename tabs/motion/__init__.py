@@ -16,8 +16,6 @@ NAME, README = texts.NAME, texts.README
 EXAMPLES = Path(__file__).parent.parent.parent / "assets" / "examples" / "motion"
 PORTRAIT, SINGER = "portrait-1.jpg", "driving-human.mp4"  # what the tab opens on
 
-# While the next clip is made the last one is silent.
-HUSH = "() => document.querySelectorAll('#motion-stage video').forEach((one) => one.pause())"
 # The live view, which may not be there before its first use, starts its camera.
 BE = "() => { window.motionLive = true; dispatchEvent(new Event('motion-live')); }"
 TOGETHER = Path(__file__).with_name("together.js").read_text(encoding="utf-8")
@@ -48,6 +46,10 @@ def shipped(pattern: str) -> list[str]:
     return [str(path) for path in sorted(EXAMPLES.glob(pattern))]
 
 
+def named(pattern: str, names: tuple[str, ...]) -> list[tuple[str, str]]:
+    return list(zip(shipped(pattern), names, strict=True))
+
+
 def _give(tab: Tab, ours: handlers.Motions) -> None:
     portrait = str(EXAMPLES / PORTRAIT)
     *_, opening = handlers.show_portrait(ours, ours.first(), portrait)
@@ -65,7 +67,7 @@ def _give(tab: Tab, ours: handlers.Motions) -> None:
                 texts.OTHER_PORTRAIT, size="md", min_width=100, visible=shown["visible"]
             )
             tab.portraits = layout.picks(
-                shipped("portrait-*.jpg"), texts.PORTRAITS, "by-three", columns=3
+                named("portrait-*.jpg", texts.NAMES), texts.PORTRAITS, "by-three", columns=3
             )
         with gr.Column(min_width=140, elem_classes=["point"]):
             tab.driving = films.film(
@@ -74,7 +76,7 @@ def _give(tab: Tab, ours: handlers.Motions) -> None:
             tab.in_use = gr.HTML()
             tab.other_driving = films.own(texts.OTHER_DRIVING)
             tab.singers = layout.picks(
-                shipped("driving-*.jpg"), texts.SINGERS, "by-three", columns=3
+                named("driving-*.jpg", texts.SINGER_NAMES), texts.SINGERS, "by-three", columns=3
             )
     tab.driving_crop = crop_box(
         visible=False, words=texts.DRIVING_CROP, heading=texts.DRIVING_CROP_TITLE
@@ -175,7 +177,7 @@ def _clip_events(page: gr.Blocks, tab: Tab) -> None:
                     tab.adapt, tab.reference, tab.frame, tab.paste, tab.weights)
     ]  # fmt: skip
     stills = tab.on(changes, still.show, newest=True)
-    made = layout.clip_events(tab, clips.make_clip, tab.stage, js=HUSH)
+    made = layout.clip_events(tab, clips.make_clip, tab.stage)
     tab.on(tab.run.click, still.clip_begins, queue=False, cancels=[stills])
     tab.on(made.then, still.clip_ends, queue=False)
     began = tab.on(tab.save.click, kit.begin, queue=False)

@@ -9,6 +9,10 @@ PORTRAIT, DRIVING = "Portrait", "Driving"
 OTHER_PORTRAIT = "Your own picture"
 OTHER_DRIVING = "Your own clip"
 PORTRAITS, SINGERS = "Portraits to pick from", "Driving clips to pick from"
+NAMES = (
+    "Orange cat", "Brown-haired man", "Teal robot", "Woman in pink", "Grey cat", "Red-haired woman",
+)  # fmt: skip
+SINGER_NAMES = ("Brown cat, singing", "Blonde woman, singing", "Robot, singing")
 CROP = "Crop of the portrait. Drag it or use the arrow keys; + and - change its size."
 DRIVING_CROP = "Crop of the driving clip. Drag it or use the arrow keys; + and - change its size."
 DRIVING_CROP_TITLE = "What is used of the clip (its first frame): drag to move, the corner to size."

@@ -1,0 +1,267 @@
+"""How the page greets a person: on its shipped weights, in a browser started as a person's.
+
+The browser keeps its real autoplay policy, and states are read without what counts as a gesture.
+"""
+
+import shutil
+import time
+
+import pytest
+
+import app
+from tabs.kit import jobs
+from tabs.kit import texts as words
+from tabs.latent import texts as latent
+from tabs.motion import texts as motion
+from tests.test_browser import BROWSERS, FLAGS, PATIENCE, missing
+
+POLICY = "--autoplay-policy=document-user-activation-required"
+
+
+@pytest.fixture(scope="module")
+def browser():
+    sync_api = pytest.importorskip("playwright.sync_api")
+    program = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if program is None:
+        missing("there is no Chromium or Chrome")
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=[*FLAGS, POLICY])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory):
+    """The page on its shipped weights, served within this process."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path_factory.mktemp("page")))
+        blocks = app.build(jobs.Settings(device="cpu"))
+        options = app.parse(["--host", "127.0.0.1"])
+        _, url, _ = app.launch(blocks, options, prevent_thread_lock=True, quiet=True)
+        yield url
+        blocks.close()
+
+
+@pytest.fixture
+def opening(browser, address):
+    """Opens the page: a function of a path and the options of a new browser context."""
+    contexts = []
+
+    def opened(path="", width=1280, height=900, **options):
+        size = {"width": width, "height": height}
+        contexts.append(browser.new_context(viewport=size, **options))
+        page = contexts[-1].new_page()
+        page.set_default_timeout(PATIENCE)
+        page.goto(address + path)
+        return page
+
+    yield opened
+    for context in contexts:
+        context.close()
+
+
+def told(page, expression):
+    """The value of `expression` in the page, without being a gesture as page.evaluate is one."""
+    session = page.context.new_cdp_session(page)
+    how = {"returnByValue": True, "awaitPromise": True, "userGesture": False}
+    answer = session.send("Runtime.evaluate", {"expression": expression, **how})
+    assert "exceptionDetails" not in answer, answer
+    session.detach()
+    return answer["result"].get("value")
+
+
+def until(page, expression):
+    """Waits until `expression` is true, and gives what it is."""
+    deadline = time.monotonic() + PATIENCE / 1000
+    while not (value := told(page, expression)):
+        assert time.monotonic() < deadline, expression
+        time.sleep(0.1)
+    return value
+
+
+STAGED = "[...document.querySelectorAll('.stage-box video')].find((one) => one.offsetParent)"
+STATE = f"(({{currentTime, paused, muted, loop, playsInline}}) => ({{currentTime, paused, muted, \
+loop, playsInline}}))({STAGED} || {{}})"
+REFUSED = f"""(() => {{ const clip = document.createElement('video'); clip.src = {STAGED}.src;
+  return clip.play().then(() => 'played', (error) => error.name); }})()"""
+
+
+def test_stored_clips_start_by_themselves_and_loop(opening):
+    page = opening()
+    until(page, f"{STAGED}?.currentTime > 0.3")
+    assert told(page, REFUSED) == "NotAllowedError"  # the policy is the real one
+    state = told(page, STATE)
+    assert state["muted"] and state["loop"] and state["playsInline"] and not state["paused"]
+    until(page, "document.querySelector('#motion-driving-shown video').currentTime > 0.3")
+    until(page, f"{STAGED}.currentTime > 3")
+    until(page, f"{STAGED}.currentTime < 1")  # it has begun anew
+    page.get_by_role("tab", name=latent.NAME).click()
+    until(page, f"/clip.mp4/.test({STAGED}?.src) && {STAGED}.currentTime > 0.3")
+    assert told(page, STATE)["muted"]
+
+
+def test_sound_is_turned_on_by_its_button(opening):
+    page = opening()
+    until(page, f"{STAGED}?.currentTime > 0.3")
+    page.get_by_role("button", name=words.SOUND_ON).click()
+    until(page, f"!{STAGED}.muted && !{STAGED}.paused")
+    page.get_by_role("button", name=words.SOUND_OFF).click()
+    until(page, f"{STAGED}.muted")
+
+
+def test_clips_wait_where_motion_is_unwelcome(opening):
+    page = opening(reduced_motion="reduce")
+    until(page, f"{STAGED}?.readyState > 2")
+    time.sleep(1)
+    state = told(page, STATE)
+    assert state["paused"] and state["currentTime"] == 0
+
+
+def focused(page):
+    return page.evaluate(
+        "(({ariaLabel, textContent}) => ariaLabel || textContent.trim())(document.activeElement)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("tab", "run"), [(motion.NAME, motion.ANIMATE), (latent.NAME, latent.WALK)]
+)
+def test_the_main_button_is_within_ten_stops(opening, tab, run):
+    page = opening()
+    page.get_by_role("tab", name=tab).click()
+    page.locator(".picks:visible .thumbnail-item").first.wait_for()
+    page.locator("#header a").focus()  # the first stop
+    stops = [focused(page)]
+    while run not in stops and len(stops) < 30:
+        page.keyboard.press("Tab")
+        stops.append(focused(page))
+    assert len(stops) <= 10, stops
+
+
+def test_examples_have_names_and_are_walked_through_by_arrows(opening):
+    page = opening()
+    page.get_by_role("button", name="Orange cat").focus()
+    page.keyboard.press("ArrowRight")
+    assert focused(page) == "Brown-haired man"
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("ArrowLeft")
+    assert focused(page) == "Red-haired woman"
+    page.keyboard.press("Enter")  # a button keeps its own
+    page.wait_for_function(
+        "document.activeElement.closest('.picks').querySelectorAll('[tabindex=\"0\"]').length === 1"
+    )
+    assert page.locator("button.stop-button:visible").is_disabled()
+
+
+def test_enter_runs_from_a_slider_and_escape_stops_with_the_stage_in_sight(opening):
+    page = opening(width=360, height=780)
+    page.get_by_role("slider", name="range slider for " + motion.STRENGTH).press("Enter")
+    page.get_by_text(" of 90 frames, ").locator("visible=true").first.wait_for()
+    page.locator(".foot:visible").scroll_into_view_if_needed()
+    page.get_by_role("slider", name="range slider for " + motion.STRENGTH).focus()
+    box = page.locator("#motion-clip").bounding_box()
+    assert box["y"] >= 0 and box["y"] + box["height"] <= 780
+    page.get_by_role("tab", name=motion.STILL).click()
+    page.keyboard.press("Escape")
+    page.get_by_text("Stopped at frame").first.wait_for(state="attached")
+    # The answer that came late leaves the visitor where he went.
+    assert page.get_by_role("tab", name=motion.STILL).get_attribute("aria-selected") == "true"
+
+
+TOPS = """() => ['.picks', '.stage', '.run-button', '.foot label', '.foot button:last-child']
+  .map((one) => [...document.querySelectorAll(one)].find((each) => each.offsetParent))
+  .map((one) => one.getBoundingClientRect().top)"""
+ROWS = """() => [...document.querySelectorAll('.picks')].filter((one) => one.offsetParent)
+  .map((one) => new Set([...one.querySelectorAll('.thumbnail-item')]
+    .map((each) => Math.round(each.getBoundingClientRect().top))).size)"""
+
+
+@pytest.mark.parametrize("tab", [motion.NAME, latent.NAME])
+def test_on_a_phone_the_result_comes_before_what_changes_it(opening, tab):
+    page = opening(width=360, height=780)
+    page.get_by_role("tab", name=tab).click()
+    page.locator(".run-button:visible").wait_for()
+    page.locator(".picks:visible .thumbnail-item").first.wait_for()
+    tops = page.evaluate(TOPS)
+    assert tops == sorted(tops)
+    assert set(page.evaluate(ROWS)) == {1}
+
+
+@pytest.mark.parametrize("width", [1440, 1920])
+@pytest.mark.parametrize("tab", [motion.NAME, latent.NAME])
+def test_no_third_of_a_wide_page_is_empty(opening, tab, width):
+    """The zones end at nearly the same height."""
+    page = opening(width=width)
+    page.get_by_role("tab", name=tab).click()
+    page.locator(".stage:visible").wait_for()
+    ends = page.evaluate(
+        "['.change', '.stage-zone', '.beside', '.get'].map((one) => Math.max(..."
+        "[...document.querySelectorAll(one)].filter((each) => each.offsetParent)"
+        ".map((each) => each.getBoundingClientRect().bottom)))"
+    )
+    change, stage, beside, get = ends
+    assert abs(stage - beside) < 0.35 * stage and abs(change - get) < 0.35 * change, ends
+
+
+# Text that can be read, whose colour is nearer to its ground than 4.5 : 1. Disabled controls are
+# exempt, as WCAG has it.
+PALE = """() => {
+  const pen = document.createElement('canvas').getContext('2d', {willReadFrequently: true});
+  const rgba = (colour) => {
+    pen.clearRect(0, 0, 1, 1); pen.fillStyle = colour; pen.fillRect(0, 0, 1, 1);
+    return [...pen.getImageData(0, 0, 1, 1).data];
+  };
+  const light = (colour) => colour.slice(0, 3)
+    .map((one) => one <= 10 ? one / 255 / 12.92 : ((one / 255 + 0.055) / 1.055) ** 2.4)
+    .reduce((sum, one, at) => sum + one * [0.2126, 0.7152, 0.0722][at], 0);
+  const over = (top, under) => top.map((one, at) =>
+    at === 3 ? 255 : one * top[3] / 255 + under[at] * (1 - top[3] / 255));
+  const ground = (element) => {
+    if (!element) return [255, 255, 255, 255];
+    const own = rgba(getComputedStyle(element).backgroundColor);
+    return own[3] === 255 ? own : over(own, ground(element.parentElement));
+  };
+  const pale = {}, texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  for (let text; text = texts.nextNode();) {
+    const element = text.parentElement, range = document.createRange();
+    range.selectNode(text);
+    if (!text.data.trim() || !range.getBoundingClientRect().width || element.closest('[disabled]')
+      || !element.checkVisibility({opacityProperty: true, visibilityProperty: true})) continue;
+    const under = ground(element), colour = over(rgba(getComputedStyle(element).color), under);
+    const [low, high] = [light(under), light(colour)].sort((one, other) => one - other);
+    const ratio = (high + 0.05) / (low + 0.05);
+    if (ratio < 4.5) pale[text.data.trim().slice(0, 60)] = ratio;
+  }
+  return pale;
+}"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_text_can_be_read(opening, scheme):
+    page = opening(color_scheme=scheme)
+    for tab in (motion.NAME, latent.NAME):
+        page.get_by_role("tab", name=tab).click()
+        for accordion in (words.MORE_SETTINGS, words.HUB, words.HOW):
+            page.get_by_role("button", name=accordion).locator("visible=true").click()
+        page.get_by_label(words.HUB_NAME).locator("visible=true").wait_for()
+        page.get_by_role("button", name=words.DOWNLOAD, exact=True).locator("visible=true").click()
+        page.get_by_role("alert").locator("visible=true").wait_for()
+        assert page.evaluate(PALE) == {}
+    page = opening("readme", color_scheme=scheme)
+    page.locator("h1").wait_for()
+    assert page.evaluate(PALE) == {}
+
+
+def test_the_readme_opens_beside_the_app_and_leads_within_itself(opening):
+    page = opening(width=360, height=780)
+    with page.context.expect_page() as beside:
+        page.locator("#header a").click()
+    readme = beside.value
+    readme.wait_for_function("scrollY > 0")  # the section that the link names
+    sizes = "[document.documentElement.scrollWidth, document.querySelector('.readme').clientWidth]"
+    width, text = readme.evaluate(sizes)
+    assert width == 360 and text > 300
+    before = readme.evaluate("scrollY")
+    readme.locator("h2 .md-header-anchor").last.dispatch_event("click")
+    readme.wait_for_function(f"scrollY > {before}")
+    assert "/readme#h-" in readme.url
