@@ -10,11 +10,13 @@ from tests import tiny
 from tools import singers
 
 COUNT, FPS = 9, 10
+SLIDERS = {"yaw": (-20, 20), "mouth": (0, 1)}
 
 
 def settings(root):
-    """The page's settings with two weights: "drawn" (puppets, centre) and "filmed" (faces)."""
-    drawn = tiny.save_fomm(root / "drawn")
+    """The page's settings with two weights: "drawn" (puppets, centre; the sliders of `SLIDERS`)
+    and "filmed" (faces)."""
+    drawn = tiny.save_fomm(root / "drawn", sliders=SLIDERS)
     filmed = tiny.save_fomm(root / "filmed", framing="face", data="filmed faces", seed=1)
     return jobs.Settings(device="cpu", weights=(("drawn", str(drawn)), ("filmed", str(filmed))))
 

@@ -106,7 +106,7 @@ def test_the_theme_fetches_no_fonts():
 def test_only_the_visitors_own_actions_are_an_api(page):
     names = set(page.get_api_info()["named_endpoints"])
     latents = {"/latent_start", "/latent_end", "/latent_picture", "/latent_clip"}
-    assert names == latents | {"/motion_clip"}
+    assert names == latents | {"/motion_clip", "/motion_pose"}
 
 
 def test_every_control_has_a_label_for_screen_readers(page):

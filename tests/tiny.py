@@ -4,6 +4,7 @@ import torch
 
 from gan_models.fomm import Generator as MotionGenerator
 from gan_models.fomm import KeypointDetector
+from gan_models.fomm.retargeting import Directions
 from gan_models.progan import Generator
 from gan_models.weights import save_weights
 
@@ -39,8 +40,11 @@ def save_progan(folder, classes=(), resolution=16, latent_size=8, seed=0):
     return folder
 
 
-def save_fomm(folder, size=32, framing="centre", data="puppets", seed=0):
-    """A weights folder of a motion model that takes milliseconds; returns the folder."""
+def save_fomm(folder, size=32, framing="centre", data="puppets", seed=0, half=False, sliders=None):
+    """A weights folder of a motion model that takes milliseconds; returns the folder.
+
+    sliders: their ends by name; what they do is random.
+    """
     few = {"num_keypoints": 4}
     hourglass = {"block_expansion": 8, "max_features": 16, "num_blocks": 2, "scale_factor": 0.5}
     arguments = {
@@ -55,6 +59,11 @@ def save_fomm(folder, size=32, framing="centre", data="puppets", seed=0):
             "detector": KeypointDetector(**arguments["detector"]),
             "generator": MotionGenerator(**arguments["generator"]),
         }
+        if sliders:
+            arguments["retargeting"] = {"controls": sliders, **few}
+            networks["retargeting"] = Directions(sliders, **few)
+            for buffer in networks["retargeting"].buffers():
+                buffer.normal_(std=0.1)
     config = {
         "size": size,
         "value_range": [0, 1],
@@ -70,5 +79,6 @@ def save_fomm(folder, size=32, framing="centre", data="puppets", seed=0):
         arguments=arguments,
         config=config,
         card="# Random numbers, for tests",
+        half=half,
     )
     return folder

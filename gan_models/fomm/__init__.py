@@ -4,6 +4,7 @@ networks.py   KeypointDetector and Generator, as they are trained
 discriminator.py   their adversary in training
 folded.py     detector and generator as the pipeline runs them, faster
 motion.py     keypoints over time: transfer from one face to another, smoothing, motion files
+retargeting.py   controls that pose a still portrait without any clip
 pipeline.py   FOMMPipeline: a picture and a clip in, frames out
 sources.py, reference.py, explain.py   its cache, its reference frame, its explaining pictures
 cropping.py   cuts the faces of a long video into training or driving clips

@@ -4,6 +4,7 @@
     python -m gan_models.fomm --source portraits/ --driving clips/ --out results/
     python -m gan_models.fomm --source P.png --driving C.mp4 --out R.mp4 --size 512
     python -m gan_models.fomm --source P.png --driving nod.safetensors --out R.gif --paste-back
+    python -m gan_models.fomm pose P.png --yaw 12 --mouth 0.5 --out R.png   (see pose --help)
     python -m gan_models.fomm crop --inp long.mp4 --out faces/      (see crop --help)
 
 Flags of the official demo.py are known, also as --source_image and so on; but --relative,
@@ -22,7 +23,7 @@ from typing import Annotated
 import tyro
 from tqdm import tqdm
 
-from gan_models import images, video
+from gan_models import faces, images, video
 from gan_models.commands import AS_USUAL, RunningOptions, ended_by_a_sentence
 from gan_models.errors import UserError
 from gan_models.fomm.cropping import crop_clips
@@ -40,6 +41,7 @@ HOW = (
     "paste_back",
     "size",
 )  # `animate` takes them so
+CONTROLS = ("yaw", "pitch", "roll", "eyes", "brows", "mouth", "smile", "gaze_x", "gaze_y")
 Numbers4 = tuple[float, float, float, float]
 
 
@@ -242,6 +244,59 @@ def tell(sentences) -> None:
             tqdm.write(sentence)
 
 
+@dataclass(frozen=True)
+class Pose:
+    """Pose a still picture without any clip, as far as the weights have been fitted for it."""
+
+    portrait: tyro.conf.Positional[Path]
+    """The picture."""
+    out: Path = Path("posed.png")
+    """.png, .jpg or .webp."""
+    yaw: float = 0.0
+    """Turn the head, degrees; to the right of the picture above 0."""
+    pitch: float = 0.0
+    """Nod, degrees; down above 0."""
+    roll: float = 0.0
+    """Tilt the head, degrees; clockwise above 0."""
+    eyes: float = 0.0
+    """-1 closes them, 1 opens them wide."""
+    brows: float = 0.0
+    """-1 lowers them, 1 raises them."""
+    mouth: float = 0.0
+    """1 opens it wide."""
+    smile: float = 0.0
+    """-1 draws the corners of the mouth down, 1 up."""
+    gaze_x: float = 0.0
+    """-1 looks to the left of the picture, 1 to the right."""
+    gaze_y: float = 0.0
+    """-1 looks up, 1 down."""
+    paste_back: bool = False
+    """Blend the posed square into the full picture, at its own resolution."""
+    box: Numbers4 | None = None
+    """The part that is posed: left top right bottom, in pixels; else the face or the middle."""
+    running: RunningOptions = AS_USUAL
+
+
+def pose(options: Pose) -> None:
+    if options.out.suffix.lower() not in images.WRITABLE:
+        raise UserError(f"--out {options.out} must end in one of {', '.join(images.WRITABLE)}.")
+    if options.out.resolve() == options.portrait.resolve():
+        raise UserError(f"{options.out} would replace what the result is made from.")
+    pipeline = options.running.open(FOMMPipeline, "fomm")
+    picture = images.read_picture(options.portrait)
+    framing = pipeline.frame(picture, box=options.box)
+    side = pipeline.frame_size(framing.box.side)
+    source = pipeline.encode(faces.crop(picture, framing.box, side))
+    # What is left at 0 need not be there.
+    controls = {name: getattr(options, name) for name in CONTROLS if getattr(options, name) != 0}
+    result = pipeline.render(source, pipeline.pose(source, controls), relative=False)[0]
+    if options.paste_back:
+        result = faces.Paster(picture, framing.box).paste(result)
+    about = {"source": options.portrait.name, "box": options.box, **controls}
+    tell([framing.notice and f"{options.portrait}: {framing.notice}"])
+    write(options.out, [result], None, None, weights=pipeline.name, settings=about)
+
+
 def crop(args: list[str], prog: str) -> None:
     clip = None
     with closing(tyro.cli(crop_clips, prog=prog, args=args)) as clips:
@@ -257,6 +312,8 @@ def main(args: list[str] | None = None) -> None:
     with ended_by_a_sentence():
         if args[:1] == ["crop"]:
             return crop(args[1:], f"{prog} crop")
+        if args[:1] == ["pose"]:
+            return pose(tyro.cli(Pose, prog=f"{prog} pose", args=args[1:]))
         animate(tyro.cli(Options, prog=prog, args=args, description=__doc__))
 
 

@@ -35,8 +35,9 @@ from gan_models.fomm.motion import (
 )
 from gan_models.fomm.networks import Generator, KeypointDetector, Keypoints
 from gan_models.fomm.reference import Best, check_reference, split_reference
+from gan_models.fomm.retargeting import NETWORK, Directions
 from gan_models.fomm.sources import Driving, Source
-from gan_models.weights import build_network, load_weights
+from gan_models.weights import build_network, load_weights, read_config
 
 # Pixels and pictures in a batch: enough to be fast, few enough that Stop waits a moment only.
 BATCH_PIXELS = {"cpu": 2**18, "cuda": 2**21}
@@ -52,7 +53,9 @@ class FOMMPipeline:
     `num_keypoints`, `has_jacobians` and `device` say what it does.
     """
 
-    def __init__(self, detector, generator, config, device="auto", precision="float32"):
+    def __init__(
+        self, detector, generator, config, device="auto", precision="float32", directions=None
+    ):
         """
         Args:
             detector: A `KeypointDetector`; of both networks copies are used.
@@ -60,6 +63,7 @@ class FOMMPipeline:
             config: The fields of a weights folder's config.json, of which name, size, framing and
                 value_range are read; size must be there.
             device, precision: See `gan_models.devices`.
+            directions: `retargeting.Directions` for `pose`, if there are any.
 
         Raises:
             UserError: An unknown precision or device, networks that do not fit each other, or a
@@ -73,6 +77,7 @@ class FOMMPipeline:
         self.num_keypoints = detector.num_keypoints
         self.has_jacobians = detector.jacobian is not None
         self.value_range = tuple(config.get("value_range", (0, 1)))
+        self.directions = directions
         check_networks(self.name, self.size, detector, generator)
         self.detector = FoldedDetector(detector, self.device, dtype)
         self.generator = FoldedGenerator(generator, self.device, dtype)
@@ -87,10 +92,12 @@ class FOMMPipeline:
 
         UserError as the constructor, and as `gan_models.weights.load_weights`.
         """
-        weights = load_weights(folder, system="fomm", networks=["detector", "generator"])
-        detector = build_network(KeypointDetector, weights, "detector")
-        generator = build_network(Generator, weights, "generator")
-        return cls(detector, generator, weights.config, device, precision)
+        kinds = {"detector": KeypointDetector, "generator": Generator}
+        if NETWORK in read_config(folder, "fomm")["networks"]:
+            kinds[NETWORK] = Directions
+        weights = load_weights(folder, system="fomm", networks=kinds)
+        built = [build_network(kind, weights, name) for name, kind in kinds.items()]
+        return cls(*built[:2], weights.config, device, precision, *built[2:])
 
     # ------------------------------------------------------------ what is given
 
@@ -265,6 +272,28 @@ class FOMMPipeline:
         starts = range(0, len(moved), self.batch_size)
         parts = (self._draw(source, moved[start : start + self.batch_size]) for start in starts)
         return np.stack(list(itertools.chain.from_iterable(parts)))
+
+    @property
+    def controls(self) -> dict[str, tuple[float, float]]:
+        """The lowest and highest value of each control that `pose` knows, by name; often none."""
+        return {} if self.directions is None else self.directions.controls
+
+    def pose(self, source, controls: dict[str, float]) -> Motion:
+        """The keypoints of the source with head and face moved, for `render` with relative=False.
+
+        Args:
+            source: What `encode` gave.
+            controls: Values by name, see `controls`; what is left out is 0, which changes nothing.
+
+        UserError for unknown names, values beyond their ends, and weights without directions.
+        """
+        if self.directions is None:
+            raise UserError(
+                f"{self.name} has no controls of head and face: choose weights that have them, "
+                "or fit them: python -m trainers.fomm.retargeting WEIGHTS"
+            )
+        self.directions.check(controls)
+        return self.directions.pose(source.motion, controls)
 
     def motion(self, driving, driving_box=None, progress=iter) -> Motion:
         """The keypoints of a whole clip (see `animate`), to be saved and replayed.

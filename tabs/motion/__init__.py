@@ -9,7 +9,7 @@ from tabs.kit import clips as kit
 from tabs.kit import films, jobs, layout, look, results, systems
 from tabs.kit import texts as words
 from tabs.kit.answers import QUIET, Tab
-from tabs.motion import clips, handlers, live, still, texts
+from tabs.motion import clips, handlers, live, pose, still, texts
 from tabs.motion.crop import crop_box
 
 NAME, README = texts.NAME, texts.README
@@ -118,6 +118,8 @@ def _get(tab: Tab, ours: handlers.Motions, example: dict) -> None:
             with gr.Tab(texts.STILL, id="still") as tab.still_tab:
                 tab.still = gr.HTML(look.hint(texts.NO_STILL), elem_classes=["stage", "still"])
                 tab.moment = layout.slider(0, 100, 0, 1, texts.MOMENT, texts.MOMENT_HELP)
+            with gr.Tab(texts.POSE, id="pose") as tab.pose_tab:
+                pose.stage(tab, ours)
             with gr.Tab(texts.LIVE, id="live") as tab.live_tab:
                 tab.live = live.widget(ours)
                 tab.live_notice = gr.HTML()
@@ -188,11 +190,13 @@ def _clip_events(page: gr.Blocks, tab: Tab) -> None:
     tab.on(tab.how.collapse, still.how_closes, queue=False)
     page.load(js=TOGETHER, **QUIET)
     tab.on(page.load, still.warm)
+    pose.events(tab)
     systems.events(page, tab)
     layout.reset_event(tab)
     for one, chosen in (
         (tab.clip_tab, still.clip_chosen),
         (tab.still_tab, still.still_chosen),
+        (tab.pose_tab, still.pose_chosen),
         (tab.live_tab, still.live_chosen),
     ):
         tab.on(one.select, chosen, queue=False)

@@ -49,10 +49,10 @@ BELONGINGS = ("on_stage", "side", "clip_side", "still_side", "clip_row", "progre
 
 
 def belongings(name: str) -> Answer:
-    """What stands beside "clip", "still" or "live" while that is on the stage."""
+    """What stands beside "clip", "still", "pose" or "live" while that is on the stage."""
     return {
         "on_stage": name,
-        "side": gr.update(visible=name != "live"),
+        "side": gr.update(visible=name in ("clip", "still")),
         "clip_side": gr.update(visible=name == "clip"),
         "still_side": gr.update(visible=name == "still"),
         "clip_row": gr.update(visible=name != "live"),
@@ -69,6 +69,11 @@ def clip_chosen():
 @answers(*BELONGINGS)
 def still_chosen():
     return belongings("still")
+
+
+@answers(*BELONGINGS)
+def pose_chosen():
+    return belongings("pose")
 
 
 @answers(*BELONGINGS)
@@ -101,7 +106,7 @@ def show(
     """
     given, strength = replay or driving, checked_strength(strength)
     needed = portrait and given and weights and system.is_here(weights)
-    if on_stage == "live" or not needed:
+    if on_stage in ("pose", "live") or not needed:
         yield {}
         return
     try:

@@ -109,6 +109,26 @@ LIVE_NOT_HERE = "Live needs a computer of its own; on this shared one, record a 
 BAD_FRAME_SENT = "The camera's frame could not be read. Start the camera again."
 BAD_POSE = "The neutral pose is damaged. Set it again."
 
+# Pose
+POSE = "Pose"
+SLIDERS = {
+    "yaw": "Turn the head (yaw, degrees)",
+    "pitch": "Nod (pitch, degrees)",
+    "roll": "Tilt (roll, degrees)",
+    "eyes": "Eyes: closed to wide",
+    "brows": "Brows: low to high",
+    "mouth": "Open the mouth",
+    "smile": "Corners of the mouth: down to up",
+    "gaze_x": "Look: left to right",
+    "gaze_y": "Look: up to down",
+}
+ZERO, GET_POSE = "All to zero", "Download picture"
+POSED = "The portrait, posed by the sliders"
+NO_SLIDERS = (
+    "These weights have no sliders for head and face. Choose fomm-puppets in the weights menu, or "
+    "animate with a clip."
+)
+
 # While it works
 KEYS = "Enter animates, Escape stops."
 CLIP_DONE = "{frames} frames, {seconds:g} s, {width} x {height} px{made_at}, {sound}."
