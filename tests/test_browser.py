@@ -184,12 +184,13 @@ def test_a_visit(visit, server):
 
     # A click in the grid and a live slider.
     page.locator(".picks:visible button").nth(4).click()
-    page.get_by_text("Seed 5 to seed 2, 50 %").wait_for()
-    page.locator("input[type=range]:visible").nth(2).wait_for()
+    page.get_by_text("Seed 5. 16 px").wait_for()
+    page.get_by_role("button", name=texts.START_HERE).click()
+    page.get_by_text("Start: seed 5").wait_for()
     slider = page.get_by_role("slider", name=re.compile("^range slider for Mix"))
     slider.focus()
-    slider.press("Home")
-    page.get_by_text("Seed 5. 16 px").wait_for()
+    slider.press("ArrowRight")
+    page.get_by_text("Seed 5 to seed 2, 51 %").wait_for()
 
     # A clip of one second that plays.
     seconds = page.get_by_label(f"number input for {texts.SECONDS}")
@@ -205,9 +206,10 @@ def test_a_visit(visit, server):
     assert download.value.suggested_filename == "tiny-path.mp4"
 
     # Files made when asked for.
-    with page.expect_download() as download:
-        page.get_by_role("button", name=texts.GET_PICTURE).click()
-    assert download.value.suggested_filename == "tiny-16px.png"
+    for button, size in ((texts.GET_SHOWN, 512), (texts.GET_OWN, 16)):
+        with page.expect_download() as download:
+            page.get_by_role("button", name=button.format(size=size)).click()
+        assert download.value.suggested_filename == f"tiny-seed-5-to-seed-2-51-{size}px.png"
 
     # An error is a sentence at its control, and the page goes on working.
     page.get_by_label(texts.SEED.format(point=texts.START)).fill("-3")
@@ -221,6 +223,57 @@ def test_a_visit(visit, server):
     heading.wait_for()
     page.wait_for_function("scrollY > 0")
     assert heading.bounding_box()["y"] < 900
+
+
+MOVES = """async () => {
+  const moving = document.querySelector('#latent-moving canvas');
+  const seen = new Set();
+  for (let look = 0; look < 400 && seen.size < 4; look++) {
+    seen.add(moving.getClientRects().length ? moving.toDataURL() : '');
+    await new Promise((next) => setTimeout(next, 25));
+  }
+  return seen.size;
+}"""
+
+
+def test_a_drag_over_the_map_and_an_endless_walk(visit):
+    page = visit
+    words_of, still = texts.LIVE_WORDS, page.locator("#latent-moving canvas")
+    seconds = page.get_by_label(f"number input for {texts.SECONDS}")
+    seconds.fill("1")
+    seconds.press("Enter")
+    page.get_by_text("30 frames, 1 s, 512 px (16 px pictures).").wait_for()
+    ready(page)  # now the clip is in sight, and the first drag shows the picture
+    page.locator(".map-field img[src]").wait_for()
+    box = page.locator(".map-field").bounding_box()
+    page.mouse.move(box["x"] + 5, box["y"] + 5)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 0.5 * box["width"], box["y"] + 0.25 * box["height"], steps=5)
+    still.wait_for()  # it moves before the page has drawn anything
+    page.mouse.up()
+    place = page.get_by_text("50 % across, 25 % down. 16 px, shown at 512 px.")
+    place.locator("visible=true").first.wait_for()
+    still.wait_for(state="hidden")
+    page.locator(".map-field").press("ArrowLeft")
+    page.get_by_text("48 % across, 25 % down. 16").locator("visible=true").first.wait_for()
+
+    page.get_by_role("button", name=words_of["walk"]).click()
+    assert page.evaluate(MOVES) == 4
+    page.keyboard.press("Escape")
+    page.get_by_text("pictures on. 16 px").locator("visible=true").first.wait_for()
+    still.wait_for(state="hidden")
+    page.get_by_role("button", name=texts.END_HERE).click()
+    page.get_by_text(f"End: {texts.NO_SEED}").wait_for()
+    old = page.locator(".map-field img").get_attribute("src")
+    page.get_by_role("button", name=words_of["other"]).click()
+    page.wait_for_function("(old) => document.querySelector('.map-field img').src !== old", arg=old)
+
+    page.get_by_role("button", name=words_of["walk"]).click()
+    assert page.evaluate(MOVES) == 4
+    page.get_by_role("button", name=words.RESET).locator("visible=true").click()  # ends it, too
+    page.get_by_role("button", name=words_of["pause"], disabled=True).wait_for()
+    page.get_by_text("Seed 1 to seed 2, 50 %. 16 px").locator("visible=true").first.wait_for()
+    still.wait_for(state="hidden")
 
 
 def test_stop_leaves_a_clip_and_leaving_leaves_nothing(visit, server):

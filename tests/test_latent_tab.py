@@ -1,5 +1,6 @@
 """The tab "Latent space": its handlers, called as the page calls them, on tiny weights."""
 
+import base64
 import pickle
 import threading
 from pathlib import Path
@@ -16,12 +17,13 @@ from tabs import latent
 from tabs.kit import clips as kit
 from tabs.kit import jobs, results, systems
 from tabs.kit import texts as words
-from tabs.latent import clips, handlers, texts
+from tabs.latent import clips, drawing, handlers, live, points, texts
 from tests import tiny
 from tools import examples
 
 IDLE = kit.idle(texts.KEYS)
-ONE, TWO = {"name": "seed 1", "seed": 1}, {"name": "seed 2", "seed": 2}
+ONE, TWO = points.of_seed(1), points.of_seed(2)
+MIX = points.of_mix(ONE, TWO, 50, "spherical")
 CLASSES = ["human", "cat", "robot"]
 
 
@@ -49,18 +51,25 @@ def last(answers):
     return list(answers)[-1]
 
 
-def show(system, weights="plain", label="", start=ONE, end=TWO, position=50, growth=100, **other):
-    way, sharp = other.get("way", "spherical"), other.get("sharp", False)
-    return handlers.show(system, weights, label, start, end, position, growth, way, sharp)
+def show(system, weights="plain", label="", shown=MIX, growth=100, truncation=1, sharp=False):
+    return handlers.show(system, weights, label, shown, growth, truncation, sharp, 1.5)
 
 
-# --- the live picture
+def show_mix(system, position, way="spherical", sharp=False):
+    return handlers.show_mix(system, "plain", "", ONE, TWO, position, way, 100, 1, sharp, 1.5)
+
+
+def current(system, shown, growth=100, truncation=1):
+    return handlers._current(system, "plain", "", shown, growth, truncation)
+
+
+# --- the large picture
 
 
 @pytest.mark.parametrize("way", ["spherical", "linear"])
 def test_the_picture_between_two_seeds(system, pipeline, way):
     list(show(system))  # the weights are there now
-    answers = show(system, position=40, way=way, sharp=True)
+    answers = show_mix(system, 40, way, sharp=True)
     answer = next(answers)
     path = answer["picture"]
     label = images.read_settings(path)
@@ -72,18 +81,18 @@ def test_the_picture_between_two_seeds(system, pipeline, way):
     expected = pipeline.sample(mix)[0]
     assert np.array_equal(large, expected.repeat(32, 0).repeat(32, 1))
     assert label["note"] == "made by a model" and label["weights"] == "plain"
-    assert label["settings"]["position"] == "40 %" and label["settings"]["path"] == way
-    assert "start: seed 1" in answer["text"] and f"path: {way}" in answer["text"]
-    assert answer["picture_caption"] == "Seed 1 to seed 2, 40 %. 16 px, shown at 512 px."
-    assert answer["stage"].selected == "picture" and answer["give_notice"] == ""
+    name = "seed 1 to seed 2, 40 %" + (", linear" if way == "linear" else "")
+    assert label["settings"]["picture"] == answer["shown"]["name"] == name
+    assert f"picture: {name}" in answer["text"]
+    assert answer["picture_caption"] == f"S{name[1:]}. 16 px, shown at 512 px."
+    assert answer["get_shown"]["value"] == "Download 512 px, as shown"
+    assert answer["get_own"]["value"] == "Download 16 px, own size" and answer["get_own"]["visible"]
+    assert answer["give_notice"] == ""
 
 
-@pytest.mark.parametrize(("position", "seed"), [(0, 1), (100, 2)])
-def test_the_ends_of_the_path_are_the_two_pictures(system, pipeline, position, seed):
-    picture, record = handlers._current(system, "plain", "", ONE, TWO, position, 100, "spherical")
-    difference = picture.astype(int) - pipeline.sample(pipeline.latents(seed))[0]
-    assert np.abs(difference).max() <= 1  # the end of the spherical path is rounded once more
-    assert record["resolution"] == 16 and record["fade_in"] == 1
+@pytest.mark.parametrize(("position", "point"), [(0, ONE), (100, TWO)])
+def test_the_ends_of_the_path_are_the_two_pictures(position, point):
+    assert points.of_mix(ONE, TWO, position, "spherical") is point
 
 
 @pytest.mark.parametrize(
@@ -98,15 +107,33 @@ def test_the_ends_of_the_path_are_the_two_pictures(system, pipeline, position, s
     ],
 )
 def test_growth_goes_through_resolutions_and_fade_in(growth, expected):
-    assert handlers._grown([4, 8, 16], growth) == expected
+    assert drawing.grown([4, 8, 16], growth) == expected
 
 
-def test_every_step_of_the_growth_slider_draws(system, pipeline):
+def test_every_step_of_the_growth_slider_draws_in_the_colours_of_the_last(system, pipeline):
     latents = pipeline.mix(pipeline.latents(1), pipeline.latents(2), 0.5)
     for growth in range(0, 101, 5):
-        picture, record = handlers._current(system, "plain", "", ONE, TWO, 50, growth, "spherical")
+        picture, record = current(system, MIX, growth)
         size, alpha = record["resolution"], record["fade_in"]
-        assert np.array_equal(picture, pipeline.sample(latents, resolution=size, alpha=alpha)[0])
+        expected = pipeline.sample(latents, resolution=size, alpha=alpha, matched=True)
+        assert np.array_equal(picture, expected[0])
+
+
+def test_truncation_reaches_every_picture(system, pipeline):
+    seeds, drawn = [1, 2], {"truncation": 0.5}
+    expected = pipeline.sample(np.concatenate([pipeline.latents(one) for one in seeds]), **drawn)
+    picture, record = current(system, ONE, truncation=0.5)
+    assert np.array_equal(picture, expected[0]) and record["truncation"] == 0.5
+    assert not np.array_equal(expected, pipeline.sample(pipeline.latents(1)))
+    fill = handlers.fill(system, "plain", "", seeds, 0.5)
+    thumbs = handlers.thumbs(system, "plain", "", ONE, TWO, 0.5)
+    files = [path for path, _ in next(fill)["picks"]]
+    files += [next(thumbs)["start_thumb"]["value"]]
+    for file, picture in zip(files, [*expected, expected[0]], strict=True):
+        shown = images.read_picture(file).astype(int)
+        assert np.abs(shown - images.resize(picture, 128)).mean() < 8  # JPEG
+    latents = np.concatenate([pipeline.latents(1)] * 2)
+    assert np.array_equal(next(drawing.frames(system, "plain", latents, "", 0.5)), expected[0])
 
 
 def test_small_pictures_are_enlarged_smoothly_or_sharply_and_large_ones_kept():
@@ -140,22 +167,28 @@ def test_a_class_changes_the_picture(system):
     assert len(pictures) == 4 and len(set(pictures)) == 4
 
 
-def test_the_picture_to_download_has_its_own_size(system):
-    answers = handlers.save_picture(system, "plain", "", ONE, TWO, 50, 50, "spherical")
+@pytest.mark.parametrize(("enlarged", "size"), [(True, 512), (False, 8)])
+def test_the_picture_is_downloaded_as_shown_and_at_its_own_size(system, enlarged, size):
+    answers = handlers.save_picture(system, "plain", "", MIX, 50, 1, False, enlarged)
     path = next(answers)["picture_file"]
-    assert images.read_picture(path).shape == (8, 8, 3) and Path(path).name == "plain-8px.png"
+    picture = images.read_picture(path)
+    assert picture.shape == (size, size, 3)
+    assert Path(path).name == f"plain-seed-1-to-seed-2-50-{size}px.png"
     assert images.read_settings(path)["settings"]["resolution"] == 8
+    assert np.array_equal(picture[:: size // 8, :: size // 8], current(system, MIX, 50)[0])
     answers.close()
 
 
-def test_the_growth_pictures_show_every_resolution(system):
-    answers = handlers.growth_pictures(system, "plain", "", ONE, TWO, 0, "spherical")
+def test_the_growth_pictures_show_every_resolution_to_who_looks(system):
+    answers = handlers.growth_pictures(system, "plain", "", ONE, 1, True)
     assert images.read_picture(next(answers)["grown"]).shape == (128, 3 * 128 + 2 * 2, 3)
     answers.close()
+    assert list(handlers.growth_pictures(system, "plain", "", ONE, 1, False)) == []
+    assert handlers.open_how() == {"how_open": True} and handlers.close_how() == {"how_open": False}
 
 
 def test_other_weights_draw_everything_anew_once_and_leave_the_stage_alone(system):
-    given = "plain", "", [3, 5], ONE, TWO, 50, 100, "spherical", False
+    given = "plain", "", [3, 5], ONE, TWO, MIX, 100, 1, False, 1.5
     answers = list(handlers.draw_all(system, *given))
     assert answers[-1]["drawn"] == "plain"
     seen = set().union(*answers)
@@ -175,22 +208,24 @@ def test_what_is_no_seed_is_refused_at_the_field(seed):
 
 
 def test_seeds_set_points():
-    seven = {"point": {"name": "seed 7", "seed": 7}, "point_notice": ""}
-    assert last(handlers.set_seed(7)) == seven
+    seven = {"name": "seed 7", "seed": 7}
+    assert last(handlers.set_seed(7)) == {"point": seven, "shown": seven, "point_notice": ""}
     assert last(handlers.set_seed(2**32 - 1))["point_notice"] == ""
     assert last(handlers.set_seed(None)) == {"point_notice": ""}  # an emptied field
-    assert handlers.check_seed(handlers.new_seed()["seed"]) >= 0
+    assert points.check_seed(handlers.new_seed()["seed"]) >= 0
     assert handlers.next_seeds([1, 2, 3]) == {"seeds": [4, 5, 6]}
 
 
-def test_a_click_in_the_grid_sets_start_or_end():
-    event = SimpleNamespace(index=2)
-    assert handlers.pick("start", [10, 11, 12], event) == {"start_seed": 12}
-    assert handlers.pick("end", [10, 11, 12], event) == {"end_seed": 12}
+def test_a_click_in_the_grid_shows_that_picture(system):
+    answer = handlers.pick([10, 11, 12], SimpleNamespace(index=2))
+    assert answer == {"shown": points.of_seed(12)}
+    answers = show(system, shown=answer["shown"])
+    assert "Seed 12." in next(answers)["picture_caption"]
+    answers.close()
 
 
 def test_the_grid_shows_the_seeds(system, pipeline):
-    answers = handlers.fill(system, "plain", "", [3, 5])
+    answers = handlers.fill(system, "plain", "", [3, 5], 1)
     files = next(answers)["picks"]
     assert [Path(path).name for path, _ in files] == ["seed-3.jpg", "seed-5.jpg"]
     for (path, _), seed in zip(files, [3, 5], strict=True):
@@ -200,20 +235,32 @@ def test_the_grid_shows_the_seeds(system, pipeline):
     answers.close()
 
 
-@pytest.mark.parametrize(("target", "position"), [("start", 0), ("end", 100)])
-def test_a_kept_mix_becomes_a_point_and_the_picture_stays(system, target, position):
-    before, _ = handlers._current(system, "plain", "", ONE, TWO, 30, 100, "spherical")
-    answer = last(handlers.keep(system, "plain", target, ONE, TWO, 30, "spherical"))
-    assert set(answer) == {target, f"{target}_seed", "position", "point_notice"}
-    assert answer["position"] == position and answer["point_notice"] == ""
-    assert answer[f"{target}_seed"] is None  # no seed makes this picture
-    ends = answer.get("start", ONE), answer.get("end", TWO)
-    after, _ = handlers._current(system, "plain", "", *ends, position, 100, "spherical")
-    assert np.abs(before.astype(int) - after).max() <= 1
+@pytest.mark.parametrize("shown", [MIX, points.of_map([1, 2, 3, 4], 0.25, 0.8)])
+def test_what_is_shown_becomes_a_start_or_an_end(system, shown):
+    answer = last(handlers.keep(system, "plain", shown))
+    assert set(answer) == {"point", "seed", "point_notice"} and answer["point_notice"] == ""
+    assert answer["seed"] is None  # no seed makes this picture
+    assert answer["point"]["name"] == shown["name"]
+    assert np.array_equal(current(system, answer["point"])[0], current(system, shown)[0])
+    assert last(handlers.keep(system, "plain", TWO)) == {
+        "point": TWO,
+        "seed": 2,
+        "point_notice": "",
+    }
+
+
+def test_a_name_tells_what_a_picture_is_made_of_while_that_is_short(system, pipeline):
+    mix = points.of_mix(points.kept(pipeline, MIX), points.of_seed(9), 25, "linear")
+    assert mix["name"] == "(seed 1 to seed 2, 50 %) to seed 9, 25 %, linear"
+    for _ in range(3):
+        mix = points.of_mix(mix, mix, 50, "spherical")
+    assert mix["name"] == texts.KEPT
+    assert handlers.point_label("Start", ONE) == "Start: seed 1"
+    assert handlers.point_label("Start", MIX) == "Start: kept"
 
 
 def test_the_small_pictures_of_start_and_end(system):
-    answers = handlers.thumbs(system, "plain", "", ONE, TWO)
+    answers = handlers.thumbs(system, "plain", "", ONE, TWO, 1)
     answer = next(answers)
     assert answer["start_thumb"]["label"] == "Start: seed 1"
     assert answer["end_thumb"]["label"] == "End: seed 2" and answer["give_notice"] == ""
@@ -234,8 +281,10 @@ def test_saved_latents_come_back(system, pipeline, tmp_path):
     assert file.stat().st_size < 1000
     answer = last(handlers.load_latents(system, "plain", str(file)))
     assert answer["start_seed"] is None and answer["end_seed"] is None
-    assert np.array_equal(answer["start"]["latent"], pipeline.latents(1)[0])
-    assert np.array_equal(answer["end"]["latent"], pipeline.latents(2)[0])
+    assert answer["shown"] == answer["start"]
+    for key, seed in (("start", 1), ("end", 2)):
+        assert answer[key]["name"] == f"{key} of latents.safetensors"
+        assert np.array_equal(points.latent_of(pipeline, answer[key]), pipeline.latents(seed)[0])
 
 
 class Hostile:
@@ -279,9 +328,108 @@ def test_latents_of_other_weights_are_a_sentence_with_both_sizes(system, tmp_pat
     notice = last(handlers.load_latents(system, "classes", str(file)))["file_notice"]
     assert "8 numbers" in notice and "take 12" in notice
 
-    kept = {"name": "a kept mix", "latent": np.zeros(8, np.float32)}
-    notice = last(show(system, weights="classes", start=kept))["give_notice"]
-    assert notice.count("A kept mix has 8 numbers and these weights take 12") == 1
+    kept = {"name": "a kept mix", "latent": np.zeros(8).tolist()}
+    notice = last(show(system, weights="classes", shown=kept))["give_notice"]
+    assert "A kept mix has 8 numbers and these weights take 12. Choose the weights" in notice
+
+
+# --- the live view
+
+
+def noted(system, visit, weights="plain", shown=MIX, growth=100, truncation=1, label=""):
+    """The ticket of a visitor whose page shows that."""
+    answer = live.prepare(weights, label, shown, growth, truncation, False, 1.5, visit)["live"]
+    assert answer["shown"] == shown["name"] and answer["pace"] == 1.5
+    return answer["ticket"]
+
+
+def painted(answer, expected):
+    """Whether the picture of an answer is `expected` at the size that is shown, but for JPEG."""
+    assert "error" not in answer, answer
+    picture = images.read_picture(base64.b64decode(answer["picture"].partition(",")[2]))
+    large = results.enlarge(expected, 512)
+    assert picture.shape == large.shape
+    return np.abs(picture.astype(int) - large).mean() < 8
+
+
+def test_a_place_of_the_map_is_a_mix_of_its_corners(system, pipeline):
+    ticket, corners = noted(system, visitor("maps")), [4, 9, 3, 8]
+
+    def drawn(x, y):
+        return live.draw(system, {"ticket": ticket, "corners": corners, "x": x, "y": y})
+
+    for (x, y), seed in zip(((0, 0), (1, 0), (0, 1), (1, 1)), corners, strict=True):
+        assert painted(drawn(x, y), pipeline.sample(pipeline.latents(seed))[0])
+    z = [pipeline.latents(seed)[0] for seed in corners]
+    middle = pipeline.mix(pipeline.mix(z[0], z[1], 0.3), pipeline.mix(z[2], z[3], 0.3), 0.6)
+    assert painted(drawn(0.3, 0.6), pipeline.sample(middle)[0])
+    assert not painted(drawn(0.3, 0.6), pipeline.sample(z[0])[0])
+    answer = last(handlers.arrive(system, "plain", MIX, {"corners": corners, "x": 0.3, "y": 0.6}))
+    assert answer["shown"]["name"] == "map of seeds 4 9 / 3 8, 30 % across, 60 % down"
+    assert np.allclose(points.latent_of(pipeline, answer["shown"]), middle, atol=1e-6)
+
+
+def test_the_map_shows_the_picture_of_each_of_its_places(system, pipeline):
+    ticket, corners = noted(system, visitor("tiles"), truncation=0.5), [4, 9, 3, 8]
+    the_map = live.map_of(system, live.read_ticket(ticket), corners).astype(int)
+    assert the_map.shape == (live.ACROSS * live.TILE,) * 2 + (3,)
+    answer = live.draw(system, {"ticket": ticket, "corners": corners})
+    sent = images.read_picture(base64.b64decode(answer["picture"].partition(",")[2]))
+    assert np.abs(sent - the_map).mean() < 20  # JPEG
+    for row, column in ((0, 0), (2, 5), (6, 1)):
+        x, y = ((index + 0.5) / live.ACROSS for index in (column, row))
+        latent = points.latent_of(pipeline, points.of_map(corners, x, y))
+        expected = images.resize(pipeline.sample(latent, truncation=0.5)[0], live.TILE)
+        top, left = row * live.TILE, column * live.TILE
+        tile = the_map[top : top + live.TILE, left : left + live.TILE]
+        assert np.abs(tile - expected).max() <= 1
+
+
+def test_the_endless_walk_leaves_what_is_shown_and_passes_the_pictures_of_its_seed(
+    system, pipeline
+):
+    ticket = noted(system, visitor("walker"), shown=TWO)
+    for place, seed in ((0, 2), (1, 50), (2, 51), (1000, 1049)):
+        answer = live.draw(system, {"ticket": ticket, "seed": 50, "place": place})
+        assert painted(answer, pipeline.sample(pipeline.latents(seed))[0]), place
+    there = [points.of_walk(pipeline, TWO, 50, place)["latent"] for place in (3.99, 4.0, 4.01)]
+    assert np.linalg.norm(there[0] + np.array(there[2]) - 2 * np.array(there[1])) < 0.05
+    answer = last(handlers.arrive(system, "plain", TWO, {"seed": 50, "place": 4}))
+    assert answer["shown"]["name"] == "walk 50 from seed 2, 4 pictures on"
+    assert answer["shown"]["latent"] == there[1]
+
+
+def test_the_live_picture_is_that_of_the_ticket(system, pipeline):
+    ticket = noted(system, visitor("grower"), growth=50, truncation=0.5)
+    answer = live.draw(system, {"ticket": ticket, "corners": [1] * 4, "x": 0, "y": 0})
+    small = pipeline.sample(pipeline.latents(1), resolution=8, truncation=0.5, matched=True)[0]
+    assert painted(answer, small.repeat(64, 0).repeat(64, 1))
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"ticket": "/etc/passwd"},
+        {"ticket": "0" * 20 + "/latent-live.json"},
+        {"ticket": None, "corners": [1, 2, 3, 4]},
+        {"corners": [1, 2, 3]},
+        {"corners": [1, 2, 3, "x"], "x": 0, "y": 0},
+        {"corners": [1, 2, 3, -4], "x": 0, "y": 0},
+        {"corners": [1, 2, 3, 4], "x": float("nan"), "y": 0},
+        {"corners": [1, 2, 3, 4], "x": 2, "y": 0},
+        {"corners": [1, 2, 3, 4], "x": 0},
+        {"seed": 1, "place": -1},
+        {"seed": 1, "place": "1"},
+        {"seed": None, "place": 1},
+    ],
+)
+def test_what_no_page_asks_for_is_a_sentence(system, asked, caplog):
+    asked = {"ticket": noted(system, visitor("asker"))} | asked
+    assert set(live.draw(system, asked)) == {"error"}
+    if "corners" not in asked or "x" in asked:
+        notice = last(handlers.arrive(system, "plain", MIX, asked))["give_notice"]
+        assert "error" in notice
+    assert not caplog.records  # nothing unexpected
 
 
 # --- clips
@@ -291,7 +439,7 @@ def clip_of(system, request=None, weights="plain", kind="path", **other):
     """The answers of make_clip."""
     chosen = {
         "label": "", "start": ONE, "end": TWO, "seconds": 0.5, "fps": 10, "way": "spherical",
-        "walk_seed": 3, "smoothing": 1.0, "size": 32, "sharp": True,
+        "walk_seed": 3, "pace": 1.0, "truncation": 1, "size": 32, "sharp": True,
     } | other  # fmt: skip
     label, start, end = (chosen.pop(key) for key in ("label", "start", "end"))
     return clips.make_clip(system, weights, label, start, end, kind, *chosen.values(), request)
@@ -314,7 +462,8 @@ def test_a_clip_plays_and_says_how_it_was_made(system, tmp_path, kind):
     assert info.label["weights"] == "plain" and info.label["note"] == "made by a model"
     made = info.label["settings"]
     assert made["clip"] == kind and made["seconds"] == 0.5
-    assert ("walk_seed" in made) == (kind == "walk") and ("start" in made) == (kind == "path")
+    assert ("walk_seed" in made) == (kind == "walk") and ("path" in made) == (kind == "path")
+    assert made["start"] == "seed 1" and made["end"] == "seed 2"
     assert answer["clip_caption"] == "5 frames, 0.5 s, 32 px (16 px pictures)."
     assert f"clip: {kind}" in answer["text"] and answer["clip_notice"] == ""
     assert answer["get_clip"]["interactive"]
@@ -325,11 +474,25 @@ def test_a_clip_plays_and_says_how_it_was_made(system, tmp_path, kind):
 def test_the_frames_go_from_start_to_end(system, pipeline):
     ends = [pipeline.latents(seed)[0] for seed in (1, 2)]
     latents = pipeline.interpolate(*ends, 20, "spherical")
-    made = list(handlers.frames(system, "plain", latents, ""))
+    made = list(drawing.frames(system, "plain", latents, "", 1))
     assert len(made) == 20
     for place, seed in ((0, 1), (-1, 2)):
         expected = pipeline.sample(pipeline.latents(seed))[0]
         assert np.abs(made[place].astype(int) - expected).max() <= 1
+
+
+@pytest.mark.parametrize("legs", [0, 3, 4, 9])
+def test_a_random_walk_begins_at_start_passes_end_and_closes(pipeline, legs):
+    start, end = pipeline.latents(1)[0], pipeline.latents(2)[0]
+    total = 4 * max(legs, 3)
+    walk = list(clips.walk_of(pipeline, start, end, 7, legs, total))
+    assert len(walk) == total
+    assert np.allclose(walk[0], start, atol=1e-6)
+    assert np.allclose(walk[4 * (max(legs, 3) // 2)], end, atol=1e-6)
+    steps = [np.linalg.norm(a - b) for a, b in zip(walk, [*walk[1:], walk[0]], strict=True)]
+    assert steps[-1] <= max(steps[:-1])  # the last frame leads to the first
+    other = list(clips.walk_of(pipeline, start, end, 8, legs, total))
+    assert not np.allclose(walk, other)
 
 
 def test_the_strip_goes_from_the_first_to_the_last_frame_however_long_the_clip():
@@ -350,7 +513,7 @@ def test_the_clip_uses_the_class(system, tmp_path):
 
 def stops_after(frames, system, visit, monkeypatch):
     """The network asks for Stop itself once it has drawn so many frames."""
-    original = handlers.frames
+    original = drawing.frames
 
     def stopping(*inputs):
         for number, picture in enumerate(original(*inputs)):
@@ -391,7 +554,7 @@ def test_stop_reaches_one_visitor_only(system, monkeypatch):
 
 
 def test_progress_is_shown_while_a_clip_is_made(system, monkeypatch):
-    original, go_on = handlers.frames, threading.Event()
+    original, go_on = drawing.frames, threading.Event()
 
     def slow(*inputs):
         for number, picture in enumerate(original(*inputs)):
@@ -481,7 +644,7 @@ def test_a_hub_name_is_looked_up_once_and_rewritten_weights_are_seen(system, tmp
     monkeypatch.setattr(names, "find_weights", lambda name: asked.append(name) or folder)
     systems.resolved.cache_clear()
     last(systems.choose(system, "org/name"))
-    answers = [last(show(system, "org/name", position=place)) for place in (10, 40, 70)]
+    answers = [last(show(system, "org/name", shown=points.of_seed(one))) for one in (3, 5, 7)]
     assert asked == ["org/name"] and all(answer["give_notice"] == "" for answer in answers)
     tiny.save_progan(folder, CLASSES, seed=1)
     menu = last(handlers.choose_class(system, "org/name"))["label"]
@@ -525,11 +688,12 @@ def test_the_example_is_made_by_the_handlers_and_shown_for_its_weights_only(
     assert results.stored_example(tmp_path, "plain") == {}
     examples.make_latent(system.settings, "plain")
     example = results.stored_example(tmp_path, "plain")
+    assert example["get_own"] == "Download 16 px, own size"
     assert "plain" in example["clip_caption"] and "start: seed 1" in example["settings"]
     assert results.stored_example(tmp_path, "classes") == {}
     names = {path.name for path in tmp_path.iterdir()}
     assert names == {
         "example.json", "picture.png", "clip.mp4", "frames.png", "growth.png", "start.jpg",
-        "end.jpg", *(f"seed-{seed}.jpg" for seed in latent.SEEDS),
+        "end.jpg", "map.jpg", *(f"seed-{seed}.jpg" for seed in latent.SEEDS),
     }  # fmt: skip
     assert video.clip_info(tmp_path / "clip.mp4").label["weights"] == "plain"

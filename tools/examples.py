@@ -13,6 +13,7 @@ import shutil
 
 import gradio as gr
 
+from gan_models import images
 from tabs import latent, motion
 from tabs.kit import jobs
 from tabs.kit.answers import GRADIO
@@ -56,11 +57,17 @@ def make_latent(settings: jobs.Settings, weights: str) -> None:
     maker, handlers = Maker(latent, settings, weights), latent.handlers
     picture = maker.run(handlers.show, picture="picture.png")
     maker.run(handlers.thumbs, start_thumb="start.jpg", end_thumb="end.jpg")
+    maker.given["how_open"] = True
     maker.run(handlers.growth_pictures, grown="growth.png")
     maker.run(handlers.fill)
+    noted = {"weights": weights, "label": maker.given["label"], "truncation": 1}
+    the_map = latent.live.map_of(maker.given["system"], noted, latent.live.CORNERS)
+    images.save_picture(maker.folder / "map.jpg", the_map, weights=weights, settings={})
     made = maker.run(latent.clips.make_clip, clip="clip.mp4", strip="frames.png")
     maker.describe({
         "picture_caption": picture["picture_caption"],
+        "get_shown": picture["get_shown"]["value"],
+        "get_own": picture["get_own"]["value"],
         "clip_caption": f"{latent.texts.EXAMPLE.format(weights=weights)} {made['clip_caption']}",
         "settings": made["text"],
     })  # fmt: skip

@@ -14,7 +14,7 @@ from tabs.kit import texts as words
 from tabs.kit.answers import QUIET, Tab
 
 # What an event may change of a component, named where it is made, and Reset gives back.
-RESET = ("value", "label", "visible", "choices", "maximum", "interactive", "selected")
+RESET = ("value", "label", "visible", "choices", "maximum", "interactive", "selected", "open")
 # While the next clip is made the last one is silent.
 HUSH = "() => document.querySelectorAll('#{0} video').forEach((one) => {{ one.muted = true; }})"
 INTO_VIEW = """() => document.querySelector('#{0}')

@@ -7,15 +7,16 @@ import gradio as gr
 from gan_models.progan.pipeline import ProGANPipeline
 from tabs.kit import jobs, layout, results, systems
 from tabs.kit import texts as words
-from tabs.kit.answers import Tab
+from tabs.kit.answers import QUIET, Tab
 from tabs.kit.layout import stored
-from tabs.latent import clips, handlers, texts
+from tabs.latent import clips, handlers, live, points, texts
 
 NAME, README = texts.NAME, texts.README
 EXAMPLES = Path(__file__).parent.parent.parent / "assets" / "examples" / "latent"
 SEEDS = list(range(1, 13))  # the pictures shown first
-START, END = {"name": "seed 1", "seed": 1}, {"name": "seed 2", "seed": 2}
+START, END = points.of_seed(1), points.of_seed(2)
 SECONDS = 4
+MOVING = '<canvas style="display: none; width: 100%; height: 100%"></canvas>'
 
 
 def system(settings: jobs.Settings) -> systems.System:
@@ -26,8 +27,9 @@ def build(page: gr.Blocks, settings: jobs.Settings) -> Tab:
     ours = system(settings)
     example = results.stored_example(EXAMPLES, ours.first())
     tab = Tab(
-        system=gr.State(ours), start=gr.State(START), end=gr.State(END), seeds=gr.State(SEEDS)
-    )
+        system=gr.State(ours), start=gr.State(START), end=gr.State(END), seeds=gr.State(SEEDS),
+        shown=gr.State(points.of_mix(START, END, 50, "spherical")), how_open=gr.State(False),
+    )  # fmt: skip
     with layout.tab_row():
         with layout.zone("give"):
             _give(tab, example)
@@ -37,6 +39,7 @@ def build(page: gr.Blocks, settings: jobs.Settings) -> Tab:
             _get(tab, example)
     systems.layout(tab, ours)
     _picture_events(tab)
+    _file_events(tab)
     _clip_and_weights_events(page, tab, first_look=not example)
     return tab
 
@@ -57,14 +60,9 @@ def _give(tab: Tab, example: dict) -> None:
             vars(tab).update({f"{key}_thumb": thumb, f"{key}_seed": seed, f"{key}_new": new})
     tab.point_notice = gr.HTML()
     tab.give_notice = gr.HTML()
-    with gr.Row(elem_classes=["picks-row"]):
-        tab.target = gr.Radio(
-            [(texts.START, "start"), (texts.END, "end")], value="start", scale=3, min_width=190,
-            label=texts.CLICK_SETS, elem_classes=["in-a-line"],
-        )  # fmt: skip
-        tab.more = gr.Button(texts.MORE, size="md", scale=1, min_width=120)
     shipped = [(str(EXAMPLES / f"seed-{seed}.jpg"), f"seed {seed}") for seed in SEEDS]
     tab.picks = layout.picks(shipped if example else None, texts.PICKS, columns=6)
+    tab.more = layout.button(texts.MORE)
 
 
 def _change(tab: Tab, ours: systems.System) -> None:
@@ -79,8 +77,8 @@ def _change(tab: Tab, ours: systems.System) -> None:
     with gr.Accordion(words.MORE_SETTINGS, open=False):
         tab.way = gr.Radio(texts.WAYS, value="spherical", label=texts.WAY, info=texts.WAY_HELP)
         tab.fps = layout.slider(5, 60, 30, 1, texts.FPS, texts.FPS_HELP)
-        tab.walk_seed = layout.number(1, texts.WALK_SEED, info=texts.WALK_SEED_HELP)
-        tab.smoothing = layout.slider(0.2, 3, 1.0, 0.1, texts.SMOOTHING, texts.SMOOTHING_HELP)
+        tab.pace = layout.slider(0.5, 10, 1.5, 0.5, texts.PACE, texts.PACE_HELP)
+        tab.walk_seed = layout.number(1, texts.WALK_SEED, info=texts.WALK_SEED_HELP, visible=False)
         layout.clip_size(tab, texts.CLIP_SIZE_HELP)
         tab.sharp = gr.Checkbox(False, label=texts.SHARP, info=texts.SHARP_HELP)
 
@@ -90,11 +88,12 @@ def _get(tab: Tab, example: dict) -> None:
         with layout.zone("stage-zone"):
             _stage(tab, example)
         with layout.zone("beside"):
-            _mix(tab)
+            tab.live = live.widget(tab.system.value, stored(EXAMPLES, example, "map.jpg"))
             with gr.Row():
-                tab.get_picture = layout.button(texts.GET_PICTURE)
+                tab.get_shown = layout.button(example.get("get_shown", texts.GET_PICTURE))
+                tab.get_own = layout.button(example.get("get_own", texts.GET_PICTURE))
+            with gr.Row():
                 layout.get_clip(tab, stored(EXAMPLES, example, "clip.mp4"))
-            with gr.Row():
                 tab.save = layout.button(texts.SAVE)
                 tab.load = gr.UploadButton(
                     texts.LOAD, size="md", file_types=[".safetensors"], min_width=130
@@ -103,9 +102,11 @@ def _get(tab: Tab, example: dict) -> None:
             layout.settings(tab, example.get("settings", ""))
             tab.picture_file = layout.unseen_file("latent-picture-file")
             tab.latents_file = layout.unseen_file("latent-latents-file")
+        with layout.zone("under"):
+            _mix(tab)
     tab.strip = layout.picture(
         stored(EXAMPLES, example, "frames.png"), texts.FRAMES, "strip",
-        buttons=("download", "fullscreen"), visible=bool(example),
+        buttons=("download", "fullscreen"), visible=bool(example), elem_id="latent-frames",
     )  # fmt: skip
     with gr.Accordion(words.HOW, open=False) as tab.how:
         grown = stored(EXAMPLES, example, "growth.png")
@@ -118,70 +119,88 @@ def _stage(tab: Tab, example: dict) -> None:
     """The result, large."""
     with gr.Tabs(selected="clip" if example else "picture", elem_id="latent-stage") as tab.stage:
         with gr.Tab(texts.PICTURE, id="picture"):
-            tab.picture = layout.picture(
-                stored(EXAMPLES, example, "picture.png"), texts.PICTURE, "stage",
-                buttons=("fullscreen",), show_label=False,
-            )  # fmt: skip
+            with gr.Column(elem_classes=["stage-box"]):
+                tab.picture = layout.picture(
+                    stored(EXAMPLES, example, "picture.png"), texts.PICTURE, "stage",
+                    buttons=("fullscreen",), show_label=False, elem_id="latent-picture",
+                )  # fmt: skip
+                gr.HTML(MOVING, elem_id="latent-moving", elem_classes=["preview"])
             tab.picture_caption = gr.Markdown(
                 example.get("picture_caption", ""), elem_classes=["caption"]
             )
+            with gr.Row():
+                tab.keep_start = layout.button(texts.START_HERE)
+                tab.keep_end = layout.button(texts.END_HERE)
         with gr.Tab(words.CLIP, id="clip"):
             caption = example.get("clip_caption", texts.FIRST_CLIP)
             layout.clip(tab, stored(EXAMPLES, example, "clip.mp4"), caption)
 
 
 def _mix(tab: Tab) -> None:
-    """The two live controls of the picture."""
+    """The live controls of the picture."""
     tab.position = layout.slider(0, 100, 50, 1, texts.POSITION)
     tab.growth = layout.slider(0, 100, 100, 1, texts.GROWTH, texts.GROWTH_HELP)
-    with gr.Row():
-        tab.keep_start = layout.button(texts.KEEP_START)
-        tab.keep_end = layout.button(texts.KEEP_END)
+    tab.truncation = layout.slider(0, 1, 1, 0.05, texts.TRUNCATION, texts.TRUNCATION_HELP)
 
 
-def _redraw(tab: Tab, event, *more):
-    """After `event`: the small pictures, then the large one, between `more`."""
-    for handler in (*more, handlers.thumbs, handlers.show):
-        event = tab.on(event.then, handler)
-    return event
+def _show(tab: Tab, event):
+    """After `event`: the large picture, and how it grew."""
+    return tab.on(tab.on(event.then, handlers.show).then, handlers.growth_pictures)
 
 
 def _picture_events(tab: Tab) -> None:
-    tab.on(tab.position.input, handlers.show, newest=True, api_name="latent_picture")
-    for control in (tab.growth, tab.way, tab.sharp):
+    for control, options in ((tab.position, {"api_name": "latent_picture"}), (tab.way, {})):
+        mixed = tab.on(control.input, handlers.show_mix, newest=True, **options)
+        tab.on(mixed.then, handlers.growth_pictures)
+    for control in (tab.growth, tab.truncation, tab.sharp):
         tab.on(control.input, handlers.show, newest=True)
-    _redraw(tab, tab.on(tab.label.input, handlers.fill))
-    tab.on(tab.how.expand, handlers.growth_pictures)
-    tab.offers(tab.on(tab.get_picture.click, handlers.save_picture), tab.picture_file)
-    picked = tab.on(tab.picks.select, handlers.pick)
-    kept = []
+    small = tab.on(tab.truncation.input, handlers.fill, newest=True)
+    tab.on(tab.on(small.then, handlers.thumbs).then, handlers.growth_pictures)
+    _show(tab, tab.on(tab.picks.select, handlers.pick))
+    _show(tab, tab.on(tab.live.input, handlers.arrive))
+    tab.on(tab.on(tab.more.click, handlers.next_seeds).then, handlers.fill)
     for target in ("start", "end"):
         seed, point = getattr(tab, f"{target}_seed"), getattr(tab, target)
-        named = {"seed": seed, "point": point, "target": gr.State(target)}
+        named = {"seed": seed, "point": point}
         typed = tab.on(
             seed.input, handlers.set_seed, newest=True, named=named, api_name=f"latent_{target}"
         )
         rolled = tab.on(getattr(tab, f"{target}_new").click, handlers.new_seed, named=named)
         for event in (typed, tab.on(rolled.then, handlers.set_seed, named=named)):
-            _redraw(tab, event)
-        picked = tab.on(picked.then, handlers.set_seed, named=named)
+            _show(tab, tab.on(event.then, handlers.thumbs))
         keep = getattr(tab, f"keep_{target}").click
-        kept.append(tab.on(keep, handlers.keep, named=named))
-    tab.on(tab.on(tab.more.click, handlers.next_seeds).then, handlers.fill)
+        tab.on(tab.on(keep, handlers.keep, named=named).then, handlers.thumbs)
     loaded = tab.on(tab.load.upload, handlers.load_latents)
-    for event in (picked, loaded, *kept):
-        _redraw(tab, event)
+    _show(tab, tab.on(loaded.then, handlers.thumbs))
+    wishes = [
+        *(one.input for one in (tab.position, tab.way, tab.growth, tab.truncation, tab.sharp)),
+        *(one.input for one in (tab.start_seed, tab.end_seed)),
+        tab.picks.select, tab.start_new.click, tab.end_new.click, tab.load.upload,
+    ]  # fmt: skip
+    tab.turns_to("picture", *wishes)
+    tab.on(tab.on(tab.how.expand, handlers.open_how).then, handlers.growth_pictures)
+    tab.on(tab.how.collapse, handlers.close_how)
+
+
+def _file_events(tab: Tab) -> None:
+    for button, enlarged in ((tab.get_shown, True), (tab.get_own, False)):
+        named = {"enlarged": gr.State(enlarged)}
+        made = tab.on(button.click, handlers.save_picture, named=named)
+        tab.offers(made, tab.picture_file)
     tab.offers(tab.on(tab.save.click, handlers.save_latents), tab.latents_file)
 
 
 def _clip_and_weights_events(page: gr.Blocks, tab: Tab, first_look: bool) -> None:
+    tab.kind.input(lambda kind: gr.update(visible=kind == "walk"), tab.kind, tab.walk_seed, **QUIET)
     layout.clip_events(tab, clips.make_clip, tab.stage)
     opened, changed = systems.events(page, tab)
     drawn = {"drawn": gr.State(tab.weights.value)}  # not the tab's own, so Reset leaves it
     changed = tab.on(changed.then, handlers.choose_class)
-    changed = tab.on(changed.then, handlers.draw_all, named=drawn)
-    tab.on(changed.then, handlers.growth_pictures)
-    reset = layout.reset_event(tab)
+    for trigger in (changed.then, tab.label.input):
+        anew = tab.on(trigger, handlers.draw_all, named=drawn)
+        tab.on(anew.then, handlers.growth_pictures)
+    opened = tab.on(opened.then, live.prepare)
+    reset = tab.on(layout.reset_event(tab).then, live.prepare)
     if first_look:
         tab.on(reset.then, handlers.draw_all_again, named=drawn)
         tab.on(opened.then, handlers.draw_all, named=drawn)

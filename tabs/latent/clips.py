@@ -1,4 +1,4 @@
-"""The clip of the tab "Latent space": a path from start to end, or a random walk."""
+"""The clip of the tab "Latent space": a path from start to end, or a random walk over both."""
 
 from collections.abc import Iterator
 
@@ -11,7 +11,9 @@ from tabs.kit import clips, jobs
 from tabs.kit.answers import answers
 from tabs.kit.results import enlarge, file_stem, picture_file
 from tabs.latent import texts
-from tabs.latent.handlers import THUMB, check_seed, frames, latent_of
+from tabs.latent.drawing import frames
+from tabs.latent.handlers import THUMB
+from tabs.latent.points import check_seed, latent_of
 
 STRIP = 8  # frames shown side by side under the clip
 
@@ -21,10 +23,10 @@ STRIP = 8  # frames shown side by side under the clip
     "stop", "preview", notice="clip_notice", failed=clips.idle(texts.KEYS),
 )  # fmt: skip
 def make_clip(
-    system, weights, label, start, end, kind, seconds, fps, way, walk_seed, smoothing, size, sharp,
-    request: gr.Request | None = None,
+    system, weights, label, start, end, kind, seconds, fps, way, walk_seed, pace, truncation, size,
+    sharp, request: gr.Request | None = None,
 ):  # fmt: skip
-    """A clip along the path (`kind` "path") or of a random walk ("walk").
+    """A clip along the path (`kind` "path") or of a random walk ("walk"), see `walk_of`.
 
     After Stop the clip holds the frames made so far.
     """
@@ -33,22 +35,23 @@ def make_clip(
     system.folder(weights)  # weights that are not there are said before the work starts
     total = max(2, round(seconds * fps))
     record = {"weights": weights, "clip": kind, "seconds": seconds, "fps": fps}
+    record |= {"start": start["name"], "end": end["name"], "truncation": truncation}
     if kind == "path":
-        record |= {"start": start["name"], "end": end["name"], "path": way}
+        record |= {"path": way}
     else:
-        record |= {"walk_seed": check_seed(walk_seed), "smoothing_seconds": smoothing}
+        record |= {"walk_seed": check_seed(walk_seed), "pace": f"{pace:g} s a picture"}
     record |= {"class": label} if label else {}
     job = jobs.Job(jobs.stop_file(system, request, "clip"), total)
     kept: list[np.ndarray] = []
 
     def work():
         pipeline = system.open(weights)
+        ends = latent_of(pipeline, start), latent_of(pipeline, end)
         if kind == "path":
-            ends = latent_of(pipeline, start), latent_of(pipeline, end)
             latents = pipeline.interpolate(*ends, total, way)
         else:
-            latents = pipeline.random_walk(record["walk_seed"], total, smoothing * fps)
-        pictures = _noted(job.watch(frames(system, weights, latents, label)), kept)
+            latents = walk_of(pipeline, *ends, record["walk_seed"], round(seconds / pace), total)
+        pictures = _noted(job.watch(frames(system, weights, latents, label, truncation)), kept)
         return clips.write(clip, pictures, size, fps, sharp, weights=weights, settings=record)
 
     stem = f"{file_stem(weights)}-{kind}"
@@ -63,6 +66,17 @@ def make_clip(
                 **clips.done(clip, caption, record, texts.KEYS),
                 "strip": gr.update(value=sheet, visible=True),
             }
+
+
+def walk_of(pipeline, start, end, seed: int, legs: int, total: int) -> Iterator[np.ndarray]:
+    """`total` latents of a walk that begins at start, passes end half-way and returns to start. On
+    the way it passes pictures of `seed`, so that there are `legs` (at least 3) from one to another.
+    """
+    legs = max(legs, 3)
+    between = pipeline.latents(seed, legs - 2)  # (legs - 2, latent_size)
+    half = legs // 2
+    waypoints = np.stack([start, *between[: half - 1], end, *between[half - 1 :]])
+    return (pipeline.glide(waypoints, legs * frame / total) for frame in range(total))
 
 
 def _noted(pictures: Iterator[np.ndarray], kept: list) -> Iterator[np.ndarray]:
