@@ -4,7 +4,7 @@
              time, plain layers, float32) against the pipeline
     live     one frame of the live view at 64 px, the puppets preset's networks, the same two ways
     gpu      as speed, on a GPU; nothing without one
-    memory   the most memory that animating 200 and 2,000 frames takes, from clip to clip
+    memory   the most memory that animating 200 and 2,000 frames at 512 px takes, clip to clip
 
 Both sides alternate in one run; `spread` is how far the median round lies above the fastest. The
 networks' numbers are random, and such that nothing saturates; the pictures are smooth.
@@ -147,8 +147,15 @@ def memory(lengths=(200, 2000)):
     with tempfile.TemporaryDirectory() as folder:
         picture = smooth_pictures(1, 64, 0)[0]
         images.save_picture(f"{folder}/source.png", picture, weights="none", settings={})
-        command = ["gan_models.fomm", "--weights", "fomm-puppets", "--device", "cpu", "--source"]
-        command += [f"{folder}/source.png", "--out", f"{folder}/result.mp4", "--driving"]
+        command = ["gan_models.fomm", "--weights", "fomm-puppets", "--device", "cpu", "--size"]
+        command += [
+            "512",
+            "--source",
+            f"{folder}/source.png",
+            "--out",
+            f"{folder}/result.mp4",
+            "--driving",
+        ]
         commands = {}
         for length in lengths:
             driving = f"{folder}/driving-{length}.mp4"
