@@ -481,6 +481,11 @@ def test_the_frames_go_from_start_to_end(system, pipeline):
         assert np.abs(made[place].astype(int) - expected).max() <= 1
 
 
+def test_the_walks_seed_is_there_for_walks_only():
+    shown = [clips.choose_kind(kind)["walk_seed"]["visible"] for kind in ("path", "walk")]
+    assert shown == [False, True]
+
+
 @pytest.mark.parametrize("legs", [0, 3, 4, 9])
 def test_a_random_walk_begins_at_start_passes_end_and_closes(pipeline, legs):
     start, end = pipeline.latents(1)[0], pipeline.latents(2)[0]

@@ -34,6 +34,7 @@ addEventListener('focusin', (event) => {
 });
 const arrange = () => {
   for (const wide of document.querySelectorAll('.readme pre, .readme table')) wide.tabIndex = 0;
+  for (const strip of document.querySelectorAll('.strip img')) strip.loading = 'eager';
   for (const link of document.querySelectorAll('.md-header-anchor'))
     link.ariaLabel = 'Link to ' + link.parentElement.textContent.trim();
   for (const idle of document.querySelectorAll('button:has(> .image-frame)')) idle.tabIndex = -1;

@@ -7,7 +7,7 @@ import gradio as gr
 from gan_models.progan.pipeline import ProGANPipeline
 from tabs.kit import jobs, layout, results, systems
 from tabs.kit import texts as words
-from tabs.kit.answers import QUIET, Tab
+from tabs.kit.answers import Tab
 from tabs.kit.layout import stored
 from tabs.latent import clips, handlers, live, points, texts
 
@@ -191,7 +191,7 @@ def _file_events(tab: Tab) -> None:
 
 
 def _clip_and_weights_events(page: gr.Blocks, tab: Tab, first_look: bool) -> None:
-    tab.kind.input(lambda kind: gr.update(visible=kind == "walk"), tab.kind, tab.walk_seed, **QUIET)
+    tab.on(tab.kind.input, clips.choose_kind)
     layout.clip_events(tab, clips.make_clip, tab.stage)
     opened, changed = systems.events(page, tab)
     drawn = {"drawn": gr.State(tab.weights.value)}  # not the tab's own, so Reset leaves it

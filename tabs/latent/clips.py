@@ -18,6 +18,11 @@ from tabs.latent.points import check_seed, latent_of
 STRIP = 8  # frames shown side by side under the clip
 
 
+@answers("walk_seed")
+def choose_kind(kind):
+    return {"walk_seed": gr.update(visible=kind == "walk")}
+
+
 @answers(
     "progress", "clip", "get_clip", "strip", "clip_caption", "text", "clip_notice", "run",
     "stop", "preview", notice="clip_notice", failed=clips.idle(texts.KEYS),

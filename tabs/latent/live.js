@@ -6,8 +6,8 @@ const field = find('.map-field'), map = find('.map-field img'), place = find('.m
 const walkButton = find('.map-walk'), pauseButton = find('.map-pause');
 const otherButton = find('.map-other'), status = find('.map-status');
 const words = props.words;
-find('.map-title strong').textContent = words.title;
-find('.map-title span').textContent = words.help;
+find('.map-title').textContent = words.title;
+find('.map-help').textContent = words.help;
 field.setAttribute('aria-label', words.title + '. ' + words.help);
 walkButton.textContent = words.walk;
 pauseButton.textContent = words.pause;
