@@ -44,9 +44,9 @@ def tab_row() -> gr.Row:
     return gr.Row(elem_classes=["tab-row"])
 
 
-def zone(name: str) -> gr.Column:
+def zone(*names: str) -> gr.Column:
     """A zone of the tab's row: "give", "change", "get"."""
-    return gr.Column(min_width=0, elem_classes=["zone", name])
+    return gr.Column(min_width=0, elem_classes=["zone", *names])
 
 
 def pair() -> gr.Row:
@@ -93,10 +93,8 @@ def clip_size(tab: Tab, info: str) -> None:
 
 
 def run_row(tab: Tab, label: str, hint: str, beside: str = "") -> None:
-    """Adds run, stop, their clip_row, progress and clip_notice; beside: words of a second button
-    of that name.
-    """
-    with gr.Row() as tab.clip_row:
+    """Adds run, stop, progress and clip_notice; beside: words of a second button of that name."""
+    with gr.Row(elem_classes=["but-live"]):
         tab.run = gr.Button(
             label, variant="primary", scale=3, interactive=True, elem_classes=["run-button"]
         )
@@ -105,7 +103,7 @@ def run_row(tab: Tab, label: str, hint: str, beside: str = "") -> None:
         tab.stop = gr.Button(
             words.STOP, scale=1, min_width=80, interactive=False, elem_classes=["stop-button"]
         )
-    tab.progress = gr.HTML(look.hint(hint), elem_classes=["progress"])
+    tab.progress = gr.HTML(look.hint(hint), elem_classes=["progress", "but-live"])
     tab.clip_notice = gr.HTML()
 
 

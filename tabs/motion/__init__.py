@@ -88,8 +88,7 @@ def _give(tab: Tab, ours: handlers.Motions) -> None:
 
 def _change(tab: Tab) -> None:
     layout.run_row(tab, texts.ANIMATE, texts.KEYS, beside=texts.BE)
-    with gr.Row(visible=False) as tab.live_row:
-        tab.back = gr.Button(texts.BACK)
+    tab.back = gr.Button(texts.BACK, elem_classes=["with-live"])
     tab.strength = layout.slider(0, 2, 1.0, 0.05, texts.STRENGTH, texts.STRENGTH_HELP)
     with gr.Accordion(words.MORE_SETTINGS, open=False):
         tab.mode = gr.Radio(texts.MODES, value="relative", label=texts.MODE, info=texts.MODE_HELP)
@@ -112,19 +111,19 @@ def _get(tab: Tab, ours: handlers.Motions, example: dict) -> None:
     with layout.pair():
         stage = {"selected": "clip", "elem_id": "motion-stage"}
         with layout.zone("stage-zone"), gr.Tabs(**stage) as tab.stage:
-            with gr.Tab(words.CLIP, id="clip") as tab.clip_tab:
+            with gr.Tab(words.CLIP, id="clip", elem_id="motion-stage-clip") as tab.clip_tab:
                 caption = example.get("caption", texts.FIRST_CLIP)
                 layout.clip(tab, clip, caption, sound=True, elem_id="motion-clip")
-            with gr.Tab(texts.STILL, id="still") as tab.still_tab:
+            with gr.Tab(texts.STILL, id="still", elem_id="motion-stage-still") as tab.still_tab:
                 tab.still = gr.HTML(look.hint(texts.NO_STILL), elem_classes=["stage", "still"])
                 tab.moment = layout.slider(0, 100, 0, 1, texts.MOMENT, texts.MOMENT_HELP)
-            with gr.Tab(texts.POSE, id="pose") as tab.pose_tab:
+            with gr.Tab(texts.POSE, id="pose", elem_id="motion-stage-pose") as tab.pose_tab:
                 pose.stage(tab, ours)
-            with gr.Tab(texts.LIVE, id="live") as tab.live_tab:
+            with gr.Tab(texts.LIVE, id="live", elem_id="motion-stage-live") as tab.live_tab:
                 tab.live = live.widget(ours)
                 tab.live_notice = gr.HTML()
-        with layout.zone("beside") as tab.side:
-            with gr.Column() as tab.clip_side:
+        with layout.zone("beside", "but-live", "but-pose"):
+            with gr.Column(elem_classes=["with-clip"]):
                 tab.shown = gr.Video(
                     layout.stored(EXAMPLES, example, "clip-driving.mp4"), label=texts.SHOWN,
                     buttons=[], interactive=False, visible=bool(example),
@@ -136,7 +135,7 @@ def _get(tab: Tab, ours: handlers.Motions, example: dict) -> None:
                     tab.save = layout.button(texts.GET_MOTION)
                 layout.settings(tab, example.get("settings", ""))
                 tab.motion_file = layout.unseen_file("motion-motion-file")
-            with gr.Column(visible=False) as tab.still_side:
+            with gr.Column(elem_classes=["with-still"]):
                 tab.still_driving = gr.HTML(elem_classes=["still"], label=texts.SHOWN)
     tab.on_stage, tab.making = gr.State("clip"), gr.State(False)
     tab.how_open = gr.State(False)

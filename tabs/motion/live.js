@@ -184,8 +184,8 @@ async function show(answer, when) {
   if (state.wanted || !state.neutral) state.neutral = answer.pose;
   state.wanted = false;
   const now = performance.now();
-  state.shown = [...state.shown.filter((one) => now - one.now < 2000), {now, age: now - when}];
-  if (state.shown.length > 5) {
+  state.shown = [...state.shown.filter((one) => now - one.now < 4000), {now, age: now - when}];
+  if (state.shown.length > 3) {
     const seconds = (now - state.shown[0].now) / 1000;
     const ages = state.shown.map((one) => one.age).sort((a, b) => a - b);
     say(words.rate.replace('{rate}', ((state.shown.length - 1) / seconds).toFixed(0))

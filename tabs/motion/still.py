@@ -17,7 +17,7 @@ from gan_models.fomm.pipeline import FOMMPipeline
 from gan_models.fomm.sources import Driving
 from tabs.kit import jobs, look, results
 from tabs.kit import texts as words
-from tabs.kit.answers import Answer, answers
+from tabs.kit.answers import answers
 from tabs.motion import crop as crops
 from tabs.motion import texts
 from tabs.motion.handlers import (
@@ -42,43 +42,27 @@ def warm(system: Motions, weights):
         system.open(weights)
 
 
-# --- the parts of the stage
+# --- what is on the stage
 
 
-BELONGINGS = ("on_stage", "side", "clip_side", "still_side", "clip_row", "progress", "live_row")
-
-
-def belongings(name: str) -> Answer:
-    """What stands beside "clip", "still", "pose" or "live" while that is on the stage."""
-    return {
-        "on_stage": name,
-        "side": gr.update(visible=name in ("clip", "still")),
-        "clip_side": gr.update(visible=name == "clip"),
-        "still_side": gr.update(visible=name == "still"),
-        "clip_row": gr.update(visible=name != "live"),
-        "progress": gr.update(visible=name != "live"),
-        "live_row": gr.update(visible=name == "live"),
-    }
-
-
-@answers(*BELONGINGS)
+@answers("on_stage")
 def clip_chosen():
-    return belongings("clip")
+    return {"on_stage": "clip"}
 
 
-@answers(*BELONGINGS)
+@answers("on_stage")
 def still_chosen():
-    return belongings("still")
+    return {"on_stage": "still"}
 
 
-@answers(*BELONGINGS)
+@answers("on_stage")
 def pose_chosen():
-    return belongings("pose")
+    return {"on_stage": "pose"}
 
 
-@answers(*BELONGINGS)
+@answers("on_stage")
 def live_chosen():
-    return belongings("live")
+    return {"on_stage": "live"}
 
 
 @answers("making")
