@@ -382,6 +382,17 @@ def test_a_shipped_portrait_follows_a_shipped_clip(opened, tmp_path):
     assert "Weights: mover" in page.locator(".footer:visible").inner_text()
     page.locator(".picks:visible button").nth(2).click()  # the robot
 
+    # One frame of the result, with the clip's beside it, before anything is started.
+    still = page.locator(".stage:visible.still img")
+    still.wait_for()
+    assert page.locator(".still img:visible").count() == 2
+    first = still.get_attribute("src")
+    page.get_by_role("slider", name=re.compile(motion.STRENGTH[:8])).press("Home")
+    page.wait_for_function(
+        "(first) => document.querySelector('.stage.still img').src !== first", arg=first
+    )
+    page.get_by_role("slider", name=re.compile(motion.STRENGTH[:8])).fill("1")
+
     page.get_by_role("button", name=motion.ANIMATE).click()
     page.get_by_text(" of 90 frames, ").wait_for()
     page.get_by_text("90 frames, 3.6 s, 512 x 512 px (32 px frames), with sound.").wait_for()
@@ -429,16 +440,13 @@ def test_a_photograph_is_told_before_the_run(opened, tmp_path):
     page.locator("#motion-portrait input[type=file]").set_input_files(tmp_path / "me.png")
     page.get_by_text("The portrait is not one of the drawn puppets").wait_for()
     assert page.locator(".crop-box:visible").count() == 1
+    words = page.locator(".crop-box:visible").get_attribute("aria-label")
+    assert words == motion.CROP, "shown anew, it keeps its words"
 
 
-def live_view(page):
-    page.get_by_role("tab", name=motion.LIVE).click()
-    page.locator(".live-start:not([disabled])").click()
-
-
-def test_the_camera_moves_the_portrait(opened):
+def test_the_camera_moves_the_portrait(opened, tmp_path):
     page = opened
-    live_view(page)
+    page.get_by_role("button", name=motion.BE).click()
     page.get_by_text(motion.LIVE_WORDS["denied"]).wait_for()  # nobody has allowed it yet
     page.context.grant_permissions(["camera"])
     page.locator(".live-start").click()
@@ -448,10 +456,22 @@ def test_the_camera_moves_the_portrait(opened):
         pictures.add(page.evaluate("document.querySelector('.live-result').toDataURL()"))
         page.wait_for_timeout(100)
     assert len(pictures) > 3
+    assert page.get_by_role("button", name=motion.ANIMATE).count() == 0
+    assert page.locator(".stop-button:visible").count() == 1
     page.locator(".live-neutral").click()
+    page.locator(".live-record").click()
+    page.wait_for_timeout(5000)
+    with page.expect_download() as download:
+        page.locator(".live-record").click()
+    download.value.save_as(tmp_path / download.value.suggested_filename)
+    recorded = video.open_clip(tmp_path / download.value.suggested_filename)
+    assert recorded.width == 512 and len(list(recorded.frames())) > 3
+    page.get_by_text(f"Saved as {download.value.suggested_filename}").wait_for()
     page.keyboard.press("Escape")
     page.locator(".live-start:not([disabled])").wait_for()
     assert page.evaluate("document.querySelector('.live-camera video').srcObject") is None
+    page.get_by_role("button", name=motion.BACK).click()
+    page.get_by_role("button", name=motion.ANIMATE).wait_for()
 
 
 def test_the_temporary_folder_ends_with_the_program(server):

@@ -100,13 +100,14 @@ function record() {
   recorder.ondataavailable = (event) => parts.push(event.data);
   recorder.onstop = () => {
     state.recorder = null;
-    const link = document.createElement('a');
-    link.href = URL.createObjectURL(new Blob(parts, {type}));
+    buttons();
+    const file = new Blob(parts, {type}), link = document.createElement('a');
+    if (!file.size) { recorded.textContent = words.unrecorded; return; }
+    link.href = URL.createObjectURL(file);
     link.download = 'live.' + ending;
     link.click();
     setTimeout(() => URL.revokeObjectURL(link.href), 60000);
     recorded.textContent = words.recorded.replace('{name}', link.download).replace('{kind}', name);
-    buttons();
   };
   state.recorder = recorder;
   recorded.textContent = words.recording;

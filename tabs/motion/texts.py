@@ -78,6 +78,7 @@ LIVE_WORDS = {
     "record": "Record",
     "keep": "End the recording",
     "recording": "Recording what is shown, without sound.",
+    "unrecorded": "That was too short to be recorded: record for a few seconds.",
     "recorded": "Saved as {name} ({kind}), among your downloads.",
     "ghost": "Show the portrait over the camera picture",
     "result": "The portrait, moved by the camera",
