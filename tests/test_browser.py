@@ -84,7 +84,7 @@ def server(browser, tmp_path_factory):
     """`python app.py` on tiny weights: (url, process, its temporary folder, outside)."""
     place = tmp_path_factory.mktemp("server")
     weights = tiny.save_progan(place / "tiny-weights", resolution=16)
-    mover = tiny.save_fomm(place / "mover-weights")
+    mover = tiny.save_fomm(place / "mover-weights", sliders={"yaw": (-30, 30), "mouth": (0, 1)})
     temporary = place / "tmp"
     temporary.mkdir()
     outside = Outside()
@@ -223,6 +223,26 @@ def test_a_visit(visit, server):
     heading.wait_for()
     page.wait_for_function("scrollY > 0")
     assert heading.bounding_box()["y"] < 900
+
+
+def test_sliders_pose_the_portrait_live(opened):
+    page, posed = opened, opened.locator("#motion-posed img")
+    page.get_by_role("tab", name=motion.POSE, exact=True).click()
+    posed.wait_for()
+    still = posed.get_attribute("src")
+    assert page.locator("input[type=range]:visible").count() == 3  # with the strength of motion
+    changed = "old => document.querySelector('#motion-posed img').src !== old"
+    yaw = page.get_by_role("slider", name=f"range slider for {motion.SLIDERS['yaw']}")
+    yaw.focus()
+    yaw.press("End")
+    page.wait_for_function(changed, arg=still)
+    with page.expect_download() as download:
+        page.get_by_role("button", name=motion.GET_POSE).click()
+    assert download.value.suggested_filename == "pose-mover-32px.png"
+    turned = posed.get_attribute("src")
+    page.get_by_role("button", name=motion.ZERO).click()
+    page.wait_for_function(changed, arg=turned)
+    assert posed.get_attribute("src") == still and yaw.input_value() == "0"
 
 
 MOVES = """async () => {

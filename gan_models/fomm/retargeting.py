@@ -40,9 +40,9 @@ class Directions(nn.Module):
         if not all(low <= 0 < high for low, high in self.controls.values()):  # NaN fails too
             raise ValueError("a control goes from 0 or less to more than 0")
         self.heads = [name for name in HEAD if name in self.controls]
-        count, order = len(self.controls), 2 + 4 * jacobians
+        count, numbers = len(self.controls), 2 + 4 * jacobians
         turns = len(list(itertools.combinations_with_replacement(self.heads, 2)))
-        self.register_buffer("reading", torch.zeros(num_keypoints * order + 1, count))
+        self.register_buffer("reading", torch.zeros(num_keypoints * numbers + 1, count))
         self.register_buffer("value", torch.zeros(2 * count + turns + count**2, num_keypoints, 2))
         if jacobians:
             self.register_buffer("jacobian", torch.zeros(*self.value.shape, 2))

@@ -33,7 +33,7 @@ def stage(tab: Tab, ours: Motions) -> None:
     known = controls(ours, ours.first())
     with gr.Row():
         with gr.Column(scale=3, min_width=300):
-            tab.posed = gr.HTML("", elem_classes=["stage", "still"])
+            tab.posed = gr.HTML("", elem_id="motion-posed", elem_classes=["stage", "still"])
             tab.pose_notice = gr.HTML("" if known else look.notice(texts.NO_SLIDERS))
         with gr.Column(scale=2, min_width=220, visible=bool(known)) as tab.sliders:
             for name, label in texts.SLIDERS.items():
@@ -89,11 +89,11 @@ def show(
 
 
 @answers("posed", "pose_of", notice="pose_notice", loading=True)
-def update(system, weights, portrait, portrait_crop, paste, pose_of):
-    """The same pose of another portrait, once there has been one."""
-    return (
-        {} if pose_of is None else again(system, weights, portrait, portrait_crop, paste, pose_of)
-    )
+def update(system, weights, portrait, portrait_crop, paste, pose_of, on_stage):
+    """The same pose of another portrait, while it is on the stage."""
+    if pose_of is None or on_stage != "pose":
+        return {}
+    return again(system, weights, portrait, portrait_crop, paste, pose_of)
 
 
 def again(system, weights, portrait, portrait_crop, paste, values: dict) -> Answer:
