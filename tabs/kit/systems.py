@@ -82,8 +82,8 @@ def resolved(weights: str) -> Path:
 
 
 def layout(tab: Tab, system: System) -> None:
-    """The bottom of a tab. Adds weights, about, weights_notice, hub_name, download, fetch_stop,
-    fetch_progress, hub_notice, reset and footer.
+    """The bottom of a tab, in its row of zones. Adds weights, about, weights_notice, hub_name,
+    download, fetch_stop, fetch_progress, hub_notice, reset and footer.
     """
     first = system.first()
     none = "" if first else look.notice(words.NO_WEIGHTS.format(system=system.name))
@@ -102,8 +102,10 @@ def layout(tab: Tab, system: System) -> None:
             tab.fetch_progress = gr.HTML()
             tab.hub_notice = gr.HTML()
         with gr.Column(min_width=260):
-            tab.reset = gr.Button(words.RESET, size="md")
-    tab.footer = gr.HTML(look.footer(first or "", system.settings.device))
+            tab.reset = gr.Button(words.RESET, size="md", elem_classes=["reset"])
+    tab.footer = gr.HTML(
+        look.footer(first or "", system.settings.device), elem_classes=["footer-box"]
+    )
 
 
 def events(page: gr.Blocks, tab: Tab):

@@ -37,7 +37,7 @@ def build(page: gr.Blocks, settings: jobs.Settings) -> Tab:
             _change(tab, ours)
         with layout.zone("get"):
             _get(tab, example)
-    systems.layout(tab, ours)
+        systems.layout(tab, ours)
     _picture_events(tab)
     _file_events(tab)
     _clip_and_weights_events(page, tab, first_look=not example)

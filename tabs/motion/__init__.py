@@ -36,7 +36,7 @@ def build(page: gr.Blocks, settings: jobs.Settings) -> Tab:
             _change(tab)
         with layout.zone("get"):
             _get(tab, ours, example)
-    systems.layout(tab, ours)
+        systems.layout(tab, ours)
     _given_events(tab)
     _clip_events(page, tab)
     return tab
