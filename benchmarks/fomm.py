@@ -3,6 +3,7 @@
     speed    256 px, vox configuration: the official way (frame by frame, the source encoded each
              time, plain layers, float32) against the pipeline
     live     one frame of the live view at 64 px, the puppets preset's networks, the same two ways
+    size     one frame of the shipped weights, keypoints known, at the networks' size and larger
     gpu      as speed, on a GPU; nothing without one
     memory   the most memory that animating 200 and 2,000 frames at 512 px takes, clip to clip
 
@@ -11,15 +12,25 @@ networks' numbers are random, and such that nothing saturates; the pictures are 
 """
 
 import tempfile
+from functools import partial
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from benchmarks.timing import compare_pictures, has_bfloat16, memory_rows, row, table
+from benchmarks.timing import (
+    alternate,
+    compare_pictures,
+    compared,
+    has_bfloat16,
+    memory_rows,
+    row,
+    table,
+)
 from gan_models import images, video
 from gan_models.fomm import FOMMPipeline, Generator, KeypointDetector
+from gan_models.names import find_weights
 
 FRAMES = 4  # moved in a round, which is also the batch
 GPU_FRAMES = 64
@@ -115,6 +126,18 @@ def live_way(networks, source, frames, precision):
     )
 
 
+def full_size(rounds):
+    pipeline = FOMMPipeline.from_weights(find_weights("fomm-puppets"), device="cpu")
+    source, frame = smooth_pictures(1, 512, 0)[0], smooth_pictures(1, pipeline.size, 1)[0]
+    motion = pipeline.detect(frame)
+    ways = {
+        size: partial(pipeline.render, pipeline.encode(source, size), motion)
+        for size in (pipeline.size, 256, 512, 1024)
+    }
+    for size, (fastest, spread, ratio) in compared(alternate(ways, rounds)).items():
+        row(f"frame of {size} px", f"{fastest * 1000:.1f} ms", f"{spread:.0%}", f"{ratio:.2f}")
+
+
 def gpu(rounds, size=256):
     if not torch.cuda.is_available():
         row("256 px on a GPU", "none here", target=">= 6")
@@ -173,5 +196,6 @@ def swaying(count, size=64):
 
 
 if __name__ == "__main__":
-    parts = {"speed": speed, "live": live, "gpu": gpu, "memory": lambda rounds: memory()}
+    parts = {"speed": speed, "live": live, "size": full_size, "gpu": gpu}
+    parts["memory"] = lambda rounds: memory()
     table(__doc__, parts)

@@ -24,6 +24,13 @@ def test_frames_differ_and_follow_the_driving():
     assert not np.array_equal(moved[0], moved[1])
 
 
+def test_larger_frames_are_timed(capsys):
+    fomm.full_size(1)
+    own, *larger = capsys.readouterr().out.splitlines()
+    assert own.startswith("frame of 128 px") and " 1.00" in own
+    assert [line.split()[2] for line in larger] == ["256", "512", "1024"]
+
+
 def test_distance():
     truth = np.full((1, 2, 2, 3), 100, np.uint8)
     assert timing.distance(truth, truth) == "equal"
