@@ -147,7 +147,7 @@ def both_events(tab: Tab, hint: str) -> None:
 
 def unseen_file(elem_id: str) -> gr.DownloadButton:
     """A file made when asked for: a visible button makes it, a click on this one fetches it."""
-    return gr.DownloadButton(elem_id=elem_id, visible="hidden")
+    return gr.DownloadButton(elem_id=elem_id, elem_classes=["unseen"])
 
 
 def settings(tab: Tab, text: str) -> None:

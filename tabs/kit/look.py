@@ -24,6 +24,7 @@ CSS = (HERE / "page.css").read_text(encoding="utf-8")
 # Gradio keeps CSS to what lies within the page; the rules are about what lies around it.
 HEAD = f"""<style>
 gradio-app > .gradio-container, gradio-app .main.fillable {{ width: 100%; }}
+gradio-app > .gradio-container {{ overflow: clip !important; }}
 @media (max-width: 480px) {{ gradio-app .main.fillable {{ padding: 12px 16px !important; }} }}
 </style><script>{(HERE / "page.js").read_text(encoding="utf-8")}</script>"""
 
