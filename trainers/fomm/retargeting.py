@@ -29,7 +29,7 @@ from trainers.fomm.scores import followed, movement
 from trainers.puppets import PuppetParameters, puppet_seed, random_parameters
 
 # The sliders and their ends; degrees for the head. Stretched and tightened lips (action units 20
-# and 23) were tried, too: three quarters of the change was lost, so there is no slider for them.
+# and 23) were tried, too: more than half of the change was lost, so there is no slider for them.
 CONTROLS = {
     "yaw": (-30, 30), "pitch": (-15, 15), "roll": (-15, 15), "eyes": (-1, 1), "brows": (-1, 1),
     "mouth": (0, 1), "smile": (-1, 1), "gaze_x": (-1, 1), "gaze_y": (-1, 1),
