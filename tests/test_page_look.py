@@ -194,7 +194,7 @@ def test_no_third_of_a_wide_page_is_empty(opening, tab, width):
     page.get_by_role("tab", name=tab).click()
     page.locator(".stage:visible").wait_for()
     ends = page.evaluate(
-        "['.change', '.stage-zone', '.beside', '.get'].map((one) => Math.max(..."
+        "['.change', '.stage-zone, .under', '.beside', '.get'].map((one) => Math.max(..."
         "[...document.querySelectorAll(one)].filter((each) => each.offsetParent)"
         ".map((each) => each.getBoundingClientRect().bottom)))"
     )
