@@ -20,6 +20,7 @@ from trainers.data import clips as clip_sources
 from trainers.data import open_clips, packing
 from trainers.data.clips import MOST_COMPARED
 from trainers.data.pairs import Augmentation, augment, draw_times
+from trainers.data.repaint import backdrop
 
 SIZE = 16
 # The draw of numpy's old generator with seed 0 among all pairs, as the official code makes it.
@@ -210,7 +211,8 @@ def test_frames_are_drawn_without_replacement():
 @pytest.mark.parametrize("num_workers", [0, 2])
 def test_resuming_and_sharing_give_the_same_pairs(tmp_path, num_workers):
     set_of(tmp_path, 5)
-    options = dict(size=SIZE, seed=3, jitter=(0.2, 0.2, 0.2, 0.1), num_workers=num_workers)
+    options = dict(size=SIZE, seed=3, jitter=(0.2, 0.2, 0.2, 0.1), repaint=0.5)
+    options |= {"num_workers": num_workers}
     whole = take(open_clips(tmp_path, **options), 5)
     resumed = take(open_clips(tmp_path, **options), 3, position=whole[1].position)
     np.testing.assert_array_equal(pixels(resumed), pixels(whole[2:]))
@@ -253,6 +255,7 @@ def test_flips_come_as_often_as_in_the_official_code():
         {"jitter": (0.3, 0.3, 0.3, 0.2)},
         {"jitter": (0.0, 0.0, 0.0, 0.5)},
         {"resize_range": (0.5, 1.5)},
+        {"repaint": 1.0},
     ],
 )
 def test_both_frames_are_changed_alike(options):
@@ -277,6 +280,28 @@ def test_hue_keeps_grey_and_turns_red():
     )
     assert np.abs(changed[:, :2].astype(int) - 128).max() <= 1
     assert changed[0, 3, 3].max() == 255 and changed[0, 3, 3, 0] < 255
+
+
+def test_repaint_leaves_the_other_pairs_as_they_are():
+    frames = moving(1, 2)
+    plain = dict(time_flip=False, mirror=False)
+    never, half = Augmentation(**plain), Augmentation(**plain, repaint=0.5)
+    assert augment(frames, never, random := np.random.default_rng(0)) is frames
+    assert random.random() == np.random.default_rng(0).random()  # off: nothing is drawn
+    kept = [
+        np.array_equal(augment(frames, half, np.random.default_rng(n)), frames) for n in range(200)
+    ]
+    assert 0.4 < np.mean(kept) < 0.6
+
+
+def test_a_backdrop_is_what_lies_behind_the_figure():
+    frame = np.full((64, 64, 3), 90, np.uint8)
+    frame += np.arange(64, dtype=np.uint8)[:, None]  # a gradient
+    frame[20:, 20:44] = (200, 40, 40)
+    frame[40:50, 28:36] = frame[0, 0]  # the ground's colour, within the figure
+    behind = backdrop(frame)
+    assert behind[:18].min() == 1 and behind[:, :18].min() == 1
+    assert behind[22:, 22:42].max() == 0
 
 
 # --- splits ---------------------------------------------------------------------------------------

@@ -211,7 +211,7 @@ def test_each_loss_trains_its_own_networks():
 
 def test_four_steps_are_two_a_kill_and_two(place):
     """A killed run, continued by the same command, ends bit for bit where an unbroken one ends."""
-    often = ("--save-interval", "8")
+    often = ("--save-interval", "8", "--repaint", "0.5")
     train("four", *often, cwd=place)
     killed_after_first_save("trainers.fomm", "puppets", *TINY, "--out", "two", *often, cwd=place)
     assert final_state(place / "two")["counters"]["steps"] == 2

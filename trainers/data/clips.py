@@ -40,6 +40,7 @@ def open_clips(
     mirror: bool = True,
     jitter: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0),
     resize_range: tuple[float, float] | None = None,
+    repaint: float = 0.0,
     id_sampling: bool = False,
     holdout: float = 0.0,
     part: str = "train",
@@ -51,11 +52,11 @@ def open_clips(
 
     path: puppets or puppets:COUNT (6000 unless COUNT says otherwise), or a folder of clips, or of
     train/ and test/ folders of them; see `frames` for what is one. Frames become the square in
-    their middle. time_flip, mirror, jitter, resize_range: see `Augmentation`. id_sampling: an epoch
-    has one pair per video, the clips of a video being those whose names agree up to "#". part:
-    "train" or "held_out", which is test/ where there are train/ and test/, and otherwise a share
-    `holdout`, 0 to 0.5, chosen by a hash of the names. Copies and mirror images of a clip, and
-    clips of one video, stay on its side. repeats: how often an epoch visits each clip.
+    their middle. time_flip, mirror, jitter, resize_range, repaint: see `Augmentation`. id_sampling:
+    an epoch has one pair per video, the clips of a video being those whose names agree up to "#".
+    part: "train" or "held_out", which is test/ where there are train/ and test/, and otherwise a
+    share `holdout`, 0 to 0.5, chosen by a hash of the names. Copies and mirror images of a clip,
+    and clips of one video, stay on its side. repeats: how often an epoch visits each clip.
     cache_folder: keeps decoded clips for the next run; a temporary folder when None.
     Raises UserError when there is nothing to train on.
     """
@@ -72,7 +73,7 @@ def open_clips(
         source = ClipFiles(root, names, size, root / ".packed")
     else:
         source = open_files(Path(name).expanduser(), size, cache_folder, holdout, part)
-    source.augmentation = Augmentation(time_flip, mirror, tuple(jitter), resize_range)
+    source.augmentation = Augmentation(time_flip, mirror, tuple(jitter), resize_range, repaint)
     groups: dict[str, list[int]] = {}
     for index, clip_name in enumerate(source.names if id_sampling else ()):
         groups.setdefault(video_id(clip_name), []).append(index)

@@ -6,6 +6,8 @@ import cv2
 import numpy as np
 from PIL import Image, ImageEnhance
 
+from trainers.data.repaint import repaint
+
 
 @dataclass(frozen=True)
 class Augmentation:
@@ -14,13 +16,15 @@ class Augmentation:
     time_flip: half of the pairs run backwards. mirror: half of the other pairs (of all pairs when
     there is no time flip) are mirrored. resize_range: (lowest, highest) factor, then a random crop
     of the size asked for. jitter: brightness, contrast, saturation (factors from 1 - x to 1 + x)
-    and hue (shift of up to x of the colour circle).
+    and hue (shift of up to x of the colour circle). repaint: the part of the pairs that comes in
+    other colours, lines and backdrop, 0 to 1; see `repaint`.
     """
 
     time_flip: bool = True
     mirror: bool = True
     jitter: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
     resize_range: tuple[float, float] | None = None
+    repaint: float = 0.0
 
 
 def draw_times(num_frames: int, random: np.random.Generator) -> list[int]:
@@ -48,6 +52,8 @@ def augment(
         frames = resize_and_crop(frames, augmentation.resize_range, random)
     if any(augmentation.jitter):
         frames = jitter(frames, augmentation.jitter, random)
+    if augmentation.repaint and random.random() < augmentation.repaint:
+        frames = repaint(frames, random)
     return frames
 
 

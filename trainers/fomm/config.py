@@ -24,6 +24,7 @@ class Config(run.Options):
     mirror: bool = True  # also learn mirror images
     jitter: tuple[float, float, float, float] = (0.0,) * 4  # brightness, contrast, saturation, hue
     resize_range: tuple[float, float] | None = None  # random scale, then a random crop
+    repaint: float = 0.0  # part of the pairs in random colours, lines and backdrop (ours)
     num_keypoints: int = 10
     jacobian: Literal["full", "single", "none"] = "full"  # one map each, one for all, zero order
     scale_factor: float = 0.25  # size at which motion is estimated, as a part of the picture's
@@ -168,8 +169,9 @@ def ema_decay(config, images_seen):
 
 def clip_options(config, folder):
     """Arguments of `open_clips`; films are decoded once, into FOLDER-clips."""
-    same = ("size", "seed", "num_workers", "time_flip", "mirror", "jitter", "resize_range")
-    chosen = {name: getattr(config, name) for name in (*same, "id_sampling", "holdout")}
+    same = ("size", "seed", "num_workers", "id_sampling", "holdout")
+    changes = ("time_flip", "mirror", "jitter", "resize_range", "repaint")
+    chosen = {name: getattr(config, name) for name in (*same, *changes)}
     return {"path": config.data, "cache_folder": folder.with_name(f"{folder.name}-clips"), **chosen}
 
 
