@@ -1,0 +1,1 @@
+"""SPADE, also known as GauGAN (Park et al., CVPR 2019)."""
