@@ -25,6 +25,7 @@ from gan_models.errors import UserError
 from gan_models.fomm import official as fomm
 from gan_models.names import find_weights
 from gan_models.progan import official as progan
+from gan_models.spade import official as spade
 from gan_models.weights import dicts, is_state, load_weights, parse_description, save_weights
 
 LEGACY_TORCH = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # magic number of torch files to 1.5
@@ -202,10 +203,11 @@ def read(path):
     version, or one whose config.json was changed by hand, is stored anew.
 
     Returns a dict, as `save_weights` takes it:
-        system     "progan" or "fomm"
+        system     "progan", "fomm" or "spade"
         networks   state dict (float32, this project's names) by network: of ProGAN the averaged
                    "generator" where the file has one, and the "discriminator"; of FOMM "detector",
-                   "generator" and, where the file has one, "discriminator"
+                   "generator" and, where the file has one, "discriminator"; of SPADE
+                   "generator", "encoder" and "discriminator", whose files lie side by side
         arguments  constructor arguments by network
         config     further fields of the description: size (pixels), classes, licence, ...
 
@@ -218,10 +220,10 @@ def read(path):
         networks = load_weights(path, networks=config["networks"]).states
         system, arguments = config.pop("system"), config.pop("networks")
         return {"system": system, "networks": networks, "arguments": arguments, "config": config}
-    content = load(path)
+    content = spade.gather(path, load)
     try:
         for part in dicts(content):
-            for system in (progan, fomm):
+            for system in (progan, fomm, spade):
                 found = system.convert(part, path.name)
                 # A discriminator alone counts as the whole file only.
                 if found and (part is content or "generator" in found["networks"]):
@@ -230,8 +232,8 @@ def read(path):
         raise UserError(f"{path} cannot be imported: {error}.") from error
     raise UserError(
         f"{path} has none of the known layouts (ProGAN: official TensorFlow pickle, akanimax .bin "
-        "or .pth, pytorch_GAN_zoo, genforce; first-order-model: .pth.tar): import the file that "
-        "its project published."
+        "or .pth, pytorch_GAN_zoo, genforce; first-order-model: .pth.tar; SPADE: "
+        "latest_net_G.pth): import the file that its project published."
     )
 
 

@@ -64,12 +64,12 @@ def read_picture(source: str | os.PathLike | bytes | np.ndarray | Image.Image) -
         return _from_array(source)
     if isinstance(source, Image.Image):
         return _decode(source, "the picture")
-    name, opened = _open(source)
+    name, opened = open_image(source)
     with opened as image:
         return _decode(image, name)
 
 
-def _open(source: str | os.PathLike | bytes) -> tuple[str, Image.Image]:
+def open_image(source: str | os.PathLike | bytes) -> tuple[str, Image.Image]:
     """(name for messages, the opened but not yet decoded picture)."""
     if isinstance(source, bytes):
         name, file = "the picture", io.BytesIO(source)
@@ -282,7 +282,7 @@ def read_settings(path: str | os.PathLike) -> dict | None:
     None for a picture that carries none; the pixels are not looked at. Raises Unreadable for
     what is no picture.
     """
-    name, opened = _open(path)
+    name, opened = open_image(path)
     with opened as image:
         try:
             if image.format == "PNG":
