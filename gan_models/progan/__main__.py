@@ -7,7 +7,6 @@
 Files carry their settings, the weights' name and the words "made by a model".
 """
 
-import itertools
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Literal
@@ -20,8 +19,7 @@ from gan_models import images, video
 from gan_models.commands import AS_USUAL, RunningOptions, ended_by_a_sentence
 from gan_models.errors import UserError
 from gan_models.progan.pipeline import ProGANPipeline
-
-MOST_SEEDS = 10_000
+from gan_models.seeds import parse_seeds
 
 
 def sample(
@@ -121,22 +119,6 @@ def interpolate(
     shown = enlarged(tqdm(frames, total=num_frames, unit="frame"), scale)
     info = video.write_clip(out, shown, fps, weights=pipeline.name, settings=settings)
     print(f"{out}: {info.frames} frames, {info.seconds:.2f} s, {info.width} x {info.height} pixels")
-
-
-def parse_seeds(text: str) -> list[int]:
-    """ "3,5,8-10" -> [3, 5, 8, 9, 10]; UserError for anything else."""
-    seeds = []
-    for part in text.split(","):
-        first, dash, last = part.strip().partition("-")
-        if not first.isdecimal() or (dash and not last.isdecimal()):
-            raise UserError(f"--seeds {text}: give whole numbers and ranges, such as 0-63 or 3,5.")
-        numbers = range(int(first), int(last if dash else first) + 1)
-        if not numbers or numbers[-1] >= 2**32:
-            raise UserError(f"--seeds {part}: seeds go upwards, from 0 to {2**32 - 1}.")
-        seeds += itertools.islice(numbers, MOST_SEEDS + 1)
-        if len(seeds) > MOST_SEEDS:
-            raise UserError(f"--seeds {text}: {MOST_SEEDS} at a time are the most.")
-    return seeds
 
 
 def enlarged(frames: Iterable[np.ndarray], scale: int) -> Iterator[np.ndarray]:

@@ -18,6 +18,7 @@ from gan_models.devices import choose_device, choose_precision
 from gan_models.errors import UserError
 from gan_models.progan.folded import FoldedGenerator
 from gan_models.progan.networks import Generator
+from gan_models.seeds import random_state
 from gan_models.weights import build_network, load_weights
 
 # Pixels in a batch: enough to be fast, few enough that Stop and other visitors wait a moment only.
@@ -256,13 +257,6 @@ class ProGANPipeline:
         """
         noise = random_state(seed).randn(num_frames, 1, self.latent_size)
         return smoothed(noise.astype(np.float32), smoothing)[:, 0]
-
-
-def random_state(seed):
-    """NumPy's RandomState: as in the official code, and its numbers are frozen for all versions."""
-    if not 0 <= seed < 2**32 or int(seed) != seed:
-        raise UserError(f"A seed is a whole number from 0 to {2**32 - 1}, not {seed}.")
-    return np.random.RandomState(int(seed))
 
 
 def smoothed(noise, sigma):
