@@ -92,10 +92,10 @@ def compared(title, rounds, targets, forget):
     ways = {"official way, float32": partial(official, label_map, style)}
     for precision, pipeline in pipelines.items():
         ways[f"pipeline, {precision}"] = partial(ours, pipeline)
-    if not timing.has_bfloat16():
-        print(f"(no bfloat16 in this processor: the target of reduced precision, {targets[2]}, ")
-        print(" was not tried)")
     timing.compare_pictures(title, ways, targets[: len(ways)], rounds, 1)
+    if not timing.has_bfloat16():
+        remark = "this processor has none"
+        timing.row(f"{title}, pipeline, bfloat16", "-", target=targets[2], remarks=remark)
 
 
 def first(rounds):

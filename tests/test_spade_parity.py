@@ -5,7 +5,6 @@ Tolerances: outputs in [-1, 1], means and deviations 1e-4, uint8 pictures 1; wha
 range, 1e-4 of its largest value.
 """
 
-import functools
 import io
 import json
 import re
@@ -18,8 +17,7 @@ import pytest
 import torch
 from PIL import Image
 
-from gan_models import images
-from gan_models.spade import networks, official
+from gan_models.spade import SPADEPipeline, networks, official
 from gan_models.spade.labels import LABELS, colour_map, read_map
 
 PARITY = Path(__file__).resolve().parent / "parity"
@@ -191,7 +189,6 @@ def png(array):
     return file.getvalue()
 
 
-@functools.cache
 def given(kind):
     """(description, recorded, label map (256, 256) uint8, instances) of an inference case: files
     of 300 x 200 pixels, stretched to the network's size.
@@ -215,13 +212,17 @@ def given(kind):
 
 
 @pytest.mark.parametrize("kind", ["coco", "ade20k"])
-def test_files_through_the_network(kind):
-    description, recorded, label, instances = given(kind)
-    label, instances = (
-        part if part is None else torch.from_numpy(part).long()[None] for part in (label, instances)
-    )
-    semantics = networks.one_hot(label, LABELS[kind].classes, instances)
-    with torch.inference_mode():
-        found = network(description, "generator")(semantics)
-    check_picture(found, recorded)
-    check(images.to_pictures(found)[0, ::2, ::2], recorded["image_u8"], 1)
+def test_files_through_the_pipeline(kind):
+    description, recorded, label_map, instances = given(kind)
+    config = {
+        "name": kind, "classes": list(LABELS[kind].names),
+        "labels": {"kind": kind, "dont_care": kind == "coco", "edges": kind == "coco"},
+    }  # fmt: skip
+    pipeline = SPADEPipeline(network(description, "generator"), None, config, device="cpu")
+    picture = pipeline.paint(label_map, instances=instances)
+    check(picture[::2, ::2], recorded["image_u8"], 1)
+    instances = label_map if instances is None else instances
+    prepared = pipeline.prepared(label_map.astype(np.int64), instances.astype(np.int64))
+    out = pipeline.folded(prepared)
+    check(out[..., ::8, ::8], recorded["out"])
+    check([out.mean(), out.std()], recorded["stats"])

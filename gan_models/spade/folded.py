@@ -167,7 +167,8 @@ class FoldedBlock(nn.Module):
             setattr(self, name, norm and FoldedSPADE(norm, classes, dtype))
         self.conv_0 = fastest(block.conv_0, device, dtype)
         self.conv_1 = fastest(block.conv_1, device, dtype)
-        self.conv_s = block.conv_s and fastest(block.conv_s, device, dtype)
+        weight = block.conv_s and block.conv_s.normalised().detach().flatten(1).to(dtype)
+        self.register_buffer("shortcut", weight)  # (out, in), or None
 
     def layers(self):
         """Its SPADE layers by name."""
@@ -179,16 +180,18 @@ class FoldedBlock(nn.Module):
 
         def modulated(name, x, leak):
             x = F.instance_norm(x) if getattr(self, name).normalise else x
-            rows = scaled(x[0].permute(1, 2, 0), *scales[name], places, size, leak)
+            return scaled(x[0].permute(1, 2, 0), *scales[name], places, size, leak)
+
+        def image(rows):
             return rows.view(1, *size, -1).permute(0, 3, 1, 2)  # channels-last
 
-        if self.conv_s is not None:
-            shortcut = self.conv_s(modulated("norm_s", x, leak=False))
+        if self.shortcut is not None:
+            shortcut = image(F.linear(modulated("norm_s", x, leak=False), self.shortcut))
         else:
             enlarged = x.shape[2:] != size
             shortcut = F.interpolate(x, size=size, mode="nearest") if enlarged else x
-        x = self.conv_0(modulated("norm_0", x, leak=True))
-        return self.conv_1(modulated("norm_1", x, leak=True)).add_(shortcut)
+        x = self.conv_0(image(modulated("norm_0", x, leak=True)))
+        return self.conv_1(image(modulated("norm_1", x, leak=True))).add_(shortcut)
 
 
 def fastest(conv, device, dtype):
