@@ -3,7 +3,7 @@
     first      the first picture of a painted map: the networks as the official code runs them,
                against the pipeline
     style      another style on a map that was painted before
-    memory     what a painted map is kept as, and a map of noise
+    memory     what the generator holds, and what a painted map and a map of noise are kept as
 
 The ADE20K configuration at 256 px (151 classes, 64 channels, a VAE's latents), random weights. Both
 sides alternate in one run; `spread` is how far the median round lies above the fastest.
@@ -40,19 +40,18 @@ def generator():
     return made.eval()
 
 
-def painted(number=0):
+def painted():
     """(SIZE, SIZE) uint8: sky, mountains, trees, water and a house, with wavy borders, as somebody
-    may have painted them; each number moves them.
+    may have painted them.
     """
     names = LABELS["ade20k"].names
-    y, x = np.mgrid[:SIZE, :SIZE].astype(float)
-    shift = 17 * number
+    y, x = np.mgrid[:SIZE, :SIZE] * (256 / SIZE)
     label_map = np.full((SIZE, SIZE), names.index("sky"), np.uint8)
-    label_map[y > 110 + 25 * np.sin((x + shift) / 31)] = names.index("mountain")
-    label_map[y > 150 + 6 * np.sin((x + shift) / 9)] = names.index("grass")
-    label_map[y > 205 + 4 * np.sin((x + shift) / 15)] = names.index("water")
-    for across in range(20, SIZE, 70):
-        crown = (x - across - shift % 50) ** 2 + (y - 140) ** 2 < 420
+    label_map[y > 110 + 25 * np.sin(x / 31)] = names.index("mountain")
+    label_map[y > 150 + 6 * np.sin(x / 9)] = names.index("grass")
+    label_map[y > 205 + 4 * np.sin(x / 15)] = names.index("water")
+    for across in range(20, 256, 70):
+        crown = (x - across) ** 2 + (y - 140) ** 2 < 420
         label_map[crown] = names.index("tree")
     label_map[(abs(x - 170) < 26) & (abs(y - 165) < 22)] = names.index("house")
     label_map[(abs(x - 170) < 6) & (abs(y - 170) < 8)] = names.index("windowpane")
@@ -60,7 +59,7 @@ def painted(number=0):
 
 
 def sides():
-    """(official way of painting, pipelines by precision)."""
+    """(official way of painting, pipelines by precision, the plain generator)."""
     plain, labels = generator(), LABELS["ade20k"]
     config = {
         "name": "ADE20K", "classes": list(labels.names),
@@ -76,12 +75,12 @@ def sides():
         semantics = pipelines["float32"].semantics(label_map.astype(np.int64), label_map)
         return images.to_pictures(plain(semantics, torch.from_numpy(style)[None]))[0]
 
-    return official, pipelines
+    return official, pipelines, plain
 
 
 def compared(title, rounds, targets, forget):
     """Rows of each way to paint one picture, the map forgotten before each or not."""
-    official, pipelines = sides()
+    official, pipelines, _ = sides()
     style, label_map = pipelines["float32"].style(1), painted()
 
     def ours(pipeline):
@@ -107,8 +106,11 @@ def style(rounds):
 
 
 def memory():
-    _, pipelines = sides()
+    _, pipelines, plain = sides()
     pipeline = pipelines["float32"]
+    for name, network in (("plain", plain), ("folded", pipeline.folded)):
+        megabytes = sum(tensor.nbytes for tensor in network.state_dict().values()) / 1e6
+        timing.row(f"the {name} generator, float32", f"{megabytes:.0f} MB")
     noise = np.random.default_rng(0).integers(0, 151, (SIZE, SIZE), np.uint8)
     for name, label_map in (("painted", painted()), ("noise", noise)):
         start = time.perf_counter()
