@@ -81,6 +81,11 @@ def one_by_one(function):
     return function()
 
 
+def world_size():
+    """How many processes train together."""
+    return distributed.get_world_size() if distributed.is_initialized() else 1
+
+
 def broadcast(*modules):
     """Give every process rank 0's parameters and buffers."""
     if not distributed.is_initialized():
@@ -109,8 +114,10 @@ class SynchronisedNorm(torch.nn.BatchNorm2d):
             self.running_mean.lerp_(mean, self.momentum)
             self.running_var.lerp_(unbiased, self.momentum)
             self.num_batches_tracked += 1
-        scale = self.weight * (variance + self.eps).rsqrt()
-        shift = self.bias - mean * scale
+        scale = (variance + self.eps).rsqrt()
+        if self.affine:
+            scale = self.weight * scale
+        shift = (self.bias if self.affine else 0) - mean * scale
         return (wide * scale.view(1, -1, 1, 1) + shift.view(1, -1, 1, 1)).to(x.dtype)
 
 

@@ -56,14 +56,20 @@ class Spectral(nn.Module):
             return self.weight
         matrix = self.matrix()
         if self.training:
-            with torch.no_grad():
-                self.v.copy_(F.normalize(matrix.t() @ self.u, dim=0, eps=1e-12))
-                self.u.copy_(F.normalize(matrix @ self.v, dim=0, eps=1e-12))
+            self.iterate()
         # Copies: a network that runs twice before one backward would change what that needs.
         return self.weight / (self.u.clone() @ (matrix @ self.v.clone()))
 
+    @torch.no_grad()
+    def iterate(self):
+        """Bring u and v one step nearer to the weight's singular vectors."""
+        matrix = self.matrix()
+        self.v.copy_(F.normalize(matrix.t() @ self.u, dim=0, eps=1e-12))
+        self.u.copy_(F.normalize(matrix @ self.v, dim=0, eps=1e-12))
+
     def forward(self, x):
-        weight = self.normalised().to(x.dtype)
+        with torch.autocast(x.device.type, enabled=False):  # a norm of a few digits is none
+            weight = self.normalised().to(x.dtype)
         if self.transposed:  # doubles the size
             return F.conv_transpose2d(
                 x, weight, self.bias, self.stride, self.padding, output_padding=1
@@ -343,7 +349,9 @@ def one_hot(label_map, classes, instances=None):
 
     instances: (N, H, W), whose edges become the last channel.
     """
-    semantics = F.one_hot(label_map, classes).permute(0, 3, 1, 2).float()
+    n, h, w = label_map.shape
+    semantics = torch.zeros(n, classes, h, w, device=label_map.device)
+    semantics.scatter_(1, label_map.unsqueeze(1), 1.0)  # one_hot of torch would wait for a GPU
     if instances is None:
         return semantics
     return torch.cat([semantics, instance_edges(instances.unsqueeze(1))], dim=1)

@@ -230,11 +230,9 @@ def write_spade(root: Path, entry: Entry, options: Options) -> list[str]:
     drawing = draw(entry.parameters, options.size, options.style)
     label = Image.fromarray(drawing.label_map, "L")
     label.putpalette(LABEL_COLOURS.tobytes())
-    return [
-        save(root, f"{entry.part}_img/{entry.name}.png", drawing.picture),
-        save(root, f"{entry.part}_label/{entry.name}.png", label),
-        save(root, f"{entry.part}_inst/{entry.name}.png", instances(drawing.label_map)),
-    ]
+    files = {"img": drawing.picture, "label": label, "inst": instances(drawing.label_map)}
+    place = f"{entry.part}_" if entry.part else ""
+    return [save(root, f"{place}{kind}/{entry.name}.png", file) for kind, file in files.items()]
 
 
 def write_judge(root: Path, entry: Entry, options: Options) -> list[str]:

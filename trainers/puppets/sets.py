@@ -15,6 +15,7 @@ from trainers.puppets.layouts import Entry, Options, drawn
 from trainers.puppets.parameters import puppet_seed
 
 CLIP_FRAMES = 8  # one second apart: every pair is a clear movement
+WRITTEN_LAST = {"spade": "inst"}  # the folder of a puppet's last file, where it has several
 ENDS = {".png": (12, b"\0\0\0\0IEND"), ".npz": (22, b"PK\5\6")}  # how the last bytes begin
 
 
@@ -32,7 +33,7 @@ def drawn_set(
     layout: str, data: str, default: int, *, size: int, seed: int = 0, part: str = "train"
 ) -> tuple[Path, list[str]]:
     """The set that `data`, "puppets" or "puppets:COUNT", means: its folder, and the names of its
-    files below that, in the order of the puppets' numbers.
+    files below that (spade: below each of img, label and inst), in the order of the puppets' numbers.
 
     default: the count where none is given. size: of the pictures that are wanted; they are drawn at
     the nearest size that the drawing is made for. part: "train", or "held_out" for puppets that no
@@ -48,8 +49,10 @@ def drawn_set(
         side, clips="strips", num_frames=CLIP_FRAMES, fps=1, class_folders=layout == "progan"
     )
 
+    home = root / WRITTEN_LAST.get(layout, "")
+
     def complete() -> list[str]:
-        found = whole_files(root)
+        found = whole_files(home)
         names = [f"{index:06d}" for index in range(int(count))]
         missing = [
             Entry("", name, puppet_seed(seed, index, part == "train"))
@@ -57,7 +60,7 @@ def drawn_set(
             if name not in found
         ]
         for entry, files in zip(missing, drawn(layout, root, missing, options), strict=True):
-            found[entry.name] = files[0]
+            found[entry.name] = (root / files[-1]).relative_to(home).as_posix()
         return [found[name] for name in names]
 
     try:
