@@ -294,8 +294,8 @@ def read_ids(path: Path) -> np.ndarray:
         raise Unreadable(f"{path} is no label map that can be read ({error}).") from error
     if ids.ndim != 2 or ids.dtype.kind not in "iub":
         raise Unreadable(
-            f"{path} is a colour picture ({mode}), and a map holds one number a pixel: save it with "
-            "8 bits, grey or indexed."
+            f"{path} is a colour picture ({mode}), and a map holds one number a pixel: save it "
+            "with 8 bits, grey or indexed."
         )
     return ids.astype(np.int32)
 

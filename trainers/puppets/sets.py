@@ -33,7 +33,7 @@ def drawn_set(
     layout: str, data: str, default: int, *, size: int, seed: int = 0, part: str = "train"
 ) -> tuple[Path, list[str]]:
     """The set that `data`, "puppets" or "puppets:COUNT", means: its folder, and the names of its
-    files below that (spade: below each of img, label and inst), in the order of the puppets' numbers.
+    files below that (spade: in each of img, label and inst), in the order of the puppets' numbers.
 
     default: the count where none is given. size: of the pictures that are wanted; they are drawn at
     the nearest size that the drawing is made for. part: "train", or "held_out" for puppets that no

@@ -78,7 +78,7 @@ def kl_divergence(mean, log_variance):
 
 
 def styles(encoder, real, noise):
-    """(latents (N, Z), mean, log variance); `noise` (N, Z) draws them around what the encoder finds."""
+    """(latents (N, Z), mean, log variance): what the encoder finds, and near it by noise (N, Z)."""
     mean, log_variance = (part.float() for part in encoder(real))
     return mean + noise * (0.5 * log_variance).exp(), mean, log_variance
 
