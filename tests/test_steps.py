@@ -18,6 +18,8 @@ from tests.runs import assert_equal, final_state
 from tests.test_fomm_trainer import TINY as FOMM
 from tests.test_fomm_trainer import make_clips
 from tests.test_progan_trainer import TINY as PROGAN
+from tests.test_spade_trainer import TINY as SPADE
+from tests.test_spade_trainer import make_maps
 from trainers import capture, distributed, optim, run
 from trainers.fomm import __main__ as fomm
 from trainers.fomm import train as fomm_train
@@ -25,6 +27,8 @@ from trainers.judge import __main__ as judge
 from trainers.judge import train as judge_train
 from trainers.progan import __main__ as progan
 from trainers.progan import train as progan_train
+from trainers.spade import __main__ as spade
+from trainers.spade import train as spade_train
 
 JUDGE = [
     *("--widths", "4", "4", "4", "4", "--features", "4", "--hidden", "4", "--batch-size", "4"),
@@ -43,6 +47,7 @@ SYSTEMS = {  # the discriminator sets in; levels fade in, with a lazy penalty; o
         + ["--total-images", "80"],
     ),
     "judge": (judge, judge_train, JUDGE),
+    "spade": (spade, spade_train, [*SPADE, "--total-images", "32"]),
 }
 
 READS = {
@@ -80,6 +85,8 @@ class Dispatched(TorchDispatchMode):
 def trained(tmp_path, monkeypatch):
     """Runs a system's command in this process; returns the state at its end."""
     make_clips(tmp_path / "clips")
+    make_maps(tmp_path / "maps")
+    monkeypatch.setenv("GAN_ATELIER_CACHE", str(tmp_path / "cache"))
     for folder in ("pictures", "pets/cats", "pets/dogs"):
         commands.make_pictures(tmp_path / folder)
     monkeypatch.chdir(tmp_path)
@@ -186,6 +193,7 @@ def recorded(monkeypatch):
         ("fomm", 2),  # without and with the discriminator
         ("progan", 9),  # 4, to 8, 8, to 16, 16 px, and most with a penalty too
         ("judge", 1),
+        ("spade", 1),
     ],
 )
 def test_a_captured_step_trains_as_the_plain_one(trained, monkeypatch, recorded, system, kinds):

@@ -18,6 +18,7 @@ from trainers.fomm import scores as fomm
 from trainers.judge import scores as judge
 from trainers.metrics import rounded
 from trainers.progan import scores as progan
+from trainers.spade import scores as spade
 
 
 def quietly(command):
@@ -33,7 +34,8 @@ def quietly(command):
 
 def main(args: list[str] | None = None) -> None:
     """Run the command line and print the JSON line."""
-    systems = {"progan": progan.score, "fomm": fomm.score, "judge": judge.score}
+    systems = {"progan": progan.score, "fomm": fomm.score, "spade": spade.score}
+    systems["judge"] = judge.score
     commands = {name: quietly(score) for name, score in systems.items()}
     try:
         result = tyro.extras.subcommand_cli_from_dict(commands, args=args, description=__doc__)

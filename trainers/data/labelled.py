@@ -113,6 +113,7 @@ def open_labelled(
     num_workers: int | None = None,
     holdout: float = 0.0,
     part: str = "train",
+    shuffle: bool = True,
 ) -> Stream:
     """Open pictures with label maps; batches hold "images" (n, 3, H, W) uint8, "label_maps"
     (n, H, W) uint8 below `classes` and, if `instances`, "instances" (n, H, W) int32.
@@ -134,7 +135,8 @@ def open_labelled(
         files = listed(root, layout, folders, holdout, part)
         check_labels(root, [names[1] for names in files], classes, unknown)
     source = Labelled(root, files, framing, unknown, instances)
-    return Stream(source, place=str(path), seed=seed, mirror=mirror, num_workers=num_workers)
+    how = {"seed": seed, "mirror": mirror, "num_workers": num_workers, "shuffle": shuffle}
+    return Stream(source, place=str(path), **how)
 
 
 # --- files ---------------------------------------------------------------------------------------

@@ -132,6 +132,8 @@ def network_arguments(config):
     if config.generator == "spade":
         same = ("upsampling", "latent_size", "norm", "kernel", "hidden", "spectral")
         arguments["generator"] |= {"size": size} | {name: getattr(config, name) for name in same}
+    else:
+        arguments["generator"] |= {"downsamples": 4, "blocks": 9}
     if config.latent_size:
         arguments["encoder"] = {
             "channels": config.encoder_channels, "latent_size": config.latent_size,

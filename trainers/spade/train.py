@@ -268,10 +268,10 @@ def describe(config, parts, images_seen):
         "arguments": {name: arguments[name] for name in networks},
         "config": {
             "size": max(options.size_of(config)),
+            "shape": list(options.size_of(config)),
             "value_range": [-1, 1],
             "framing": {"kind": "centre", "margin": 0.0},
             "classes": list(labels.names),
-            "architecture": config.generator,
             "labels": {
                 "kind": labels.kind,
                 "dont_care": labels.dont_care,
