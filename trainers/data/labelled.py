@@ -46,8 +46,10 @@ class Framing:
     """How a picture of any size becomes the network's `size` (height, width).
 
     Modes are the official code's: resize_and_crop squeezes the picture to load_size x load_size;
-    scale_width and scale_shortside bring that side to load_size; *_and_crop and crop then cut a
-    random square of crop_size; fixed squeezes to `size`; none rounds the sides to multiples of 32.
+    scale_width brings that side to load_size; *_and_crop and crop then cut a random square of
+    crop_size; fixed squeezes to `size`; none rounds the sides to multiples of 32. As in the
+    official code: scale_shortside, too, changes the long side alone, as if the short one were
+    brought to load_size.
     """
 
     size: tuple[int, int]
@@ -64,19 +66,16 @@ class Framing:
             return self.size[1], self.size[0]
         if self.mode == "none":
             return round(width / 32) * 32, round(height / 32) * 32
-        if self.mode.startswith("scale_width") or (
-            self.mode.startswith("scale_shortside") and width <= height
-        ):
+        if self.mode.startswith("scale_width"):
             return load, int(load * height / width)
         if self.mode.startswith("scale_shortside"):
-            return int(load * width / height), load
+            short = min(width, height)
+            longer = int(load * max(width, height) / short)
+            return (width, longer) if width == short else (longer, height)
         return width, height
 
     def draw(self, width: int, height: int, random: np.random.Generator) -> tuple[int, int]:
-        """The (left, top) of the crop of a picture of this size.
-
-        Differs from the official code, which after scale_shortside draws it for the old size.
-        """
+        """The (left, top) of the crop of a picture of this size."""
         left, top = (
             int(random.integers(max(0, side - self.crop_size) + 1))
             for side in self.scaled(width, height)
