@@ -159,8 +159,8 @@ def learning_rate_factor(config, images_seen, num_pictures):
     if not config.decay_epochs:
         return 1.0
     decay_images = config.decay_epochs * num_pictures
-    into = images_seen - (total_images(config, num_pictures) - decay_images)
-    return 1.0 - max(0, into // num_pictures) / config.decay_epochs
+    begin = max(0, total_images(config, num_pictures) - decay_images)
+    return 1.0 - max(0, (images_seen - begin) // num_pictures) / config.decay_epochs
 
 
 def learning_rates(config, images_seen, num_pictures):
