@@ -21,12 +21,10 @@ import tyro
 from tqdm import tqdm
 
 from gan_models import images
-from gan_models.devices import choose_device
 from gan_models.errors import UserError
 from gan_models.names import find_weights
-from gan_models.spade.labels import labels_of
-from gan_models.spade.networks import Encoder, Generator, GlobalGenerator, one_hot
-from gan_models.weights import build_network, load_weights
+from gan_models.spade.pipeline import SPADEPipeline
+from gan_models.weights import read_config
 from trainers import metrics
 from trainers.data import Framing, open_labelled
 from trainers.judge.networks import SIZE, STYLE, judge
@@ -34,59 +32,23 @@ from trainers.judge.scores import correlation
 from trainers.puppets import draw, puppet_seed, random_parameters
 from trainers.spade.config import Layout
 
-BATCH = 16
+BATCH = 16  # pictures that a segmenter sees at once
 
 
-class Painter:
-    """The networks of a weights folder, batch by batch."""
+def painted(pipeline, maps, styles=None, instances=None):
+    """Pictures (N, H, W, 3) uint8 of label maps (N, H, W), one style for each."""
+    styles = [None] * len(maps) if styles is None else styles
+    instances = [None] * len(maps) if instances is None else instances
+    every = zip(maps, styles, instances, strict=True)
+    bar = tqdm(every, "paintings", total=len(maps), disable=None, leave=False)
+    return np.stack([pipeline.paint(m, style, instances=inst) for m, style, inst in bar])
 
-    def __init__(self, folder, device="auto"):
-        weights = load_weights(folder, "spade")
-        self.config, self.labels = weights.config, labels_of(weights.config)
-        self.device = choose_device(device)
-        arguments = weights.config["networks"]
-        kind = Generator if "size" in arguments["generator"] else GlobalGenerator
-        self.generator = build_network(kind, weights, "generator").to(self.device)
-        self.latent_size = arguments["generator"].get("latent_size", 0)
-        self.encoder = None
-        if self.latent_size and "encoder" in weights.states:
-            self.encoder = build_network(Encoder, weights, "encoder").to(self.device)
-        side = weights.config["size"]
-        self.size = tuple(weights.config.get("shape", (side, side)))
 
-    def seeded(self, seed, count):
-        """Styles (count, Z) of the normal distribution; None where there are none."""
-        if not self.latent_size:
-            return None
-        source = torch.Generator().manual_seed(seed)
-        return torch.randn(count, self.latent_size, generator=source)
-
-    @torch.inference_mode()
-    def styles_of(self, pictures):
-        """Styles (N, Z) of pictures (N, H, W, 3) uint8; None without an encoder."""
-        if self.encoder is None:
-            return None
-        parts = [
-            self.encoder(images.to_tensor(pictures[i : i + BATCH]).to(self.device))[0].cpu()
-            for i in range(0, len(pictures), BATCH)
-        ]
-        return torch.cat(parts)
-
-    @torch.inference_mode()
-    def paint(self, label_maps, styles=None, instances=None):
-        """Label maps (N, H, W) uint8 to pictures (N, H, W, 3) uint8."""
-        found = []
-        for start in tqdm(range(0, len(label_maps), BATCH), "paintings", disable=None, leave=False):
-            part = slice(start, start + BATCH)
-            maps = torch.from_numpy(label_maps[part]).long().to(self.device)
-            borders = None
-            if self.labels.edges:
-                given = label_maps if instances is None else instances
-                borders = torch.from_numpy(given[part].astype(np.int32)).to(self.device)
-            semantics = one_hot(maps, self.labels.classes, borders)
-            latents = None if styles is None else styles[part].to(self.device)
-            found.append(images.to_pictures(self.generator(semantics, latents)))
-        return np.concatenate(found)
+def seeded(pipeline, first, count):
+    """The styles of so many seeds; None where there are none."""
+    if not pipeline.latent_size:
+        return None
+    return [pipeline.style(seed) for seed in range(first, first + count)]
 
 
 def agreement(found, truth, classes, unknown=None):
@@ -162,19 +124,19 @@ def score(
     """
     metrics.check_count(count, "pictures")
     drawn = metrics.puppet_style(data)
-    painter = Painter(find_weights(weights), device)
-    names = names or default_metrics(drawn, segmenter, painter)
-    check(names, drawn, segmenter, painter)
-    find = segmented(segmenter, painter.device) if segmenter else None
+    folder = find_weights(weights)
+    pipeline = SPADEPipeline.from_weights(folder, device=device)
+    names = names or default_metrics(drawn, segmenter, pipeline)
+    check(names, drawn, segmenter, pipeline)
+    find = segmented(segmenter, pipeline.device) if segmenter else None
     if drawn:
-        real, maps, instances, other = drawn_puppets(count, painter.size[0], drawn)
+        real, maps, instances, other = drawn_puppets(count, pipeline.size[0], drawn)
     else:
-        layout = layout or painter.labels.kind
-        real, maps, instances, other = given(painter, data, count, layout, folders, holdout)
-    styles = painter.seeded(seed, len(maps))
-    fake = painter.paint(maps, styles, instances)
-    about = {"data": data, "count": len(maps), "size": list(painter.size)}
-    result = metrics.described("spade", painter.config, about)
+        layout = layout or pipeline.labels.kind
+        real, maps, instances, other = given(pipeline, data, count, layout, folders, holdout)
+    fake = painted(pipeline, maps, seeded(pipeline, seed, len(maps)), instances)
+    about = {"data": data, "count": len(maps), "size": list(pipeline.size)}
+    result = metrics.described("spade", read_config(folder, "spade"), about)
     if "swd" in names:
         reference = metrics.SWDReference(squares(real), seed)
         result["swd"] = reference.distance(squares(fake))
@@ -185,60 +147,61 @@ def score(
         result["fid"] = metrics.fid(*features)
     if "segmenter" in names:
         pictures = {"real": real, "painted": fake}
-        if painter.encoder is not None:
-            own = painter.paint(maps, painter.styles_of(real), instances)
+        if pipeline.encoder is not None:
+            own = painted(pipeline, maps, [pipeline.style_of(one) for one in real], instances)
             pictures["painted_in_own_style"] = own
             difference = np.abs(own.astype(np.int16) - real).mean(dtype=np.float64) / 255
             result["own_style_l1"] = difference
-        result |= recognised(painter, pictures, maps, drawn and count, drawn, find)
+        result["segmenter"] = recognised(pipeline.labels, pictures, maps, drawn, find)
     if "style" in names:
-        result["style"] = style_numbers(painter, maps, instances, seed)
+        result["style"] = style_numbers(pipeline, maps, seed)
     return result
 
 
-def default_metrics(drawn, segmenter, painter):
+def default_metrics(drawn, segmenter, pipeline):
     names = ["swd"]
     if drawn or segmenter:
         names.append("segmenter")
-    if drawn and painter.latent_size:
+    if drawn and pipeline.latent_size:
         names.append("style")
     return tuple(names)
 
 
-def check(names, drawn, segmenter, painter):
+def check(names, drawn, segmenter, pipeline):
     """UserError for what could only fail after minutes of work."""
-    if drawn and painter.labels.kind != "puppets":
+    if drawn and pipeline.labels.kind != "puppets":
         raise UserError("These weights know no puppets: score them on a folder of their own set.")
     if "segmenter" in names and not (drawn or segmenter):
         raise UserError("Without puppets the metric segmenter needs --segmenter FILE.")
-    if "style" in names and not (drawn and painter.latent_size):
+    if "style" in names and not (drawn and pipeline.latent_size):
         raise UserError("The metric style takes puppets, and weights with styles.")
     if "fid" in names:
         metrics.inception_file()
     if "swd" in names:
-        metrics.check_size(np.empty((0, min(painter.size), 0, 3)))
+        metrics.check_size(np.empty((0, min(pipeline.size), 0, 3)))
+
+
+def drawings(count, size, style):
+    """The first `count` of the puppets that no training sees."""
+    seeds = [puppet_seed(0, index, training=False) for index in range(count)]
+    bar = tqdm(seeds, "puppets", disable=None, leave=False)
+    return [draw(random_parameters(number), size, style) for number in bar]
 
 
 def drawn_puppets(count, size, style):
-    """(pictures, label maps, instances None, as many other pictures) of seeds that no training
-    sees.
-    """
-    seeds = [puppet_seed(0, index, training=False) for index in range(2 * count)]
-    every = [
-        draw(random_parameters(number), size, style)
-        for number in tqdm(seeds, "puppets", disable=None)
-    ]
+    """(pictures, label maps, instances None, as many other pictures)."""
+    every = drawings(2 * count, size, style)
     pictures = np.stack([drawing.picture for drawing in every])
     maps = np.stack([drawing.label_map for drawing in every[:count]])
     return pictures[:count], maps, None, pictures[count:]
 
 
-def given(painter, data, count, layout, folders, holdout):
+def given(pipeline, data, count, layout, folders, holdout):
     """(pictures, label maps, instances or None, other pictures or None) of a folder."""
-    labels = painter.labels
+    labels = pipeline.labels
     opened = open_labelled(
         data, layout=layout, classes=labels.classes, unknown=labels.unknown,
-        framing=Framing(painter.size), instances=labels.edges, folders=folders, holdout=holdout,
+        framing=Framing(pipeline.size), instances=labels.edges, folders=folders, holdout=holdout,
         part="held_out", shuffle=False,
     )  # fmt: skip
     if opened.length < count:
@@ -258,42 +221,41 @@ def squares(pictures):
     return np.ascontiguousarray(pictures[:, top : top + side, left : left + side])
 
 
-def recognised(painter, pictures, maps, count, style, find):
+def recognised(labels, pictures, maps, drawn, find):
     """`agreement` of each set of pictures by name, and the paintings' mIoU relative to the real
-    ones'.
+    ones'; of puppets (`drawn`: their style) by the judge, unless a segmenter is given.
     """
-    unknown, classes, truth = painter.labels.unknown, painter.labels.classes, maps
     if find is None:  # the judge sees 64 pixels
-        seeds = [puppet_seed(0, index, training=False) for index in range(count)]
-        drawings = [draw(random_parameters(number), SIZE, style) for number in seeds]
-        truth = np.stack([drawing.label_map for drawing in drawings])
+        maps = np.stack([drawing.label_map for drawing in drawings(len(maps), SIZE, drawn)])
 
         def find(some):
-            return judge(np.stack([images.resize(picture, SIZE) for picture in some])).labels
+            return judge(smaller(some)).labels
 
     result = {
-        name: agreement(find(some), truth, classes, unknown) for name, some in pictures.items()
+        name: agreement(find(some), maps, labels.classes, labels.unknown)
+        for name, some in pictures.items()
     }
     for name in list(result)[1:]:
         relative = result[name]["miou"] / max(result["real"]["miou"], 1e-9)
         result[name]["relative_miou"] = relative
-    return {"segmenter": result}
+    return result
 
 
-def style_numbers(painter, maps, instances, seed):
+def smaller(pictures):
+    """Pictures as the judge sees them."""
+    return np.stack([images.resize(picture, SIZE) for picture in pictures])
+
+
+def style_numbers(pipeline, maps, seed):
     """Mean correlation over the judge's style numbers: of one style on two maps, of two styles on
     one map; and of each number.
     """
-    first, second = (painter.seeded(seed + more, len(maps)) for more in (1, 2))
-    other = np.roll(maps, 1, axis=0)
-
-    def read(label_maps, styles):
-        pictures = painter.paint(label_maps, styles)
-        return judge(np.stack([images.resize(picture, SIZE) for picture in pictures])).style
-
-    here = read(maps, first)
-    result = {}
-    for name, there in (("same", read(other, first)), ("different", read(maps, second))):
+    count = len(maps)
+    first, second = (seeded(pipeline, seed + more * count, count) for more in (1, 2))
+    pairs = {"same": (np.roll(maps, 1, axis=0), first), "different": (maps, second)}
+    here, result = judge(smaller(painted(pipeline, maps, first))).style, {}
+    for name, pair in pairs.items():
+        there = judge(smaller(painted(pipeline, *pair))).style
         each = {key: correlation(here[:, i], there[:, i]) for i, key in enumerate(STYLE)}
         result[name] = {"mean": np.mean(list(each.values())), **each}
     return result

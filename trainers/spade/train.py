@@ -20,6 +20,7 @@ from gan_models.spade.networks import (
     Spectral,
     one_hot,
 )
+from gan_models.spade.pipeline import SPADEPipeline
 from trainers import distributed, optim
 from trainers.capture import Captured
 from trainers.run import Training, step_generator
@@ -281,25 +282,29 @@ def describe(config, parts, images_seen):
     }
 
 
-@torch.inference_mode()
 def draw_sheet(run, parts, pictures, images_seen):
-    """Rows of label map, picture, and paintings: in the picture's own style, in that of the row
-    above, and in two of seeds (without styles: one painting).
+    """Rows of label map, picture, and paintings by the pipeline the app uses: in the picture's own
+    style, in that of the row above, and in those of two seeds (without styles: one painting).
     """
-    config, device, labels = run.config, run.processes.device, options.labels_of(run.config)
-    networks, batch = for_use(parts), pictures.first(SHEET_ROWS)
-    batch = {name: tensor.to(device) for name, tensor in batch.items()}
-    semantics, _, real = prepared(batch, labels, None)
-    shown = [labels.colours[batch["label_maps"].cpu().numpy()], images.to_pictures(real)]
-    kinds = [None]
-    if config.latent_size:
-        own = networks["encoder"](real)[0]
-        source = torch.Generator().manual_seed(config.seed)
-        seeded = torch.randn(2, config.latent_size, generator=source).to(device)
-        kinds = [own, own.roll(1, 0), *(latents.expand_as(own) for latents in seeded)]
-    shown += [images.to_pictures(networks["generator"](semantics, kind)) for kind in kinds]
-    rows = [picture for row in zip(*shown, strict=True) for picture in row]
-    return "paintings", images.grid(rows, len(shown)), {}
+    _, about = describe(run.config, parts, images_seen)
+    networks, name = about["networks"], run.folder.name
+    pipeline = SPADEPipeline(
+        networks["generator"], networks.get("encoder"), about["config"] | {"name": name},
+        run.processes.device,
+    )  # fmt: skip
+    batch = {name: tensor.numpy() for name, tensor in pictures.first(SHEET_ROWS).items()}
+    shown, above = [], None
+    for index, label_map in enumerate(batch["label_maps"]):
+        real = batch["images"][index].transpose(1, 2, 0)
+        instances = batch["instances"][index] if "instances" in batch else None
+        row = [None]
+        if pipeline.latent_size:
+            own = pipeline.style_of(real)
+            row = [own, own if above is None else above, pipeline.style(0), pipeline.style(1)]
+            above = own
+        shown += [pipeline.labels.colours[label_map], real]
+        shown += [pipeline.paint(label_map, style, instances=instances) for style in row]
+    return "paintings", images.grid(shown, 2 + len(row)), {}
 
 
 def prepared(batch, labels, moves):
