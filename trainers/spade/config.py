@@ -73,7 +73,7 @@ class Config(run.Options):
 PRESETS = {
     # Ours: learns drawn puppets on two CPU cores, without VGG.
     "puppets": Config(
-        preprocess="fixed", load_size=64, crop_size=64, channels=12, hidden=24, latent_size=64,
+        preprocess="fixed", load_size=64, crop_size=64, channels=10, hidden=24, latent_size=64,
         encoder_channels=16, encoder_norm="batch", discriminator_channels=16,
         perceptual_weight=0.0, kl_weight=0.005,
         reconstruction_weight=20.0, epochs=60, decay_epochs=20, batch_size=8, learning_rate=8e-4,
