@@ -131,7 +131,7 @@ def open_labelled(
     else:
         root = Path(path).expanduser()
         check_folder(root, "pictures with label maps")
-        files = listed(root, layout, folders, holdout, part)
+        files = listed(root, layout, folders, instances, holdout, part)
         check_labels(root, [names[1] for names in files], classes, unknown)
     source = Labelled(root, files, framing, unknown, instances)
     how = {"seed": seed, "mirror": mirror, "num_workers": num_workers, "shuffle": shuffle}
@@ -141,10 +141,11 @@ def open_labelled(
 # --- files ---------------------------------------------------------------------------------------
 
 
-def listed(root, layout, folders, holdout, part) -> list[tuple[str, str, str | None]]:
-    """(picture, label map, instance map or None) of each, as names below `root`."""
+def listed(root, layout, folders, wanted, holdout, part) -> list[tuple[str, str, str | None]]:
+    """(picture, label map, instance map if `wanted` and there) of each, as names below `root`."""
     check_holdout(holdout)
-    pictures, maps, instances = FINDERS[layout](root, PARTS[part], folders)
+    pictures, maps, found = FINDERS[layout](root, PARTS[part], folders)
+    instances = found if wanted else {}
     common = [key for key in sorted(pictures) if key in maps]
     alone = sorted(pictures.keys() ^ maps.keys())
     if alone:
