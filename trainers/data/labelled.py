@@ -17,6 +17,7 @@ import logging
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from PIL import Image
@@ -30,11 +31,11 @@ from trainers.data.stream import Stream
 from trainers.puppets.sets import cache_folder
 
 DEFAULT_PUPPETS = 5_000
-LAYOUTS = ("puppets", "coco", "ade20k", "cityscapes", "facades", "custom")
-MODES = (
+Layout = Literal["puppets", "coco", "ade20k", "cityscapes", "facades", "custom"]
+Mode = Literal[
     "resize_and_crop", "crop", "scale_width", "scale_width_and_crop", "scale_shortside",
     "scale_shortside_and_crop", "fixed", "none",
-)  # fmt: skip
+]  # fmt: skip
 VOID = 255  # the label of pixels without a label
 PARTS = {"train": "train", "held_out": "val"}  # what the data sets call them
 
@@ -53,7 +54,7 @@ class Framing:
     """
 
     size: tuple[int, int]
-    mode: str = "fixed"
+    mode: Mode = "fixed"
     load_size: int = 286
     crop_size: int = 256
 
@@ -101,7 +102,7 @@ class Framing:
 def open_labelled(
     path,
     *,
-    layout: str,
+    layout: Layout,
     classes: int,
     unknown: int | None,
     framing: Framing,
@@ -117,10 +118,10 @@ def open_labelled(
     """Open pictures with label maps; batches hold "images" (n, 3, H, W) uint8, "label_maps"
     (n, H, W) uint8 below `classes` and, if `instances`, "instances" (n, H, W) int32.
 
-    path: puppets or puppets:COUNT, or a folder in one of LAYOUTS. unknown: the class of pixels
-    without a label, which they may have then. instances: where a set has no such maps, the labels
-    stand for them. folders: of pictures, maps and instances (or "") below `path`, for custom, whose
-    `holdout` share is the "held_out" part; the others have a part of their own.
+    path: puppets or puppets:COUNT, or a folder in one of the layouts above. unknown: the class of
+    pixels without a label, which they may have then. instances: where a set has no such maps, the
+    labels stand for them. folders: of pictures, maps and instances (or "") below `path`, for
+    custom, whose `holdout` share is the "held_out" part; the others have a part of their own.
     Raises UserError when there is nothing to train on, and for labels out of range.
     """
     if puppets.is_puppets(str(path)):

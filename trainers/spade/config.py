@@ -8,13 +8,7 @@ from gan_models.errors import UserError
 from gan_models.spade.labels import LABELS, custom
 from gan_models.spade.networks import UPSAMPLINGS
 from trainers import run
-from trainers.data.labelled import Framing
-
-Layout = Literal["puppets", "coco", "ade20k", "cityscapes", "facades", "custom"]
-Mode = Literal[
-    "resize_and_crop", "crop", "scale_width", "scale_width_and_crop", "scale_shortside",
-    "scale_shortside_and_crop", "fixed", "none",
-]  # fmt: skip
+from trainers.data.labelled import Framing, Layout, Mode
 
 
 @dataclass(frozen=True)

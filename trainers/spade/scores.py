@@ -27,10 +27,10 @@ from gan_models.spade.pipeline import SPADEPipeline
 from gan_models.weights import read_config
 from trainers import metrics
 from trainers.data import Framing, open_labelled
+from trainers.data.labelled import Layout
 from trainers.judge.networks import SIZE, STYLE, judge
 from trainers.judge.scores import correlation
 from trainers.puppets import draw, puppet_seed, random_parameters
-from trainers.spade.config import Layout
 
 BATCH = 16  # pictures that a segmenter sees at once
 
