@@ -457,12 +457,10 @@ def test_puppets_are_drawn_from_their_number_and_seed():
         assert [puppets.DOMAINS[n] for n in batch.labels] == [one.domain for one in shown]
 
 
-@pytest.mark.parametrize("size", [20, 264])
-def test_puppets_of_sizes_that_are_not_drawn_are_resized(size):
+@pytest.mark.parametrize(("size", "drawn_at"), [(20, 32), (520, 512)])
+def test_puppets_of_sizes_that_are_not_drawn_are_resized(size, drawn_at):
     (image,) = open_data("puppets:1", size=size, seed=1).first(1)["images"]
-    drawn = puppets.draw(
-        puppets.random_parameters(puppets.puppet_seed(1, 0)), 32 if size < 32 else 256
-    )
+    drawn = puppets.draw(puppets.random_parameters(puppets.puppet_seed(1, 0)), drawn_at)
     assert np.array_equal(image.permute(1, 2, 0), resize(drawn.picture, size))
 
 

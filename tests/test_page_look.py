@@ -199,7 +199,7 @@ def test_no_third_of_a_wide_page_is_empty(opening, tab, width):
         ".map((each) => each.getBoundingClientRect().bottom)))"
     )
     change, stage, beside, get = ends
-    assert abs(stage - beside) < 0.35 * stage and abs(change - get) < 0.35 * change, ends
+    assert abs(stage - beside) < max(stage, beside) / 3 and abs(change - get) < get / 3, ends
 
 
 # Text that can be read, whose colour is nearer to its ground than 4.5 : 1. Disabled controls are
