@@ -9,15 +9,19 @@ from types import SimpleNamespace
 import httpx
 
 import app
-from tabs import latent, motion
+from tabs import latent, motion, painting
 from tabs.kit import jobs
-from tests import motion_given, tiny
+from tests import motion_given, tiny, tiny_spade
 
 
 def given_weights(root):
-    """--weights of every tab: tiny ones; "drawn" and "filmed" move portraits, "plain" draws."""
+    """--weights of every tab: tiny ones; "drawn" and "filmed" move portraits, "plain" draws,
+    "painter" paints.
+    """
     plain = tiny.save_progan(root / "plain")
-    return motion_given.settings(root).weights + (("plain", str(plain)),)
+    painter = tiny_spade.save_spade(root / "painter")
+    more = (("plain", str(plain)), ("painter", str(painter)))
+    return motion_given.settings(root).weights + more
 
 
 @contextmanager
@@ -26,7 +30,7 @@ def page(root, monkeypatch):
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(root / "page"))
     settings = jobs.Settings(device="cpu", weights=given_weights(root))
     blocks = app.build(settings)
-    for tab in (motion, latent):
+    for tab in (motion, latent, painting):
         tab.system(settings).load_now()
     options = app.parse(["--host", "127.0.0.1"])
     _, url, _ = app.launch(blocks, options, prevent_thread_lock=True, quiet=True)

@@ -11,10 +11,10 @@ import pytest
 
 import app
 from gan_models import names
-from tabs import latent, motion
+from tabs import latent, motion, painting
 from tabs.kit import jobs, look
 from tabs.kit import texts as words
-from tests import tiny
+from tests import tiny, tiny_spade
 
 ROOT = Path(app.__file__).resolve().parent
 
@@ -24,7 +24,8 @@ def page(tmp_path_factory):
     place = tmp_path_factory.mktemp("weights")
     plain = tiny.save_progan(place / "plain", ["cat", "robot"])
     mover = tiny.save_fomm(place / "mover")
-    given = (("plain", str(plain)), ("mover", str(mover)))
+    painter = tiny_spade.save_spade(place / "painter")
+    given = (("plain", str(plain)), ("mover", str(mover)), ("painter", str(painter)))
     return app.build(jobs.Settings(device="cpu", weights=given))
 
 
@@ -144,7 +145,8 @@ def test_reset_gives_back_whatever_an_event_changes(page):
     # `draw_all` notes what it drew, which is no choice; others change all else that it changes.
     choices = [one for one in events if not one["api_name"].startswith("draw_all")]
     changed = {one for event in choices for one in event["outputs"]} - set(footers)
-    assert len(resets) == 2 and not resets[0] & resets[1]
+    assert len(resets) == 3 == len({frozenset(one) for one in resets})
+    assert sum(map(len, resets)) == len(set.union(*resets))
     missing = {kinds[one] for one in changed - set.union(*resets)}
     assert missing == set(), missing
     for event in page.fns.values():
@@ -162,7 +164,7 @@ def test_the_page_is_built_without_any_weights(monkeypatch):
 
 
 def test_the_header_leads_to_a_section_of_the_readme(page):
-    headings = {tab.README.partition("#")[2] for tab in (motion, latent)}
+    headings = {tab.README.partition("#")[2] for tab in (motion, latent, painting)}
     lines = (ROOT / "README.md").read_text(encoding="utf-8").lower().splitlines()
     slugs = [
         re.sub(r"[^a-z0-9]+", "-", line.strip("# ")).strip("-") for line in lines if "#" in line

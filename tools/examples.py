@@ -1,23 +1,37 @@
 """Makes what the tabs ship and open on, by running the tabs' own handlers once.
 
-    python -m tools.examples latent|motion [WEIGHTS]     default: the first of the weights menu
+    python -m tools.examples latent|motion|painting [WEIGHTS]     default: the first of the menu
 
 Writes assets/examples/<tab>/: files, and example.json with what is said about them. For "motion"
-the portraits and driving clips are drawn first; without any weights that is all.
+the portraits and driving clips are drawn first; without any weights that is all. For "painting"
+maps are drawn, and no weights are needed.
 """
 
 import argparse
 import inspect
 import json
 import shutil
+from dataclasses import replace
 
 import gradio as gr
 
 from gan_models import images
-from tabs import latent, motion
+from gan_models.spade.labels import LABELS
+from tabs import latent, motion, painting
 from tabs.kit import jobs
 from tabs.kit.answers import GRADIO
 from tools import singers
+from trainers.puppets import (
+    ACTION_UNITS,
+    FIRST_SCORE_SEED,
+    Pose,
+    draw,
+    random_parameters,
+)
+
+MAP_SIZE = 256  # pixels
+# (domain, seed above FIRST_SCORE_SEED) of each map, in the order of painting.texts.NAMES.
+MAPS = (("human", 40), ("human", 49), ("human", 44), ("cat", 43), ("cat", 45), ("robot", 44))
 
 
 class Maker:
@@ -90,12 +104,26 @@ def make_motion(settings: jobs.Settings, weights: str | None) -> None:
         maker.describe({"caption": caption, "settings": made["text"]})
 
 
+def make_painting(settings: jobs.Settings, weights: str | None) -> None:
+    """Draw the maps: faces at rest that look at the visitor."""
+    painting.EXAMPLES.mkdir(parents=True, exist_ok=True)
+    for name, (domain, seed) in zip(painting.texts.NAMES, MAPS, strict=True):
+        puppet = random_parameters(FIRST_SCORE_SEED + seed, domain)
+        puppet = replace(puppet, pose=Pose(), action_units=(0.0,) * len(ACTION_UNITS))
+        label_map = draw(puppet, MAP_SIZE).label_map
+        painting.maps.write_index_png(painting.EXAMPLES / name, label_map, LABELS["puppets"])
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tools.examples", description=__doc__)
-    parser.add_argument("tab", choices=("latent", "motion"))
+    parser.add_argument("tab", choices=("latent", "motion", "painting"))
     parser.add_argument("weights", nargs="?")
     options = parser.parse_args()
-    tab, make = {"latent": (latent, make_latent), "motion": (motion, make_motion)}[options.tab]
+    tab, make = {
+        "latent": (latent, make_latent),
+        "motion": (motion, make_motion),
+        "painting": (painting, make_painting),
+    }[options.tab]
     settings = jobs.Settings()
     make(settings, options.weights or tab.system(settings).first())
     size = sum(file.stat().st_size for file in tab.EXAMPLES.iterdir())

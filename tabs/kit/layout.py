@@ -58,12 +58,12 @@ def title(text: str) -> None:
     gr.Markdown(text, elem_classes=["zone-title"])
 
 
-def picks(value, label: str, *classes: str, columns: int) -> gr.Gallery:
+def picks(value, label: str, *classes: str, columns: int, **options) -> gr.Gallery:
     """Pictures of which a click takes one."""
     return gr.Gallery(
         value or None, label=label, show_label=False, columns=columns, buttons=[],
         allow_preview=False, object_fit="cover", interactive=False,
-        elem_classes=["picks", *classes],
+        elem_classes=["picks", *classes], **options,
     )  # fmt: skip
 
 
