@@ -1,0 +1,157 @@
+"""The painting tool in a real browser: what is painted there, pixel by pixel, reaches Python."""
+
+from types import SimpleNamespace
+
+import gradio as gr
+import numpy as np
+import pytest
+from PIL import Image
+
+import app
+from gan_models.spade.labels import LABELS
+from tabs import painting
+from tabs.kit import jobs
+from tests import tiny_spade
+from tests.test_browser import PATIENCE, browser  # noqa: F401 - a fixture
+
+CLASSES = LABELS["puppets"].names
+HAIR, IRIS, EXTRA = (CLASSES.index(name) for name in ("hair", "iris", "extra"))
+# The ids that the canvas shows, by their colours; and whether the picture has changed since.
+IDS = """(colours) => {
+  const canvas = document.querySelector('.paint-map');
+  const {data} = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+  const known = new Map(colours.map((colour, id) => [colour.join(), id]));
+  return Array.from({length: data.length / 4}, (_, at) =>
+    known.get([...data.subarray(4 * at, 4 * at + 3)].join()));
+}"""
+PICTURE = "() => document.querySelector('.paint-result').toDataURL()"
+SAME = "(old) => document.querySelector('.paint-result').toDataURL() === old"
+OTHER = "(old) => document.querySelector('.paint-result').toDataURL() !== old"
+
+
+@pytest.fixture
+def page(browser, tmp_path, monkeypatch):  # noqa: F811
+    """This tab beside another one, and what Python was given to paint: a list of (ids, style)."""
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "page"))
+    weights = (("painter", str(tiny_spade.save_spade(tmp_path / "weights"))),)
+    settings, painted = jobs.Settings(device="cpu", weights=weights), []
+    with gr.Blocks(analytics_enabled=False) as blocks, gr.Tabs():
+        with gr.Tab("First"):
+            gr.Markdown("The canvas is shown late.")
+        with gr.Tab(painting.NAME):
+            painting.build(blocks, settings)
+    pipeline = painting.system(settings).open("painter")
+    paint = pipeline.paint
+
+    def watched(label_map, style):
+        painted.append((np.array(label_map), np.array(style)))
+        return paint(label_map, style)
+
+    monkeypatch.setattr(pipeline, "paint", watched)
+    options = app.parse(["--host", "127.0.0.1"])
+    _, url, _ = app.launch(blocks, options, prevent_thread_lock=True, quiet=True)
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    opened, errors = context.new_page(), []
+    opened.set_default_timeout(PATIENCE)
+    opened.on("pageerror", lambda error: errors.append(str(error)))
+    opened.goto(url)
+    opened.get_by_role("tab", name=painting.NAME).click()
+    opened.get_by_text("painted in").wait_for()
+    yield SimpleNamespace(page=opened, painted=painted)
+    context.close()
+    blocks.close()
+    assert errors == []
+
+
+def ids_of(page):
+    colours = LABELS["puppets"].colours.tolist()
+    return np.array(page.evaluate(IDS, colours), np.uint8).reshape(64, 64)
+
+
+def test_a_stroke_a_fill_undo_styles_and_files(page):
+    page, painted = page.page, page.painted
+    box = page.locator(".paint-map").bounding_box()
+
+    def drag(*places):
+        at = [(box["x"] + (x + 0.5) * box["width"] / 64, box["y"] + (y + 0.5) * box["height"] / 64)
+              for x, y in places]  # fmt: skip
+        page.mouse.move(*at[0])
+        page.mouse.down()
+        for place in at[1:]:
+            page.mouse.move(*place, steps=6)
+        page.mouse.up()
+
+    def reaches_python(seen):
+        """The picture changes, and what the canvas shows is painted, id by id."""
+        page.wait_for_function(OTHER, arg=seen)
+        ids = ids_of(page)
+        for _ in range(200):
+            if any((one == ids).all() for one, _ in painted[-8:]):
+                return ids
+            page.wait_for_timeout(50)
+        raise AssertionError("another map was painted than the canvas shows")
+
+    def choose(name):
+        page.locator(".paint-classes button", has_text=name).click()
+
+    first, seen = ids_of(page), page.evaluate(PICTURE)
+    assert (first == painted[0][0]).all()
+
+    # A stroke of the brush, of the class that a search finds.
+    page.get_by_label(painting.texts.CANVAS_WORDS["search"]).fill("EXT")
+    assert page.locator(".paint-classes button").all_inner_texts() == ["extra"]
+    page.get_by_label(painting.texts.CANVAS_WORDS["search"]).press("Enter")
+    drag((5, 60), (30, 60), (58, 60))
+    stroke = reaches_python(seen)
+    assert (stroke[60, 5:59] == EXTRA).all() and (stroke[:50] == first[:50]).all()
+    assert 100 < (stroke != first).sum() < 64 * 6
+    page.get_by_label(painting.texts.CANVAS_WORDS["search"]).fill("")
+
+    # A fill of the background, by the key; it ends where another class begins.
+    seen = page.evaluate(PICTURE)
+    choose("iris")
+    page.locator(".paint-map").press("f")
+    drag((1, 1))
+    filled = reaches_python(seen)
+    assert filled[0, 0] == IRIS and (filled[stroke != 0] == stroke[stroke != 0]).all()
+    assert (filled == IRIS).sum() > 500
+
+    # A rectangle follows the drag, and is as it ends.
+    seen = page.evaluate(PICTURE)
+    choose("hair")
+    page.get_by_role("button", name="Rectangle").click()
+    drag((50, 10), (10, 40), (40, 20))
+    drawn = reaches_python(seen)
+    assert (drawn[10:21, 40:51] == HAIR).all() and ((drawn != filled).sum() <= 11 * 11)
+
+    # Undo three times, redo once.
+    for step in range(3):
+        seen = page.evaluate(PICTURE)
+        if step:
+            page.keyboard.press("Control+z")
+        else:
+            page.get_by_role("button", name="Undo").click()
+        now = reaches_python(seen)
+        assert (now == (filled, stroke, first)[step]).all()
+    assert page.get_by_role("button", name="Undo").is_disabled()
+    page.get_by_role("button", name="Redo").click()
+    page.wait_for_function(SAME, arg=seen)  # the stroke's own picture, as before
+    assert (ids_of(page) == stroke).all()
+
+    # Another style is another picture of the same map.
+    page.get_by_role("button", name=painting.texts.NEW).first.click()
+    page.wait_for_function(OTHER, arg=seen)
+    assert (ids_of(page) == stroke).all()
+
+    # The map goes out as it is.
+    with page.expect_download() as download:
+        page.get_by_role("button", name=painting.texts.GET_MAP).click()
+    assert (np.asarray(Image.open(download.value.path())) == stroke).all()
+
+    # A click on an example, which undo takes back.
+    seen = page.evaluate(PICTURE)
+    page.locator(".picks:visible button").nth(3).click()
+    page.wait_for_function(OTHER, arg=seen)
+    assert (ids_of(page) != stroke).any()
+    page.get_by_role("button", name="Undo").click()
+    assert (ids_of(page) == stroke).all()
