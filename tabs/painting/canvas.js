@@ -347,6 +347,8 @@ function load(value) {
     screen.style.aspectRatio = result.style.aspectRatio = `${state.width} / ${state.height}`;
     sizeBar.max = Math.max(8, Math.round(state.width / 4));
     sizeBar.value = Math.max(2, Math.round(state.width / 16));
+    state.zoom = 0;
+    zoomTo(1);
   } else if (!same(state.ids, ids)) {
     state.past.push(state.ids);
     state.future = [];
