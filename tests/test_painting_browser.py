@@ -96,6 +96,7 @@ def test_a_stroke_a_fill_undo_styles_and_files(page):
 
     first, seen = ids_of(page), page.evaluate(PICTURE)
     assert (first == painted[0][0]).all()
+    assert page.locator(".paint-classes [aria-pressed=true]").inner_text() == "hair"
 
     # A stroke of the brush, of the class that a search finds.
     page.get_by_label(painting.texts.CANVAS_WORDS["search"]).fill("EXT")

@@ -68,15 +68,15 @@ def _change(tab: Tab) -> None:
         tab.variations = layout.picks(None, texts.VARIATIONS, "by-four", columns=4)
         tab.more = gr.Button(texts.MORE, size="md")
         tab.share = layout.slider(0, 100, 0, 1, texts.SHARE)
+        with gr.Accordion(texts.STYLE_PICTURE, open=False, visible=True) as tab.picture_box:
+            tab.style_picture = layout.PictureFile(
+                label=texts.STYLE_PICTURE, sources=["upload", "clipboard", "webcam"],
+                type="filepath", height=170, buttons=[], elem_id="painting-style",
+                alt_text=texts.STYLE_PICTURE,
+            )  # fmt: skip
         with gr.Accordion(words.MORE_SETTINGS, open=False):
             _seed_row(tab, "second", texts.SECOND, 2)
             tab.swap = layout.button(texts.SWAP)
-            with gr.Column(visible=True) as tab.picture_box:
-                tab.style_picture = layout.PictureFile(
-                    label=texts.STYLE_PICTURE, sources=["upload", "clipboard", "webcam"],
-                    type="filepath", height=170, buttons=[], elem_id="painting-style",
-                    alt_text=texts.STYLE_PICTURE,
-                )  # fmt: skip
     tab.style_notice = gr.HTML()
 
 

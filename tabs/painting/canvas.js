@@ -11,7 +11,7 @@ const words = WORDS, MOST_STEPS = 100, REST = 400, ZOOMS = [1, 1.5, 2, 3, 4, 6, 
 
 const state = {width: 0, height: 0, ids: null, names: [], colours: null, labels: '', chosen: 0,
   tool: 'brush', past: [], future: [], before: null, from: null, last: null, pointers: new Map(),
-  pinch: null, zoom: 0, ticket: '', look: '', made: 0, wish: false, busy: false, resting: 0, visit: 0};
+  pinch: null, zoom: 0, ticket: '', look: '', made: '', wish: false, busy: false, resting: 0, visit: 0};
 
 find('.paint-tools').setAttribute('aria-label', words.toolbar);
 find('.paint-size-name').textContent = words.size;
@@ -342,7 +342,8 @@ function load(value) {
   Object.assign(state, {made: value.made, width: value.width, height: value.height,
     labels: value.labels, names: value.names, palette: value.colours, before: null});
   if (shape !== [state.width, state.height, state.labels].join() || !state.ids) {
-    Object.assign(state, {past: [], future: [], chosen: ids[ids.length >> 1]});
+    const start = (value.height >> 3) * value.width + (value.width >> 1);  // hair, or sky
+    Object.assign(state, {past: [], future: [], chosen: ids[start]});
     Object.assign(screen, {width: state.width, height: state.height});
     screen.style.aspectRatio = result.style.aspectRatio = `${state.width} / ${state.height}`;
     sizeBar.max = Math.max(8, Math.round(state.width / 4));

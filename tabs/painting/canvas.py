@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import re
+import secrets
 import time
 from pathlib import Path
 
@@ -48,9 +49,9 @@ def ticket(weights, first, second, share, request) -> dict:
 
 
 def shown(labels: Labels, label_map: np.ndarray) -> dict:
-    """The part of the value that shows a map: a new one each time, even if it is the same."""
+    """The part of the value that shows a map; `made` tells one from the last, even of the same."""
     return {
-        "map": maps.encoded(label_map), "made": time.time_ns() // 1000,
+        "map": maps.encoded(label_map), "made": secrets.token_hex(10),
         "width": label_map.shape[1], "height": label_map.shape[0], "names": list(labels.names),
         "colours": [f"#{bytes(colour).hex()}" for colour in labels.colours],
         "labels": key(labels),
