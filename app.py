@@ -88,8 +88,6 @@ def build(settings):
         gr.HTML(look.header(NAME, SENTENCE, motion.README, README_LINK))
         with gr.Tabs():
             for tab in (motion, latent, painting):
-                if tab is painting and not tab.system(settings).menu():
-                    continue  # until weights ship, only where somebody has trained some
                 with gr.Tab(tab.NAME):
                     tab.build(page, settings)
                 if jobs.ON_ZERO_GPU:
