@@ -15,7 +15,7 @@ from gan_models.errors import UserError
 from gan_models.progan import ProGANPipeline
 from tabs import latent
 from tabs.kit import clips as kit
-from tabs.kit import jobs, results, systems
+from tabs.kit import jobs, results, systems, tickets
 from tabs.kit import texts as words
 from tabs.latent import clips, drawing, handlers, live, points, texts
 from tests import tiny
@@ -371,7 +371,7 @@ def test_a_place_of_the_map_is_a_mix_of_its_corners(system, pipeline):
 
 def test_the_map_shows_the_picture_of_each_of_its_places(system, pipeline):
     ticket, corners = noted(system, visitor("tiles"), truncation=0.5), [4, 9, 3, 8]
-    the_map = live.map_of(system, live.read_ticket(ticket), corners).astype(int)
+    the_map = live.map_of(system, tickets.read("latent", ticket), corners).astype(int)
     assert the_map.shape == (live.ACROSS * live.TILE,) * 2 + (3,)
     answer = live.draw(system, {"ticket": ticket, "corners": corners})
     sent = images.read_picture(base64.b64decode(answer["picture"].partition(",")[2]))

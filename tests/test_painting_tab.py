@@ -13,6 +13,7 @@ from gan_models.errors import UserError
 from gan_models.spade.labels import LABELS, read_map
 from tabs import painting
 from tabs.kit import jobs
+from tabs.kit import texts as words
 from tabs.painting import canvas, handlers, maps, styles, texts
 from tests import tiny_spade
 
@@ -113,7 +114,7 @@ def test_what_is_no_map_gets_a_sentence(system, value, wrong):
 
 @pytest.mark.parametrize("ticket", ["", None, "../../etc/passwd", "0" * 20 + "/painting-live.json"])
 def test_no_picture_without_a_ticket(system, value, ticket):
-    assert picture_of(system, value, ticket=ticket) == {"error": texts.LIVE_OVER}
+    assert picture_of(system, value, ticket=ticket) == {"error": words.VISIT_OVER}
 
 
 def test_a_map_goes_out_and_comes_in_unchanged(system, value, tmp_path):

@@ -33,14 +33,8 @@ from gan_models.fomm.pipeline import FOMMPipeline
 from gan_models.fomm.sources import Driving
 
 MOST_FPS = 60.0
-HOW = (
-    "relative",
-    "adapt_scale",
-    "strength",
-    "smoothing",
-    "paste_back",
-    "size",
-)  # `animate` takes them so
+# `animate` takes them so.
+HOW = ("relative", "adapt_scale", "strength", "smoothing", "paste_back", "size")
 CONTROLS = ("yaw", "pitch", "roll", "eyes", "brows", "mouth", "smile", "gaze_x", "gaze_y")
 Numbers4 = tuple[float, float, float, float]
 

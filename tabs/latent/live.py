@@ -7,8 +7,6 @@ the walk ends, the page's own events take over (`handlers.arrive`).
 """
 
 import json
-import os
-import re
 from pathlib import Path
 
 import gradio as gr
@@ -16,12 +14,11 @@ import numpy as np
 
 from gan_models import images
 from gan_models.errors import UserError
-from tabs.kit import jobs, look, results
+from tabs.kit import jobs, look, results, tickets
 from tabs.kit.answers import answers
 from tabs.latent import points, texts
 from tabs.latent.drawing import grown, sample
 
-TICKET = re.compile(r"[0-9a-f]{20}/latent-live\.json")
 CORNERS = [6, 3, 2, 5]  # seeds of the first map
 ACROSS, TILE = 7, 56  # pictures in a row of the map, and pixels of each
 
@@ -45,12 +42,8 @@ def ticket(weights, label, shown, growth, truncation, sharp, pace, request) -> d
         "weights": weights, "label": label, "shown": shown, "growth": growth,
         "truncation": truncation, "sharp": sharp,
     }  # fmt: skip
-    file = jobs.visitor_folder(request) / "latent-live.json"
-    new = file.with_suffix(".new")
-    new.write_text(json.dumps(noted))
-    os.replace(new, file)  # whoever reads it meanwhile finds the old one whole
     map_look = json.dumps([weights, label, truncation])
-    return {"ticket": f"{file.parent.name}/{file.name}", "shown": shown["name"],
+    return {"ticket": tickets.write("latent", noted, request), "shown": shown["name"],
             "look": map_look, "pace": pace}  # fmt: skip
 
 
@@ -71,21 +64,13 @@ def draw(system, asked: dict) -> dict:
     try:
         if jobs.ON_ZERO_GPU:
             raise UserError(texts.LIVE_NOT_HERE)
-        noted = read_ticket(asked["ticket"])
+        noted = tickets.read("latent", asked["ticket"])
         if "corners" in asked and "x" not in asked:
             return {"picture": results.data_url(map_of(system, noted, asked["corners"]))}
         picture = picture_of(system, noted, asked)
     except Exception as error:  # noqa: BLE001 - `sentence` logs what is not a sentence itself
         return {"error": jobs.sentence(error)}
     return {"picture": results.data_url(picture, quality=92, subsampling=0)}
-
-
-def read_ticket(name: str) -> dict:
-    """Raises UserError for what is no ticket, and for one that ended."""
-    file = jobs.visitors() / str(name)
-    if not TICKET.fullmatch(str(name)) or not file.is_file():
-        raise UserError(texts.LIVE_OVER)
-    return json.loads(file.read_text())
 
 
 def picture_of(system, noted: dict, asked: dict) -> np.ndarray:

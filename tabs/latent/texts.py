@@ -67,7 +67,6 @@ LIVE_WORDS = {
     "walking": "Walking; Pause keeps the picture.",
     "lost": "The computer that runs this page does not answer. Reload the page.",
 }
-LIVE_OVER = "This view has ended. Reload the page."
 LIVE_NOT_HERE = "The live view works only on a machine of your own. Everything else works here."
 BAD_PLACE = "This is no place of the map and none of the walk. Drag over the map again."
 

@@ -8,8 +8,6 @@ the browser as `shown` makes it, and comes back as {"ids" (base64), "width", "he
 
 import hashlib
 import json
-import os
-import re
 import secrets
 import time
 from pathlib import Path
@@ -19,10 +17,9 @@ import numpy as np
 
 from gan_models.errors import UserError
 from gan_models.spade.labels import Labels
-from tabs.kit import jobs, look, results
+from tabs.kit import jobs, look, results, tickets
 from tabs.painting import maps, styles, texts
 
-TICKET = re.compile(r"[0-9a-f]{20}/painting-live\.json")
 LARGEST_SIDE = 4096  # pixels of a map that a browser may name
 
 
@@ -40,12 +37,8 @@ def widget(system) -> gr.HTML:
 def ticket(weights, first, second, share, request) -> dict:
     """Note what the browser paints with; the part of the widget's value that says so."""
     noted = {"weights": weights, "first": first, "second": second, "share": share}
-    file = jobs.visitor_folder(request) / "painting-live.json"
-    new = file.with_suffix(".new")
-    new.write_text(json.dumps(noted))
-    os.replace(new, file)  # whoever reads it meanwhile finds the old one whole
     noted_as = hashlib.blake2b(json.dumps(noted).encode(), digest_size=8).hexdigest()
-    return {"ticket": f"{file.parent.name}/{file.name}", "look": noted_as}
+    return {"ticket": tickets.write("painting", noted, request), "look": noted_as}
 
 
 def shown(labels: Labels, label_map: np.ndarray) -> dict:
@@ -88,7 +81,7 @@ def paint(system, asked: dict) -> dict:
     try:
         if jobs.ON_ZERO_GPU:
             raise UserError(texts.LIVE_NOT_HERE)
-        noted = read_ticket(asked["ticket"])
+        noted = tickets.read("painting", asked["ticket"])
         pipeline = system.open(noted["weights"])
         label_map = maps.decoded(asked.get("ids"), pipeline.size, pipeline.labels.classes)
         style = styles.mixed(pipeline, noted["first"], noted["second"], noted["share"])
@@ -101,11 +94,3 @@ def paint(system, asked: dict) -> dict:
         return {"error": jobs.sentence(error)}
     shown = results.data_url(picture, quality=92, subsampling=0)
     return {"picture": shown, "seconds": round(seconds, 3)}
-
-
-def read_ticket(name: str) -> dict:
-    """Raises UserError for what is no ticket, and for one that ended."""
-    file = jobs.visitors() / str(name)
-    if not TICKET.fullmatch(str(name)) or not file.is_file():
-        raise UserError(texts.LIVE_OVER)
-    return json.loads(file.read_text())

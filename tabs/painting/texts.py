@@ -32,7 +32,6 @@ FIRST, SECOND = "Style", "Second style"
 SHARE = "Mix: from the style to the second style (%)"
 SWAP = "Swap the two styles"
 VARIATIONS = "The same map in four styles"
-VARIATIONS_HELP = "Click one to take its style."
 MORE = "Four more"
 STYLE_PICTURE = "Style of a picture"
 NO_STYLES = "These weights know no styles: each map means one picture."
@@ -76,7 +75,6 @@ CANVAS_WORDS = {
     "lost": "The computer that runs this page does not answer. Reload the page.",
 }
 LIVE_NOT_HERE = "The painting works only on a machine of your own."
-LIVE_OVER = "This visit has ended. Reload the page."
 
 # Errors
 BAD_IDS = (
