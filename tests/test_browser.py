@@ -443,8 +443,6 @@ def test_a_shipped_portrait_follows_a_shipped_clip(opened, tmp_path):
     page.locator(".crop-box:visible").press("ArrowRight")
     smaller = page.locator(".crop-box:visible").bounding_box()
     assert smaller["width"] < box["width"] - 40 and smaller["x"] > box["x"]
-    page.locator("#motion-stage-still-button[aria-selected=true]").wait_for()
-    page.wait_for_timeout(3000)  # until the still of the last step is drawn
     page.get_by_role("button", name=motion.ANIMATE).click()
     page.locator("textarea:visible").first.wait_for()
     page.wait_for_function(

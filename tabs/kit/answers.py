@@ -97,7 +97,8 @@ class Tab(SimpleNamespace):
         nobody back from where he went meanwhile.
         """
         turn = f"() => ({{__type__: 'update', selected: '{stage}'}})"
-        gr.on(list(triggers), None, None, self.stage, js=turn, **QUIET)
+        for trigger in triggers:
+            trigger(None, None, self.stage, js=turn, **QUIET)
 
     def offers(self, event, file: gr.DownloadButton):
         """The file that `event` has made is fetched at once, by a click on its unseen button."""

@@ -164,7 +164,7 @@ def clip_events(tab: Tab, make, stage: gr.Tabs):
     made = tab.on(
         began.then, make, api_name=f"{stage.elem_id.partition('-')[0]}_clip", concurrency_limit=4
     )
-    tab.turns_to("clip", tab.run.click)
+    tab.turns_to("clip", tab.run.click, began.then)  # again: something may have come in between
     for event in (began, made):
         event.then(js=INTO_VIEW.format(stage.elem_id), **QUIET)
     tab.on(tab.stop.click, clips.stop, queue=False)

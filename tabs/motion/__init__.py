@@ -137,7 +137,7 @@ def _get(tab: Tab, ours: handlers.Motions, example: dict) -> None:
                 tab.motion_file = layout.unseen_file("motion-motion-file")
             with gr.Column(elem_classes=["with-still"]):
                 tab.still_driving = gr.HTML(elem_classes=["still"], label=texts.SHOWN)
-    tab.on_stage, tab.making = gr.State("clip"), gr.State(False)
+    tab.on_stage = gr.State("clip")
     tab.how_open = gr.State(False)
     tab.moment_of = gr.State()  # the driving for which `moment` was chosen
     with gr.Accordion(words.HOW, open=False) as tab.how:
@@ -178,9 +178,9 @@ def _clip_events(page: gr.Blocks, tab: Tab) -> None:
                     tab.adapt, tab.reference, tab.frame, tab.paste, tab.weights)
     ]  # fmt: skip
     stills = tab.on(changes, still.show, newest=True)
-    made = layout.clip_events(tab, clips.make_clip, tab.stage)
-    tab.on(tab.run.click, still.clip_begins, queue=False, cancels=[stills])
-    tab.on(made.then, still.clip_ends, queue=False)
+    stills.success(None, tab.still, tab.stage, js=still.TURN, **QUIET)
+    tab.run.click(None, None, None, cancels=[stills], **QUIET)
+    layout.clip_events(tab, clips.make_clip, tab.stage)
     began = tab.on(tab.save.click, kit.begin, queue=False)
     tab.offers(tab.on(began.then, clips.save_motion, concurrency_limit=4), tab.motion_file)
     layout.both_events(tab, texts.KEYS)

@@ -7,7 +7,6 @@ import html
 import itertools
 from contextlib import closing
 
-import gradio as gr
 import numpy as np
 
 from gan_models import faces, video
@@ -65,28 +64,30 @@ def live_chosen():
     return {"on_stage": "live"}
 
 
-@answers("making")
-def clip_begins():
-    return {"making": True}
-
-
-@answers("making")
-def clip_ends():
-    return {"making": False}
-
-
 # --- the still
 
+# Where a still has come, the stage turns to it: decided in the browser, at that moment, so that one
+# that comes late takes nobody away from a clip that is being made, from Pose or from Live.
+TURN = """(still) => {
+  const row = document.querySelector('#motion-stage').closest('.tab-row');
+  const elsewhere = ['pose', 'live'].some((part) => row.querySelector(
+    `[id$="-stage-${part}-button"][aria-selected="true"]`));
+  const fresh = (still || '').includes('<img') && still !== row.still;
+  row.still = still;
+  return {__type__: 'update', ...(fresh && !elsewhere
+    && !row.querySelector('button.run-button').disabled && {selected: 'still'})};
+}"""
 
-@answers("still", "still_driving", "moment", "moment_of", "stage", notice="clip_notice")
+
+@answers("still", "still_driving", "moment", "moment_of", notice="clip_notice")
 def show(
     system, weights, portrait, portrait_crop, driving, driving_crop, replay, strength, mode, adapt,
-    reference, frame, paste, moment, moment_of, on_stage, making,
+    reference, frame, paste, moment, moment_of, on_stage,
 ):  # fmt: skip
     """The result at `moment` percent of the driving, where all that it needs is there.
 
     A new driving (`moment_of` names the one before) is shown where it moves most. What is wrong
-    with a file is said where it was given. While a clip is made the stage stays with it.
+    with a file is said where it was given. The browser turns the stage to a new one (`TURN`).
     """
     given, strength = replay or driving, checked_strength(strength)
     needed = portrait and given and weights and system.is_here(weights)
@@ -122,7 +123,7 @@ def show(
     }  # fmt: skip
     if moment_of != given:
         answer["moment"] = round(100 * number / max(1, drive.count - 1))
-    yield answer if making else answer | {"stage": gr.Tabs(selected="still")}
+    yield answer
 
 
 @jobs.lease
