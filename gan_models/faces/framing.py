@@ -67,15 +67,19 @@ def frame(
         if chosen and chosen.side >= LARGE * middle.side:
             break
     if chosen:
-        x, y = chosen.centre
-        side = FACE_TO_CROP * (1 + 2 * margin) * chosen.side
-        side = min(side, max(middle.side, TIGHTEST * chosen.side))
-        box = Box.around(x, y - UPWARDS * chosen.side, side)
-        return Framing(fit_inside(box, width, height), faces)
+        return Framing(face_square(chosen, width, height, margin), faces)
     if click is None:
         return Framing(middle, [], NO_FACE)
     side = faces[0].side * FACE_TO_CROP if faces else middle.side / 2
     return Framing(fit_inside(Box.around(*click, side), width, height), faces, NOT_THERE)
+
+
+def face_square(face: Box, width: int, height: int, margin: float = 0.0) -> Box:
+    """The square of a face in a picture of that size, as `frame` says."""
+    x, y = face.centre
+    side = FACE_TO_CROP * (1 + 2 * margin) * face.side
+    side = min(side, max(min(width, height), TIGHTEST * face.side))
+    return fit_inside(Box.around(x, y - UPWARDS * face.side, side), width, height)
 
 
 def _clicked(faces: list[Box], x: float, y: float) -> Box | None:

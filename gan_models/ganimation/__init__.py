@@ -1,5 +1,16 @@
 """GANimation (Pumarola et al., "GANimation: Anatomically-aware Facial Animation from a Single
 Image", ECCV 2018).
 
-networks.py   generator with its colour and attention heads, critic that reads action units
+networks.py      generator with colour and attention, critic that also measures action units
+action_units.py  the 17 action units, named expressions
+pipeline.py      GANimationPipeline: picture and action units in, picture out
 """
+
+from gan_models.ganimation.action_units import CODES, EMOTIONS, UNITS, emotion, parse
+from gan_models.ganimation.networks import Critic, Generator
+from gan_models.ganimation.pipeline import Edit, GANimationPipeline, NoFace, between
+
+__all__ = [
+    "CODES", "EMOTIONS", "UNITS", "Critic", "Edit", "GANimationPipeline", "Generator", "NoFace",
+    "between", "emotion", "parse",
+]  # fmt: skip
