@@ -3,6 +3,7 @@ Image", ECCV 2018).
 
 networks.py      generator with colour and attention, critic that also measures action units
 action_units.py  the 17 action units, named expressions
+tables.py        action units from OpenFace, py-feat and LibreFace
 pipeline.py      GANimationPipeline: picture and action units in, picture out
 """
 
