@@ -23,6 +23,7 @@ import tyro
 from gan_models.commands import ended_by_a_sentence
 from gan_models.errors import UserError
 from gan_models.fomm import official as fomm
+from gan_models.ganimation import official as ganimation
 from gan_models.names import find_weights
 from gan_models.progan import official as progan
 from gan_models.spade import official as spade
@@ -203,11 +204,12 @@ def read(path):
     version, or one whose config.json was changed by hand, is stored anew.
 
     Returns a dict, as `save_weights` takes it:
-        system     "progan", "fomm" or "spade"
+        system     "progan", "fomm", "spade" or "ganimation"
         networks   state dict (float32, this project's names) by network: of ProGAN the averaged
                    "generator" where the file has one, and the "discriminator"; of FOMM "detector",
                    "generator" and, where the file has one, "discriminator"; of SPADE
-                   "generator", "encoder" and "discriminator", whose files lie side by side
+                   "generator", "encoder" and "discriminator", of GANimation "generator" and
+                   "critic": those whose files lie side by side
         arguments  constructor arguments by network
         config     further fields of the description: size (pixels), classes, licence, ...
 
@@ -220,10 +222,10 @@ def read(path):
         networks = load_weights(path, networks=config["networks"]).states
         system, arguments = config.pop("system"), config.pop("networks")
         return {"system": system, "networks": networks, "arguments": arguments, "config": config}
-    content = spade.gather(path, load)
+    content = spade.gather(path, load) or ganimation.gather(path, load) or load(path)
     try:
         for part in dicts(content):
-            for system in (progan, fomm, spade):
+            for system in (progan, fomm, spade, ganimation):
                 found = system.convert(part, path.name)
                 # A discriminator alone counts as the whole file only.
                 if found and (part is content or "generator" in found["networks"]):
@@ -233,7 +235,8 @@ def read(path):
     raise UserError(
         f"{path} has none of the known layouts (ProGAN: official TensorFlow pickle, akanimax .bin "
         "or .pth, pytorch_GAN_zoo, genforce; first-order-model: .pth.tar; SPADE: "
-        "latest_net_G.pth): import the file that its project published."
+        "latest_net_G.pth; GANimation: net_epoch_30_id_G.pth, ganimation_replicate's "
+        "30_net_gen.pth, vipermu's .ckpt): import the file that its project published."
     )
 
 

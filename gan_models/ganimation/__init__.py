@@ -4,6 +4,8 @@ Image", ECCV 2018).
 networks.py      generator with colour and attention, critic that also measures action units
 action_units.py  the 17 action units, named expressions
 tables.py        action units from OpenFace, py-feat and LibreFace
+official.py      the layouts of published checkpoints
+folded.py        the generator as the pipeline runs it, faster
 pipeline.py      GANimationPipeline: picture and action units in, picture out
 """
 

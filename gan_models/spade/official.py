@@ -46,12 +46,13 @@ LICENCE = (
 
 
 def gather(path, load):
-    """What `load` reads from a file; of one that is called as the official code's are, from all
-    that belong together: a dict of networks, with the lines of opt.txt as "options".
+    """What `load` reads from the file and from those beside it that belong to it: a dict of
+    networks, with the lines of opt.txt as "options". None for a file that is not called as the
+    official code's are.
     """
     match = re.fullmatch(r"(.+_net_)[GDE](\.pth)", path.name)
     if not match:
-        return load(path)
+        return None
     files = {name: path.with_name(match[1] + letter + match[2]) for name, letter in FILES.items()}
     content = {name: load(file) for name, file in files.items() if file == path or file.is_file()}
     if path.with_name("opt.txt").is_file():
