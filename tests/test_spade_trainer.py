@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import signal
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from gan_models.weights import load_weights
 from tests import runs
 from tests.runs import assert_equal, final_state, killed_after_first_save
 from trainers import distributed, evaluate
+from trainers.puppets import draw, puppet_seed, random_parameters
 from trainers.spade import __main__ as command
 from trainers.spade import config as options
 from trainers.spade import scores
@@ -220,6 +222,21 @@ def test_agreement():
     assert result["miou"] == pytest.approx((1 / 2 + 1 / 2) / 2)
 
 
+def test_drawn_puppets_keep_their_colours_and_a_painter_who_ignores_styles_does_not():
+    """The ends of the style numbers: the drawn truth, and pictures that the map alone decides."""
+    count = 24
+    puppets = [random_parameters(puppet_seed(0, i, training=False)) for i in range(count)]
+    drawings = [draw(puppet, 64) for puppet in puppets]
+    pictures = {drawing.label_map.tobytes(): drawing.picture for drawing in drawings}
+    blind = SimpleNamespace(
+        style=lambda seed: None, paint=lambda label_map, *_, **__: pictures[label_map.tobytes()]
+    )
+    maps = np.stack([drawing.label_map for drawing in drawings])
+    result = scores.style_numbers(blind, maps, seed=0)
+    assert result["different"]["mean"] == pytest.approx(1) and abs(result["same"]["mean"]) < 0.4
+    assert result["drawn"]["same"]["mean"] > 0.8 and abs(result["drawn"]["different"]["mean"]) < 0.3
+
+
 def test_scores_of_puppets_and_of_a_folder(place, train_here, capsys):
     flags = ["--layout", "puppets", "--data", "puppets:8", "--num-classes", "0", "--no-dont-care"]
     train_here("puppets", *flags, "--no-edges", "--total-images", "8")
@@ -229,6 +246,7 @@ def test_scores_of_puppets_and_of_a_folder(place, train_here, capsys):
     assert 0.5 < line["segmenter"]["real"]["miou"] < 1
     assert 0 <= line["segmenter"]["painted"]["relative_miou"] < 0.7
     assert -1 <= line["style"]["same"]["mean"] <= 1 and line["swd"]["mean"] > 0
+    assert list(line["style"]["drawn"]["different"]) == ["mean", *scores.COLOURS]
 
     class Constant(torch.nn.Module):
         def forward(self, x):

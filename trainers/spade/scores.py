@@ -5,14 +5,16 @@
     segmenter       does a network find the painted classes in the painting? pixel accuracy, and
                     intersection over union averaged over the classes that occur (mIoU); beside the
                     same of the real pictures, which no painting need exceed
-    style           puppets, with styles: the judge's five style numbers of paintings, correlated
+    style           puppets, with styles: the judge's four colour numbers of paintings, correlated
                     between two maps in one style (should be near 1: a style keeps its colours) and
-                    between two styles of one map (near 0: the map does not decide them)
+                    between two styles of one map (near 0: the map does not decide them); beside
+                    the same of drawn puppets, which no painting need exceed
 
 On puppets the segmenter is the shipped judge.
 """
 
 import sys
+from dataclasses import replace
 from typing import Annotated, Literal
 
 import numpy as np
@@ -33,6 +35,7 @@ from trainers.judge.scores import correlation
 from trainers.puppets import draw, puppet_seed, random_parameters
 
 BATCH = 16  # pictures that a segmenter sees at once
+COLOURS = STYLE[:4]  # not pattern: a cat's stripes are areas of the map, freckles too small to read
 
 
 def painted(pipeline, maps, styles=None, instances=None):
@@ -247,15 +250,52 @@ def smaller(pictures):
 
 
 def style_numbers(pipeline, maps, seed):
-    """Mean correlation over the judge's style numbers: of one style on two maps, of two styles on
-    one map; and of each number.
+    """Mean correlation over the judge's colour numbers, and that of each: of one style on two maps
+    ("same"), of two styles on one map ("different"); beside it those of puppets drawn so.
+
+    The same style means another colour in each domain, so the two maps are of one domain, and
+    numbers count from its mean.
     """
     count = len(maps)
-    first, second = (seeded(pipeline, seed + more * count, count) for more in (1, 2))
-    pairs = {"same": (np.roll(maps, 1, axis=0), first), "different": (maps, second)}
-    here, result = judge(smaller(painted(pipeline, maps, first))).style, {}
-    for name, pair in pairs.items():
-        there = judge(smaller(painted(pipeline, *pair))).style
-        each = {key: correlation(here[:, i], there[:, i]) for i, key in enumerate(STYLE)}
-        result[name] = {"mean": np.mean(list(each.values())), **each}
+    puppets = [random_parameters(puppet_seed(0, i, training=False)) for i in range(3 * count)]
+    domains = np.array([puppet.domain for puppet in puppets[:count]])
+
+    def paintings(which, styles):
+        return painted(pipeline, maps[which], [pipeline.style(seed + count + i) for i in styles])
+
+    def redrawn(which, styles):
+        shown = []
+        for puppet, style in zip(which, styles, strict=True):
+            own, other = puppets[puppet], puppets[count + style]
+            style = replace(other.style, pattern=own.style.pattern)  # so the map stays as it is
+            shown.append(draw(replace(own, style=style), SIZE).picture)
+        return np.stack(shown)
+
+    def correlations(show):
+        here, *others = (
+            centred(judge(smaller(show(which, styles))).style, domains)
+            for which, styles in ((own, own), (following(domains), own), (own, own + count))
+        )
+        found = {}
+        for name, there in zip(("same", "different"), others, strict=True):
+            each = {key: correlation(here[:, i], there[:, i]) for i, key in enumerate(COLOURS)}
+            found[name] = {"mean": np.mean(list(each.values())), **each}
+        return found
+
+    own = np.arange(count)
+    return correlations(paintings) | {"drawn": correlations(redrawn)}
+
+
+def following(domains):
+    """For each puppet the next one of its domain, for the last one the first."""
+    result = np.arange(len(domains))
+    for domain in np.unique(domains):
+        those = np.flatnonzero(domains == domain)
+        result[those] = np.roll(those, -1)
     return result
+
+
+def centred(numbers, domains):
+    """Numbers (N, 5) less the mean of their domain."""
+    means = {domain: numbers[domains == domain].mean(axis=0) for domain in domains}
+    return numbers - np.stack([means[domain] for domain in domains])
