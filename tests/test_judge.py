@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 import torch
 
+from gan_models import judge
 from gan_models.names import SHIPPED
 from gan_models.weights import load_weights
 from tests import runs
 from trainers import evaluate
-from trainers import judge as public
 from trainers.judge import __main__ as command
-from trainers.judge import networks, scores, train
-from trainers.puppets import ACTION_UNITS, DOMAINS, LABELS, LANDMARKS, puppet_seed
+from trainers.judge import scores, train
+from trainers.puppets import ACTION_UNITS, DOMAINS, LABELS, LANDMARKS, Style, puppet_seed
 
 TINY = [
     *("--widths", "4", "4", "4", "4", "--features", "4", "--hidden", "4"),
@@ -26,9 +26,9 @@ TINY = [
 
 def test_the_shapes_of_what_is_read():
     torch.manual_seed(0)
-    network = networks.Network((4, 4, 4, 4), 4, 4).eval()
+    network = judge.Network((4, 4, 4, 4), 4, 4).eval()
     pictures = np.random.default_rng(0).integers(0, 256, (5, 64, 64, 3), np.uint8)
-    found = networks.read(network, pictures, batch_size=2)
+    found = judge.read(network, pictures, batch_size=2)
     assert found.labels.shape == (5, 64, 64) and found.labels.dtype == np.uint8
     assert found.labels.max() < len(LABELS)
     assert found.landmarks.shape == (5, len(LANDMARKS), 2)
@@ -36,9 +36,10 @@ def test_the_shapes_of_what_is_read():
     assert found.action_units.shape == (5, len(ACTION_UNITS))
     assert (0 <= found.action_units).all() and (found.action_units <= 1).all()
     assert found.domain.shape == (5,) and found.domain.max() < len(DOMAINS)
-    assert found.style.shape == (5, len(public.STYLE))
-    assert found.identity.shape == (5, len(public.IDENTITY))
-    again = networks.read(network, pictures, batch_size=5)
+    assert found.style.shape == (5, len(judge.STYLE))
+    assert judge.STYLE == tuple(field.name for field in dataclasses.fields(Style))
+    assert found.identity.shape == (5, len(judge.IDENTITY))
+    again = judge.read(network, pictures, batch_size=5)
     for name, value in vars(found).items():
         np.testing.assert_allclose(value, getattr(again, name), atol=1e-4, err_msg=name)
 
@@ -48,7 +49,7 @@ def test_centres_are_in_pixels():
     heat[0, 0, 3, 20] = 100
     heat[0, 1, 0, 0] = heat[0, 1, 0, 31] = 100
     torch.testing.assert_close(
-        networks.centres(heat), torch.tensor([[[41.0, 7.0], [32.0, 1.0]]]), atol=1e-3, rtol=0
+        judge.centres(heat), torch.tensor([[[41.0, 7.0], [32.0, 1.0]]]), atol=1e-3, rtol=0
     )
 
 
@@ -88,7 +89,7 @@ def test_half_a_batch_is_the_mirror_image_of_the_other():
 
 def test_only_pictures_that_kept_their_colours_teach_the_style():
     torch.manual_seed(0)
-    network = networks.Network((4, 4, 4, 4), 4, 4)
+    network = judge.Network((4, 4, 4, 4), 4, 4)
     pictures, truth, kept = training_batch(train.Config(batch_size=8, total_images=48), 40)
     outputs = network(pictures)
     outputs["style"].retain_grad()
@@ -98,7 +99,7 @@ def test_only_pictures_that_kept_their_colours_teach_the_style():
     assert (
         set(parts)
         == set(train.LOSS_WEIGHTS)
-        == {field.name for field in dataclasses.fields(public.Readings)}
+        == {field.name for field in dataclasses.fields(judge.Readings)}
     )
     assert all(p.grad is not None and p.grad.isfinite().all() for p in network.parameters())
 
@@ -114,7 +115,7 @@ def test_errors_of_perfect_and_of_blind_readings():
     perfect = scores.errors(truth, truth)
     assert perfect["label_accuracy"] == perfect["label_iou"] == perfect["domain_accuracy"] == 1
     assert perfect["landmark_error"] == perfect["action_units_error"] == 0
-    assert perfect["style_correlation"] == pytest.approx({name: 1 for name in public.STYLE})
+    assert perfect["style_correlation"] == pytest.approx({name: 1 for name in judge.STYLE})
     blind = scores.errors(scores.guess(truth, 12), truth)
     assert blind["landmark_error"] > 0.5 and blind["label_accuracy"] < 0.95
     assert blind["action_units_error"] > 0.02 and blind["domain_accuracy"] < 0.8
@@ -148,7 +149,7 @@ def test_four_steps_are_two_a_kill_and_two(tmp_path, monkeypatch, one_thread):
     assert [json.loads(line)["images_seen"] for line in lines] == [4, 8, 12, 16]
     folder = tmp_path / "two" / "weights"
     assert "images seen | 16" in (folder / "README.md").read_text()
-    found = public.judge(np.zeros((1, 64, 64, 3), np.uint8), folder)
+    found = judge.judge(np.zeros((1, 64, 64, 3), np.uint8), folder)
     assert found.domain.shape == (1,)
 
 
@@ -166,7 +167,7 @@ def unseen():
 def test_the_shipped_judge_sees(unseen, style, landmarks, labels, units):
     """Its errors are at most these shares of what equal readings for all pictures get."""
     pictures, truth = unseen[style]
-    seen = scores.errors(public.judge(pictures), truth)
+    seen = scores.errors(judge.judge(pictures), truth)
     blind = scores.errors(scores.guess(truth, len(pictures)), truth)
     assert seen["landmark_error"] < landmarks * blind["landmark_error"]
     assert 1 - seen["label_accuracy"] < labels * (1 - blind["label_accuracy"])
@@ -232,6 +233,6 @@ def test_several_processes_are_refused(monkeypatch):
 
 @pytest.mark.parametrize("shape", [(2, 32, 32, 3), (64, 64, 3), (0, 64, 64, 3)])
 def test_other_pictures_are_refused(shape):
-    network = networks.Network((4, 4, 4, 4), 4, 4).eval()
+    network = judge.Network((4, 4, 4, 4), 4, 4).eval()
     with pytest.raises(ValueError, match="bring them to 64 pixels"):
-        networks.read(network, np.zeros(shape, np.uint8))
+        judge.read(network, np.zeros(shape, np.uint8))

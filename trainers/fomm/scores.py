@@ -29,6 +29,7 @@ from gan_models.faces import finding
 from gan_models.fomm.networks import coordinate_grid, inverse
 from gan_models.fomm.pipeline import FOMMPipeline
 from gan_models.images import resize, to_pictures, to_tensor
+from gan_models.judge import SIZE, judge
 from gan_models.names import find_weights
 from gan_models.video import write_clip
 from gan_models.weights import read_config
@@ -36,7 +37,6 @@ from trainers import metrics
 from trainers.data import open_clips
 from trainers.fomm import full_size, puppet_moves
 from trainers.fomm.puppet_moves import EXPRESSIONS, FRAMES, Moves
-from trainers.judge.networks import SIZE, judge
 from trainers.judge.scores import correlation
 from trainers.puppets import ACTION_UNITS
 from trainers.puppets import drawing as puppets_drawn

@@ -3,8 +3,8 @@
 import numpy as np
 from tqdm import tqdm
 
+from gan_models.judge import IDENTITY, STYLE, Readings, load_judge, read
 from trainers import metrics
-from trainers.judge.networks import IDENTITY, STYLE, Readings, load_judge, read
 from trainers.judge.train import draw_truth
 from trainers.puppets import ACTION_UNITS, LABELS, STYLES, puppet_seed
 

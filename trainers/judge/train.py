@@ -11,10 +11,10 @@ import torch
 import torch.nn.functional as F
 
 from gan_models.errors import Unreadable, UserError
+from gan_models.judge import IDENTITY, SIZE, STYLE, Network, Readings
 from trainers import optim, run
 from trainers.capture import Captured
 from trainers.data import Stream
-from trainers.judge.networks import IDENTITY, SIZE, STYLE, Network, Readings
 from trainers.puppets import DOMAINS, LANDMARKS, Identity, draw, drawn_set, random_parameters
 
 LOSS_WEIGHTS = {
@@ -201,7 +201,7 @@ def network_arguments(config):
 
 def describe(config, parts, images_seen):
     """What the weights are, for `Training`: the averaged network in float16."""
-    title = "The judge: reads a puppet's picture. It scores the systems and is no part of the demo"
+    title = "The judge: reads a puppet's picture, to score the systems and to make label maps"
     return title, {
         "networks": {"judge": parts.averaged},
         "arguments": {"judge": network_arguments(config)},

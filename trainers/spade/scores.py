@@ -24,13 +24,13 @@ from tqdm import tqdm
 
 from gan_models import images
 from gan_models.errors import UserError
+from gan_models.judge import SIZE, STYLE, judge
 from gan_models.names import find_weights
 from gan_models.spade.pipeline import SPADEPipeline
 from gan_models.weights import read_config
 from trainers import metrics
 from trainers.data import Framing, open_labelled
 from trainers.data.labelled import Layout
-from trainers.judge.networks import SIZE, STYLE, judge
 from trainers.judge.scores import correlation
 from trainers.puppets import draw, puppet_seed, random_parameters
 

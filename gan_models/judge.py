@@ -1,7 +1,15 @@
-"""The judge's network, and what it reads in pictures."""
+"""The judge: one small network that reads a puppet back from its picture.
+
+It reads the label map, the landmarks, 17 action units, the domain, the style and a few identity
+numbers: for scoring the systems without a pretrained network, and for making a label map of a
+picture. `trainers.judge` trains it on drawn puppets; the shipped one is in assets/weights.
+
+    from gan_models.judge import judge
+    readings = judge(pictures)
+"""
 
 import functools
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -10,10 +18,11 @@ from torch import nn
 
 from gan_models import images, names, weights
 from gan_models.errors import UserError
-from trainers.puppets import ACTION_UNITS, DOMAINS, LABELS, LANDMARKS, Style
 
 SIZE = 64  # pixels of every picture the judge reads
-STYLE = tuple(field.name for field in fields(Style))
+# How many of each `trainers.puppets` draws, in whose orders they are read.
+LABELS, LANDMARKS, ACTION_UNITS, DOMAINS = 16, 31, 17, 3
+STYLE = ("tone", "hair", "iris", "accent", "pattern")
 IDENTITY = (
     "head_width", "head_height", "jaw", "eye_spacing", "eye_size", "nose_width", "mouth_width",
     "lip_fullness", "ear_size", "shoulders", "hair_volume", "glasses",
@@ -44,14 +53,14 @@ class Network(nn.Module):
         )
         self.across = nn.ModuleList(nn.Conv2d(width, features, 1) for width in widths)
         self.up = nn.ModuleList(block(features, features) for _ in widths[:3])
-        self.maps = nn.Conv2d(features, 4 * len(LABELS) + len(LANDMARKS), 1)
+        self.maps = nn.Conv2d(features, 4 * LABELS + LANDMARKS, 1)
         self.local = nn.Conv2d(features, 16, 1)
         self.whole = nn.Conv2d(widths[3], 16, 1)
         self.sizes = {
-            "action_units": len(ACTION_UNITS), "domain": len(DOMAINS), "style": len(STYLE),
+            "action_units": ACTION_UNITS, "domain": DOMAINS, "style": len(STYLE),
             "identity": len(IDENTITY),
         }  # fmt: skip
-        described = len(LANDMARKS) * (16 + 2) + 16 * 16
+        described = LANDMARKS * (16 + 2) + 16 * 16
         self.describe = nn.Sequential(
             nn.Linear(described, hidden), nn.ReLU(), nn.Linear(hidden, sum(self.sizes.values()))
         )
@@ -69,7 +78,7 @@ class Network(nn.Module):
         x = self.across[3](x)
         for up, across, level in zip(self.up[::-1], self.across[2::-1], levels[2::-1], strict=True):
             x = up(F.interpolate(x, scale_factor=2) + across(level))  # ... (N, features, 32, 32)
-        labels, heat = self.maps(x).float().split([4 * len(LABELS), len(LANDMARKS)], dim=1)
+        labels, heat = self.maps(x).float().split([4 * LABELS, LANDMARKS], dim=1)
         landmarks = centres(heat)  # (N, 31, 2)
 
         # What the picture looks like at each landmark; their places learn from their own loss only.
@@ -94,10 +103,10 @@ def centres(heat):
 class Readings:
     """What the judge reads in N pictures, as numpy arrays."""
 
-    labels: np.ndarray  # (N, 64, 64) uint8, an index into LABELS per pixel
+    labels: np.ndarray  # (N, 64, 64) uint8, the class of each pixel
     landmarks: np.ndarray  # (N, 31, 2) float32, (x, y) in pixels, (0, 0) the top left corner
-    action_units: np.ndarray  # (N, 17) float32 in [0, 1], in the order of ACTION_UNITS
-    domain: np.ndarray  # (N,) int64, an index into DOMAINS
+    action_units: np.ndarray  # (N, 17) float32 in [0, 1]
+    domain: np.ndarray  # (N,) int64
     style: np.ndarray  # (N, 5) float32 in [0, 1], in the order of STYLE
     identity: np.ndarray  # (N, 12) float32, about [-1, 1], in the order of IDENTITY
 
