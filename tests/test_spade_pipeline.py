@@ -11,7 +11,9 @@ from gan_models.spade import SPADEPipeline
 from gan_models.spade import pipeline as module
 from gan_models.spade.__main__ import main
 from gan_models.spade.networks import Generator
+from gan_models.spade.segmenting import map_of_picture
 from gan_models.weights import build_network, load_weights
+from trainers.puppets import draw, random_parameters
 
 
 @pytest.fixture(scope="module")
@@ -141,6 +143,14 @@ def test_paint_writes_a_folder_in_the_styles_of_pictures_or_their_mix(run, tmp_p
     run("maps/a.png", "--style", "noise.png", "inverse.png", "--mix", 0.25, "--out", "mixed.png")
     styles = images.read_settings("mixed.png")["settings"]["styles"]
     assert styles == ["0.25-from-noise-to-inverse"]
+
+
+def test_paint_makes_a_map_of_a_picture_first(run, pipeline):
+    puppet = draw(random_parameters(1), 64).picture
+    images.save_picture("puppet.png", puppet, weights="", settings={})
+    run("puppet.png", "--read", "picture", "--out", "painted.png")
+    label_map, _ = map_of_picture(puppet, pipeline.labels, pipeline.size)
+    assert np.array_equal(images.read_picture("painted.png"), pipeline.paint(label_map))
 
 
 def test_paint_tells_what_it_did_to_a_map(run, pipeline, capsys):

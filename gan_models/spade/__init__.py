@@ -3,6 +3,7 @@ Normalization", CVPR 2019).
 
 networks.py   generator, image encoder, patch discriminators; pix2pixHD's generator
 labels.py     the classes of the known data sets, and reading any label map
+segmenting.py label maps of pictures
 official.py   the official checkpoints' layouts
 folded.py     the generator as the pipeline runs it, faster
 pipeline.py   SPADEPipeline: label map and style in, picture out

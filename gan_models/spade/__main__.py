@@ -4,6 +4,7 @@
     python -m gan_models.spade paint map.png --seeds 0-7 --out variations.png
     python -m gan_models.spade paint maps/ --style sunset.jpg --out pictures/
     python -m gan_models.spade paint map.png --style sunset.jpg noon.jpg --mix 0.3 --out mixed.png
+    python -m gan_models.spade paint puppet.png --read picture --out another.png
 
 Files carry their settings, the weights' name and the words "made by a model".
 """
@@ -20,6 +21,9 @@ from gan_models.errors import UserError
 from gan_models.seeds import parse_seeds
 from gan_models.spade.labels import READINGS, read_map
 from gan_models.spade.pipeline import SPADEPipeline
+from gan_models.spade.segmenting import map_of_picture
+
+PICTURE = "picture"  # one more way to read a map: first it is made
 
 
 def paint(
@@ -28,7 +32,8 @@ def paint(
     seeds: str = "0",
     style: tuple[Path, ...] = (),
     mix: float | None = None,
-    read: Literal[READINGS] = "auto",
+    read: Literal[(*READINGS, PICTURE)] = "auto",
+    segmenter: str = "",
     running: RunningOptions = AS_USUAL,
 ) -> None:
     """Paint the pictures that label maps mean.
@@ -40,7 +45,11 @@ def paint(
         seeds: Styles: whole numbers and ranges, such as 0-7 or 3,5,8-10.
         style: Pictures whose styles are taken instead (weights with an encoder).
         mix: Of two styles only the mix, this share (0 to 1) of the way to the second one.
-        read: What the maps hold; auto finds it out.
+        read: What the maps hold; auto finds it out. picture: they are pictures, and become maps
+            first.
+        segmenter: For pictures that are no puppets: a segmentation model of the Hugging Face Hub
+            that knows the weights' classes, such as nvidia/segformer-b0-finetuned-ade-512-512;
+            it is fetched once (needs transformers).
     """
     folder = not out.suffix
     if not folder and out.suffix.lower() not in images.WRITABLE:
@@ -50,7 +59,7 @@ def paint(
         raise UserError(f"--mix {mix} is of two styles: give two seeds, or two --style pictures.")
     pipeline = running.open(SPADEPipeline, "spade")
     styles = styles_of(pipeline, style, numbers, mix)
-    label_maps = {file: opened(file, pipeline, read) for file in files}
+    label_maps = {file: opened(file, pipeline, read, segmenter) for file in files}
     rows = []
     for label_map in tqdm(label_maps.values(), unit="map"):
         rows.append([pipeline.paint(label_map, latents) for latents in styles.values()])
@@ -80,10 +89,14 @@ def found(maps):
     return files
 
 
-def opened(file, pipeline, reading):
+def opened(file, pipeline, reading, segmenter):
     """The map at the pipeline's size; what is to be told about it is printed."""
     try:
-        label_map, told = read_map(file, pipeline.labels, reading)
+        if reading == PICTURE:
+            given = pipeline.labels, pipeline.size, segmenter, pipeline.device
+            label_map, told = map_of_picture(file, *given)
+        else:
+            label_map, told = read_map(file, pipeline.labels, reading)
     except UserError as error:
         raise UserError(f"{file}: {error}") from error
     label_map, scaled = pipeline.fitted(label_map)
