@@ -8,7 +8,7 @@ from torch import nn
 from gan_models.folding import channels_last
 from gan_models.fomm import folded_layers
 from gan_models.fomm.folded import FoldedDetector, FoldedGenerator
-from gan_models.fomm.networks import Block, Generator, Keypoints, ResidualBlock
+from gan_models.fomm.networks import Block, Generator, Keypoints, ResidualBlock, heatmaps
 
 PLAIN = {"border": False, "warped_skips": False, "blend": False}
 DETECTORS = {
@@ -183,3 +183,12 @@ def normed(block):
             ):  # fmt: skip
                 value.uniform_(low, low + 1)
     return block.eval()
+
+
+def test_heatmaps_hold_no_numbers_that_processors_are_slow_with():
+    heat = heatmaps(64, 64, torch.tensor([[[-0.9, 0.9], [0.3, -0.4]]]), 0.01)
+    assert heat.amax(dim=(2, 3)).min() > 0.9
+    assert heat[heat > 0].min() > 1e-30 > torch.finfo(torch.float32).tiny
+    there = torch.tensor([[[0.1, 0.2]]], requires_grad=True)
+    heatmaps(8, 8, there, 0.1)[0, 0, 2, 3].backward()
+    assert (there.grad != 0).all()

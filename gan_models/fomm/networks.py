@@ -418,11 +418,16 @@ def preferences(count, h, w, width, like):
 
 
 def heatmaps(h, w, points, variance):
-    """A Gaussian (N, K, h, w) around each of points (N, K, 2), 1 at the point."""
+    """A Gaussian (N, K, h, w) around each of points (N, K, 2), 1 at the point.
+
+    Differs from the official code: what is below 1e-12 along a direction is 0. A processor takes
+    very long for numbers under 1e-38, of which there would be many here.
+    """
     grid = coordinate_grid(h, w, points)
     x, y = points.unsqueeze(-1).unbind(2)  # (N, K, 1) each
     across = torch.exp(-0.5 / variance * (grid[0, :, 0] - x) ** 2)  # (N, K, w)
     down = torch.exp(-0.5 / variance * (grid[:, 0, 1] - y) ** 2)  # (N, K, h)
+    across, down = (F.threshold(part, 1e-12, 0.0) for part in (across, down))
     return down.unsqueeze(3) * across.unsqueeze(2)
 
 
