@@ -559,6 +559,18 @@ def test_a_new_driving_is_shown_where_it_moves_most(system, given, tmp_path):
     assert show_still(system, given, driving=nod, reference="best")["moment_of"] == nod
 
 
+def test_a_clip_is_looked_through_once_for_all_stills(system, given, started, monkeypatch):
+    """And that happens when the page opens."""
+    still.warm(system, "drawn", given.portrait, given.clip)
+    detected, detect = [], FOMMPipeline._detect
+    monkeypatch.setattr(FOMMPipeline, "_detect", lambda *a: detected.append(1) or detect(*a))
+    started.clear()
+    for other in ({"strength": 0.5}, {"portrait_crop": {"box": [0, 0, 40, 40]}}):
+        assert "<img" in show_still(system, given, moment_of=None, **other)["still"]
+    assert not detected and not started
+    assert "<img" in show_still(system, given, moment=90)["still"] and detected
+
+
 def test_a_saved_motion_has_a_still_without_a_driving_frame(system, given, tmp_path):
     answer = show_still(system, given, replay=str(saved_motion(system, given, tmp_path)))
     assert answer["still"] and answer["still_driving"] == ""

@@ -1,5 +1,6 @@
 """What the tab "Motion transfer" does when something is given: crops, notices, weights."""
 
+import functools
 from contextlib import closing
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from tabs.motion import crop as crops
 from tabs.motion import texts
 
 PUBLISHED = "published:"  # what the names of published weights begin with in the menu
+KEPT = 8  # opened clips, and frames, remembered by their files' names, which hold their content
 
 
 class Motions(systems.System):
@@ -98,6 +100,23 @@ def open_drive(driving: str | None, replay: str | None = None) -> Driving:
     return Driving(replay or driving)
 
 
+@functools.lru_cache(KEPT)
+def opened(path: str) -> Driving:
+    return open_drive(path)
+
+
+def frame_at(drive: Driving, number: int) -> np.ndarray:
+    """Frame `number` of a clip or a picture (H, W, 3); the last few are remembered."""
+    picture = decoded(drive.name, number / drive.fps, 1 / drive.fps)
+    return drive.frame(number) if picture is None else picture  # shorter than it says
+
+
+@functools.lru_cache(KEPT)
+def decoded(path: str, start, seconds) -> np.ndarray | None:
+    with closing(video.open_clip(path, start=start, seconds=seconds).frames()) as frames:
+        return next(frames, None)
+
+
 EMPTY = {
     "portrait": gr.update(visible=True), "portrait_crop": gr.update(visible=False),
     "other_portrait": gr.update(visible=False),
@@ -124,8 +143,8 @@ def show_driving(system, weights, driving):
     """The clip's crop is shown where it leaves something out; a square clip is used whole."""
     if not driving:
         return UNSHOWN
-    drive = open_drive(driving)
-    first = drive.frame(0)
+    drive = opened(driving)
+    first = frame_at(drive, 0)
     found = system.frame_driving(weights, drive)
     notices = drive.clip.notices if drive.clip else ()
     told = " ".join(filter(None, [*notices, said(found, first, texts.THE_CLIP)]))
@@ -187,6 +206,7 @@ def warn(system, weights, portrait, driving):
     return {"photograph_notice": look.notice(told)}
 
 
+@functools.lru_cache(64)
 def is_puppet(path: str) -> bool:
     """Whether the label inside the file says that this project drew it."""
     try:

@@ -9,7 +9,7 @@ from contextlib import closing
 
 import numpy as np
 
-from gan_models import faces, video
+from gan_models import faces
 from gan_models.errors import Unreadable, UserError
 from gan_models.fomm.motion import Motion, check_keypoints, pose_distance
 from gan_models.fomm.pipeline import FOMMPipeline
@@ -20,25 +20,33 @@ from tabs.kit.answers import answers
 from tabs.motion import crop as crops
 from tabs.motion import texts
 from tabs.motion.handlers import (
+    KEPT,
     Motions,
     checked_reference,
     checked_strength,
+    frame_at,
     is_puppet,
-    open_drive,
+    opened,
     read_portrait,
 )
 
 SHOWN = 512  # pixels
 BESIDE, SHOWN_EXPLAINED = 256, 256
 LOOKS, LOOKED = 6, 150  # of a clip, among its first frames: which of them is worth showing
-KEPT = 8  # opened clips, and frames
 
 
 @answers()
-def warm(system: Motions, weights):
-    """When the page opens: the first still does not wait for the weights."""
-    if weights and system.is_here(weights):
-        system.open(weights)
+def warm(system: Motions, weights, portrait, driving):
+    """When the page opens: weights are loaded, what runs for the first time is prepared, and the
+    clip is looked through, so that the first still is as fast as the next ones.
+    """
+    if jobs.ON_ZERO_GPU:  # they are loaded, and the visitor's time there is short
+        return
+    usual = {"strength": 1.0, "mode": "relative", "adapt": True, "reference": "first"}
+    nothing = {"portrait_crop": None, "driving_crop": None, "replay": None, "frame": None,
+               "paste": False, "moment": None, "moment_of": None, "on_stage": "clip"}  # fmt: skip
+    for _ in show(system, weights, portrait=portrait, driving=driving, **usual, **nothing):
+        pass
 
 
 # --- what is on the stage
@@ -107,7 +115,7 @@ def show(
     drive_box = None
     if not drive.motion:
         drive_box = None if replay else crops.chosen(driving_crop, drive.sides())
-        drive_box = drive_box or system.frame_driving(weights, drive).box
+        drive_box = drive_box or box_of(system, weights, drive)
     relative = mode == "relative" and not drive.single
     how = {"relative": relative, "adapt_scale": bool(adapt), "strength": strength}
     number = None if moment_of != given else numbered(drive, moment)
@@ -146,18 +154,26 @@ def moved(
         if reference == "best":
             away = [pose_distance(source.motion.value[0], points) for points in poses.value]
             reference = numbers[int(np.argmin(away))]
-    reference = 0 if reference == "first" else reference
+    initial = pose(pipeline, drive, drive_box, 0 if reference == "first" else reference)
     if number is None:
-        away = np.abs(poses.value - pose(pipeline, drive, drive_box, reference).value).sum((1, 2))
-        number = numbers[int(away.argmax())]
-    poses = pose(pipeline, drive, drive_box, number, reference)
+        number = numbers[int(np.abs(poses.value - initial.value).sum((1, 2)).argmax())]
+    wanted = pose(pipeline, drive, drive_box, number)
     with jobs.device:
-        result = pipeline.render(source, poses[0], poses[1], **how)[0]
+        result = pipeline.render(source, wanted, initial, **how)[0]
     if drive.motion:
         return result, None, number
     return result, faces.crop(frame_at(drive, number), drive_box, BESIDE), number
 
 
+# What is found in a clip is remembered: another portrait or strength is moved by the same.
+
+
+@functools.lru_cache(KEPT)
+def box_of(system: Motions, weights: str, drive: Driving) -> faces.Box:
+    return system.frame_driving(weights, drive).box
+
+
+@functools.lru_cache(KEPT)
 def looks(pipeline: FOMMPipeline, drive: Driving, box) -> tuple[range, Motion]:
     """(numbers, keypoints) of a few frames."""
     count = min(drive.count, LOOKED)
@@ -170,30 +186,13 @@ def looks(pipeline: FOMMPipeline, drive: Driving, box) -> tuple[range, Motion]:
         return numbers, pipeline.detect(np.stack(pictures), faces.Box(0, 0, *2 * [pipeline.size]))
 
 
-def pose(pipeline: FOMMPipeline, drive: Driving, box, *numbers: int) -> Motion:
-    """The keypoints of these frames."""
+@functools.lru_cache(4 * KEPT)
+def pose(pipeline: FOMMPipeline, drive: Driving, box, number: int) -> Motion:
+    """The keypoints of a frame."""
     if drive.motion:
-        return drive.motion[list(numbers)]
-    pictures = np.stack([frame_at(drive, number) for number in numbers])
+        return drive.motion[[number]]
     with jobs.device:
-        return pipeline.detect(pictures, box)
-
-
-@functools.lru_cache(KEPT)
-def opened(path: str) -> Driving:
-    return open_drive(path)
-
-
-def frame_at(drive: Driving, number: int) -> np.ndarray:
-    """Frame `number` of a clip or a picture (H, W, 3); the last few are remembered."""
-    picture = decoded(drive.name, number / drive.fps, 1 / drive.fps)
-    return drive.frame(number) if picture is None else picture  # shorter than it says
-
-
-@functools.lru_cache(KEPT)
-def decoded(path: str, start, seconds) -> np.ndarray | None:
-    with closing(video.open_clip(path, start=start, seconds=seconds).frames()) as frames:
-        return next(frames, None)
+        return pipeline.detect(frame_at(drive, number), box)
 
 
 def numbered(drive: Driving, moment: float | None) -> int:
