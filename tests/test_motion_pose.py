@@ -8,6 +8,7 @@ from gan_models import faces, images
 from gan_models.fomm.pipeline import FOMMPipeline
 from tabs import motion
 from tabs.kit import results
+from tabs.kit import texts as words
 from tabs.motion import pose, texts
 from tests import motion_given
 from tests.motion_given import last
@@ -87,6 +88,6 @@ def test_what_cannot_be_posed_says_why(system, given):
     assert "yaw goes from -20 to 20" in show(system, given.portrait, yaw=25)["pose_notice"]
     assert "mouth goes from 0 to 1" in show(system, given.portrait, mouth=None)["pose_notice"]
     assert "no control called smile" in show(system, given.portrait, smile=1)["pose_notice"]
-    assert texts.BAD_CROP in show(system, given.portrait, crop={"box": "no"})["pose_notice"]
+    assert words.BAD_CROP in show(system, given.portrait, crop={"box": "no"})["pose_notice"]
     answer = show(system, given.portrait, weights="filmed")
     assert answer["posed"] == "" and texts.NO_SLIDERS in answer["pose_notice"]

@@ -16,9 +16,9 @@ from gan_models.fomm.motion import Motion
 from gan_models.fomm.pipeline import FOMMPipeline
 from tabs import motion
 from tabs.kit import clips as kit
-from tabs.kit import jobs, results, systems
+from tabs.kit import crop, jobs, results, systems
 from tabs.kit import texts as words
-from tabs.motion import clips, crop, handlers, still, texts
+from tabs.motion import clips, handlers, still, texts
 from tests import motion_given, tiny_fomm
 from tests.motion_given import COUNT, FPS, last, visitor
 from tools import examples, singers
@@ -164,7 +164,7 @@ def test_a_click_moves_the_crop(system, given, monkeypatch):
 
 def test_a_click_that_came_back_damaged_is_a_sentence(system, given):
     answer = click(system, given, {"box": ["a", 1, 2, 3]}, 20, 30)
-    assert list(answer) == ["notice"] and texts.BAD_CROP in answer["notice"]
+    assert list(answer) == ["notice"] and words.BAD_CROP in answer["notice"]
 
 
 @pytest.mark.parametrize(
@@ -467,7 +467,7 @@ def test_a_visitor_who_leaves_ends_the_work(system, given, monkeypatch):
         ({"strength": None}, texts.BAD_STRENGTH),
         ({"reference": "chosen", "frame": 9}, "from 0 to 8"),
         ({"reference": "chosen", "frame": 1.5}, "whole number"),
-        ({"portrait_crop": {"box": [1]}}, texts.BAD_CROP),
+        ({"portrait_crop": {"box": [1]}}, words.BAD_CROP),
         ({"weights": None}, "no weights yet"),
         ({"replay": __file__}, "test_motion_tab.py"),
     ],

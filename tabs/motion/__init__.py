@@ -9,8 +9,8 @@ from tabs.kit import clips as kit
 from tabs.kit import films, jobs, layout, look, results, systems
 from tabs.kit import texts as words
 from tabs.kit.answers import QUIET, Tab
+from tabs.kit.crop import crop_box
 from tabs.motion import clips, handlers, live, pose, still, texts
-from tabs.motion.crop import crop_box
 
 NAME, README = texts.NAME, texts.README
 EXAMPLES = Path(__file__).parent.parent.parent / "assets" / "examples" / "motion"
@@ -62,7 +62,7 @@ def _give(tab: Tab, ours: handlers.Motions) -> None:
                 visible=opening["portrait"]["visible"], alt_text=texts.PORTRAIT,
             )  # fmt: skip
             shown = opening["portrait_crop"]  # not without any weights
-            tab.portrait_crop = crop_box(shown.get("value"), visible=shown["visible"])
+            tab.portrait_crop = crop_box(texts.CROP, shown.get("value"), visible=shown["visible"])
             tab.other_portrait = gr.Button(
                 texts.OTHER_PORTRAIT, size="md", min_width=100, visible=shown["visible"]
             )
@@ -78,9 +78,7 @@ def _give(tab: Tab, ours: handlers.Motions) -> None:
             tab.singers = layout.picks(
                 named("driving-*.jpg", texts.SINGER_NAMES), texts.SINGERS, "by-three", columns=3
             )
-    tab.driving_crop = crop_box(
-        visible=False, words=texts.DRIVING_CROP, heading=texts.DRIVING_CROP_TITLE
-    )
+    tab.driving_crop = crop_box(texts.DRIVING_CROP, visible=False, heading=texts.DRIVING_CROP_TITLE)
     tab.portrait_notice = gr.HTML()
     tab.driving_notice = gr.HTML()
     tab.photograph_notice = gr.HTML()

@@ -12,15 +12,15 @@ from gan_models import faces, images
 from gan_models.fomm.motion import Motion
 from gan_models.fomm.pipeline import FOMMPipeline
 from gan_models.fomm.sources import Driving
-from tabs.kit import clips, jobs, look
+from tabs.kit import clips, crop, jobs, look
 from tabs.kit.answers import answers
+from tabs.kit.framing import is_puppet
 from tabs.kit.results import file_stem
-from tabs.motion import crop, texts
+from tabs.motion import texts
 from tabs.motion.handlers import (
     Motions,
     checked_reference,
     checked_strength,
-    is_puppet,
     open_drive,
     read_portrait,
 )

@@ -8,18 +8,19 @@ import gradio as gr
 import numpy as np
 
 from gan_models import faces, images, video
-from gan_models.errors import Unreadable, UserError
+from gan_models.errors import UserError
 from gan_models.fomm.sources import Driving
-from tabs.kit import jobs, look, systems
+from tabs.kit import crop as crops
+from tabs.kit import framing, jobs, look
 from tabs.kit.answers import answers
-from tabs.motion import crop as crops
+from tabs.kit.framing import is_puppet, said
 from tabs.motion import texts
 
 PUBLISHED = "published:"  # what the names of published weights begin with in the menu
 KEPT = 8  # opened clips, and frames, remembered by their files' names, which hold their content
 
 
-class Motions(systems.System):
+class Motions(framing.FaceSystem):
     """Ours, and the published weights that cannot be fetched from here."""
 
     def menu(self) -> list[tuple[str, str]]:
@@ -43,19 +44,6 @@ class Motions(systems.System):
             return super().about(weights)
         return texts.PUBLISHED_ABOUT.format(name=weights.removeprefix(PUBLISHED))
 
-    def frame(self, weights: str | None, picture: np.ndarray, drawn=False, **how) -> faces.Framing:
-        """The crop that weights take of a picture. Those of puppets take the middle of what is
-        `drawn`, as in training, and the face of anything else; the published ones look for faces.
-
-        how: click, quick as for `faces.frame`.
-        """
-        framing = {"kind": "face", "margin": 0.0}
-        if not weights or self.is_here(weights):
-            framing = self.config(weights)["framing"]
-            if not drawn and self.knows_puppets(weights):
-                framing = framing | {"kind": "face"}
-        return faces.frame(picture, framing["kind"], margin=framing["margin"], **how)
-
     def frame_driving(self, weights: str | None, drive: Driving) -> faces.Framing:
         """The crop of a clip, fixed over its length: a face may show after its first frame."""
         drawn, first = is_puppet(drive.name), None
@@ -66,24 +54,6 @@ class Motions(systems.System):
                     return found
                 first = first or found
         return first
-
-    def looks_for_faces(self, weights: str | None) -> bool:
-        return self.config(weights)["framing"]["kind"] == "face" or self.knows_puppets(weights)
-
-    def knows_puppets(self, weights: str | None) -> bool:
-        """Whether weights were trained on nothing but what this project draws."""
-        return "puppet" in self.config(weights)["data"].lower()
-
-    def for_photographs(self) -> str | None:
-        """The label of weights in the menu that are here and know more than puppets."""
-        here = ((label, name) for label, name in self.menu() if self.is_here(name))
-        return next((label for label, name in here if not self.knows_puppets(name)), None)
-
-
-def said(found: faces.Framing, picture: np.ndarray, what: str) -> str:
-    """What was done to `picture`, called `what`; "" where that is the square in its middle."""
-    whole = found.box == faces.frame(picture, "centre").box
-    return found.notice or ("" if whole else texts.FACE_FOUND.format(what=what))
 
 
 def read_portrait(path: str | None) -> np.ndarray:
@@ -160,15 +130,8 @@ def show_driving(system, weights, driving):
 @answers("crop", notice="notice")
 def click(system, weights, given, crop, event: gr.EventData):
     """A click in what was given: the crop goes to the face there, or around that place."""
-    x, y = float(event.x), float(event.y)
     picture = open_drive(given).frame(0)
-    found = system.frame(weights, picture, is_puppet(given), click=(x, y))
-    box = found.box
-    if not any(face.holds(x, y) for face in found.faces):  # keep the size, go there
-        box = faces.Box.around(x, y, (crops.chosen(crop, picture.shape[:2]) or box).side)
-    # Only what `crops.shown` made: a dict of the visitor's own could pass for an update.
-    kept = {key: crop.get(key) for key in ("picture", "width", "height", "faces")}
-    return {"crop": kept | {"box": crops.corners(box)}}
+    return {"crop": system.clicked(weights, picture, is_puppet(given), crop, event)}
 
 
 @answers("replay")
@@ -192,29 +155,15 @@ def show_frame(reference):
 @answers("photograph_notice")
 def warn(system, weights, portrait, driving):
     """The notice before the run: photographs given to weights that know drawn puppets."""
-    try:
-        strange = system.knows_puppets(weights)
-    except UserError:
-        strange = False
-    given = {texts.THE_PORTRAIT: portrait, texts.THE_CLIP: driving}
-    what = [name for name, path in given.items() if strange and path and not is_puppet(path)]
+    what = system.unknown(weights, portrait, driving)
     if not what:
         return {"photograph_notice": ""}
+    name = texts.THE_PORTRAIT if what[0] == portrait else texts.THE_CLIP
+    name = texts.BOTH if len(what) == 2 else name
     better = system.for_photographs()
     remedy = texts.OTHERS_HERE.format(label=better) if better else texts.NO_OTHERS
-    told = texts.PHOTOGRAPH.format(what=texts.BOTH if len(what) == 2 else what[0], remedy=remedy)
+    told = texts.PHOTOGRAPH.format(what=name, remedy=remedy)
     return {"photograph_notice": look.notice(told)}
-
-
-@functools.lru_cache(64)
-def is_puppet(path: str) -> bool:
-    """Whether the label inside the file says that this project drew it."""
-    try:
-        is_clip = Path(path).suffix.lower() in (".mp4", ".gif")
-        label = video.clip_info(path).label if is_clip else images.read_settings(path)
-    except Unreadable:
-        return False
-    return bool(label) and "puppet" in str(label.get("weights"))
 
 
 def checked_strength(strength: float | None) -> float:

@@ -21,11 +21,12 @@ from gan_models import faces, images
 from gan_models.errors import UserError
 from gan_models.fomm.motion import Motion
 from gan_models.fomm.sources import Source
-from tabs.kit import jobs, look, results
+from tabs.kit import crop, jobs, look, results
 from tabs.kit import texts as words
 from tabs.kit.answers import answers
-from tabs.motion import crop, texts
-from tabs.motion.handlers import Motions, checked_strength, is_puppet, read_portrait
+from tabs.kit.framing import is_puppet
+from tabs.motion import texts
+from tabs.motion.handlers import Motions, checked_strength, read_portrait
 
 LARGEST_FRAME = 2**19  # characters of a frame that comes from the browser
 GHOST = 320  # pixels of the portrait that is laid over the camera picture

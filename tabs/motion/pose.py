@@ -11,11 +11,12 @@ import numpy as np
 
 from gan_models import faces
 from gan_models.fomm.retargeting import HEAD, NETWORK
+from tabs.kit import crop as crops
 from tabs.kit import jobs, layout, look, results
 from tabs.kit.answers import Answer, Tab, answers
-from tabs.motion import crop as crops
+from tabs.kit.framing import is_puppet
 from tabs.motion import texts
-from tabs.motion.handlers import Motions, is_puppet, read_portrait
+from tabs.motion.handlers import Motions, read_portrait
 
 SHOWN = 512  # pixels
 SLIDERS = tuple(texts.SLIDERS)

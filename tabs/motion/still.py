@@ -14,10 +14,11 @@ from gan_models.errors import Unreadable, UserError
 from gan_models.fomm.motion import Motion, check_keypoints, pose_distance
 from gan_models.fomm.pipeline import FOMMPipeline
 from gan_models.fomm.sources import Driving
+from tabs.kit import crop as crops
 from tabs.kit import jobs, look, results
 from tabs.kit import texts as words
 from tabs.kit.answers import answers
-from tabs.motion import crop as crops
+from tabs.kit.framing import is_puppet
 from tabs.motion import texts
 from tabs.motion.handlers import (
     KEPT,
@@ -25,7 +26,6 @@ from tabs.motion.handlers import (
     checked_reference,
     checked_strength,
     frame_at,
-    is_puppet,
     opened,
     read_portrait,
 )

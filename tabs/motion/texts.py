@@ -159,7 +159,6 @@ NOT_HERE = (
 )
 
 # Notices
-FACE_FOUND = "{what} is cropped around its face: drag the crop, or click another place, to move it."
 PHOTOGRAPH = (
     "{what} is not one of the drawn puppets that these weights know: it will follow only roughly. "
     "{remedy}"
@@ -171,7 +170,6 @@ THE_PORTRAIT, THE_CLIP, BOTH = "The portrait", "The driving clip", "This pair"
 # Errors
 NO_PORTRAIT = "There is no portrait yet. Upload one, or click one of the pictures."
 NO_DRIVING = "There is no driving clip yet. Upload one, record one, or click one of the clips."
-BAD_CROP = "The crop is not a square in the picture. Click the picture to set it anew."
 BAD_STRENGTH = "Choose a strength from 0 to 2."
 BAD_FRAME = "The chosen reference frame is a whole number from 0 to {last}."
 NO_FRAMES_SHOWN = "A saved motion holds no pictures, so there is nothing to explain here."

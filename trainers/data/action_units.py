@@ -23,9 +23,7 @@ def open_action_units(
     seeds = (puppet_seed(seed, index, part == "train") for index in range(len(names)))
     table = np.float32([random_parameters(number).action_units for number in seeds])
     source = Labelled(root, names, table, size)
-    return Stream(
-        source, place=str(path), seed=seed, mirror=mirror, num_workers=0, shuffle=shuffle
-    )
+    return Stream(source, place=str(path), seed=seed, mirror=mirror, num_workers=0, shuffle=shuffle)
 
 
 class Labelled:

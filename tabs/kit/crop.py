@@ -12,17 +12,17 @@ import numpy as np
 from gan_models.errors import UserError
 from gan_models.faces import Box
 from tabs.kit import look, results
-from tabs.motion import texts
+from tabs.kit import texts as words
 
 SHOWN = 480  # pixels of the longer side
 SMALLEST = 8  # pixels of the full picture
 
 
-def crop_box(value: dict | None = None, words: str = texts.CROP, heading="", **options) -> gr.HTML:
-    """A movable square (`input`, `select` for a click); words: for screen readers."""
+def crop_box(label: str, value: dict | None = None, heading="", **options) -> gr.HTML:
+    """A movable square (`input`, `select` for a click); label: for screen readers."""
     files = look.widget(Path(__file__), "crop")
     # Written into the page itself: properties of ours are lost when the box is hidden and shown.
-    page = files["html_template"].replace("WORDS", words).replace("HEADING", heading)
+    page = files["html_template"].replace("WORDS", label).replace("HEADING", heading)
     return gr.HTML(value, **files | {"html_template": page}, **options)
 
 
@@ -53,9 +53,9 @@ def chosen(value: dict | None, sides: tuple[int, int]) -> Box | None:
     try:
         box = Box(*map(float, value["box"]))
     except (TypeError, ValueError) as error:
-        raise UserError(texts.BAD_CROP) from error
+        raise UserError(words.BAD_CROP) from error
     square = abs(box.width - box.height) < 1
     inside = Box(0, 0, width, height).holds(*box.centre)
     if not (square and inside and SMALLEST <= box.width <= 2 * max(width, height)):
-        raise UserError(texts.BAD_CROP)
+        raise UserError(words.BAD_CROP)
     return Box(box.left, box.top, box.left + box.width, box.top + box.width)
