@@ -86,7 +86,7 @@ def build(settings):
     with gr.Blocks(title=NAME, **options) as page:
         gr.Navbar(visible=False)
         gr.HTML(look.header(NAME, SENTENCE, motion.README, README_LINK))
-        with gr.Tabs():
+        with gr.Tabs(overflow_behavior="wrap"):
             for tab in (motion, latent, painting):
                 with gr.Tab(tab.NAME):
                     tab.build(page, settings)

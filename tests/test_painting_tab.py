@@ -10,12 +10,14 @@ from PIL import Image
 
 from gan_models import images
 from gan_models.errors import UserError
+from gan_models.spade import segmenting
 from gan_models.spade.labels import LABELS, read_map
 from tabs import painting
 from tabs.kit import jobs
 from tabs.kit import texts as words
 from tabs.painting import canvas, handlers, maps, styles, texts
 from tests import tiny_spade
+from trainers.puppets import draw, random_parameters
 
 VISITOR = SimpleNamespace(session_hash="a painter")
 FIRST, SECOND = styles.of_seed(1), styles.of_seed(2)
@@ -140,6 +142,53 @@ def test_a_scaled_map_is_told_and_a_photograph_refused(system, tmp_path):
     )
     assert "64 x 32 pixels" in told["give_notice"] and "map" in told["canvas"]
     assert "not a label map" in refused["give_notice"] and "canvas" not in refused
+
+
+ASKED = FIRST, SECOND, 0, VISITOR
+
+
+def test_a_picture_of_a_puppet_becomes_a_map_beside_it(system, tmp_path):
+    drawing = draw(random_parameters(3), 64)
+    Image.fromarray(drawing.picture).save(tmp_path / "puppet.png")
+    answer = last(handlers.read_puppet(system, "painter", str(tmp_path / "puppet.png"), *ASKED))
+    found = maps.decoded(answer["canvas"]["map"], (64, 64), PUPPETS.classes)
+    assert (found == drawing.label_map).mean() > 0.9
+    shown = images.read_picture(base64.b64decode(answer["canvas"]["before"].partition(",")[2]))
+    assert np.abs(images.resize(shown, 64).astype(int) - drawing.picture).mean() < 8
+    assert last(handlers.read_puppet(system, "painter", None, *ASKED)) == {"give_notice": ""}
+
+
+def test_a_photograph_becomes_a_map_by_the_segmenter_that_is_named(system, tmp_path, monkeypatch):
+    offered = open_canvas(system, "stuff")
+    assert offered["segmenter_box"]["visible"] and not offered["source_help"]["visible"]
+    assert "facebook/mask2former-swin-tiny-coco-panoptic" in offered["segmenter"]["info"]
+    assert open_canvas(system, "painter")["segmenter_box"]["visible"] is False
+    photograph, opened = str(tmp_path / "photograph.png"), []
+    Image.fromarray(np.full((40, 60, 3), 90, np.uint8)).save(photograph)
+
+    def segmenter(name, device):
+        opened.append(name)
+        whole = Image.fromarray(np.full((40, 40), 255, np.uint8))
+        return lambda image, subtask: [{"label": "sky-other-merged", "mask": whole}]
+
+    monkeypatch.setattr(segmenting, "opened", segmenter)
+    assert list(handlers.read_puppet(system, "stuff", photograph, *ASKED)) == [{"give_notice": ""}]
+    read = [
+        last(handlers.read_photograph(system, "stuff", *given, *ASKED))
+        for given in [(None, "org/name"), (photograph, "assets/weights"), (photograph, "org/name")]
+    ]
+    assert opened == ["org/name"] * 2  # once in the job, once from the cache
+    assert texts.NO_PICTURE in read[0]["give_notice"]
+    assert words.BAD_REPOSITORY in read[1]["give_notice"]
+    found = maps.decoded(read[2]["canvas"]["map"], (64, 64), 183)
+    assert (found == LABELS["coco"].names.index("sky-other")).all()
+
+
+def test_a_random_map_has_areas_of_several_classes(system):
+    first, second = (last(handlers.noise(system, "stuff", *ASKED))["canvas"] for _ in range(2))
+    found = maps.decoded(first["map"], (64, 64), 183)
+    assert first["map"] != second["map"] and 3 <= len(np.unique(found)) <= maps.NOISE_CLASSES
+    assert (found[1:] != found[:-1]).mean() < 0.15  # areas, not dots
 
 
 def test_every_example_is_a_map_of_the_puppets(system):

@@ -140,12 +140,18 @@ def stop_fetch(system: System, request: gr.Request | None = None) -> None:
     jobs.stop_file(system, request, "fetch").touch()
 
 
-@answers("weights", "fetch_progress", notice="hub_notice", failed={"fetch_progress": ""})
-def fetch(system: System, hub_name: str | None, request: gr.Request | None = None):
-    name = (hub_name or "").strip()
+def repository(text: str | None) -> str:
+    """The Hub's name that was typed. Raises UserError for what is none."""
+    name = (text or "").strip()
     # A visitor names repositories only: a folder of the computer that runs this page is none.
     if not HUB_NAME.fullmatch(name) or Path(name.partition("/")[0]).exists():
         raise UserError(words.BAD_REPOSITORY)
+    return name
+
+
+@answers("weights", "fetch_progress", notice="hub_notice", failed={"fetch_progress": ""})
+def fetch(system: System, hub_name: str | None, request: gr.Request | None = None):
+    name = repository(hub_name)
     job = jobs.Job(jobs.stop_file(system, request, "fetch"))
     for _ in job.run(lambda: names.find_weights(name)):
         if job.stop.exists():

@@ -39,6 +39,21 @@ def _give(tab: Tab) -> None:
     layout.title(texts.PICK)
     files = [(str(file), texts.NAMES[file.name]) for file in maps.example_files()]
     tab.picks = layout.picks(files, texts.PICKS, "by-three", columns=3, visible=bool(files))
+    tab.noise = layout.button(texts.NOISE)
+    with gr.Accordion(texts.PICTURE, open=False):
+        tab.source = layout.PictureFile(
+            label=texts.PICTURE, sources=["upload", "clipboard", "webcam"], type="filepath",
+            height=170, buttons=[], elem_id="painting-source", alt_text=texts.PICTURE,
+        )  # fmt: skip
+        tab.source_help = gr.Markdown(texts.PICTURE_HELP, elem_classes=["caption"])
+        with gr.Column(visible=False) as tab.segmenter_box:
+            tab.segmenter = gr.Textbox(
+                label=texts.SEGMENTER,
+                info=texts.SEGMENTER_HELP,
+                placeholder="org/name",
+                max_lines=1,
+            )
+            tab.read = layout.button(texts.READ)
     with gr.Accordion(texts.OWN, open=False):
         tab.map_file = layout.PictureFile(
             label=texts.OWN, sources=["upload", "clipboard"], type="filepath", height=170,
@@ -97,6 +112,9 @@ def _get(tab: Tab, ours: systems.System) -> None:
 
 def _events(page: gr.Blocks, tab: Tab) -> None:
     tab.on(tab.picks.select, handlers.pick)
+    tab.on(tab.noise.click, handlers.noise)
+    tab.on(tab.source.change, handlers.read_puppet)
+    tab.on([tab.read.click, tab.segmenter.submit], handlers.read_photograph)
     for trigger in (tab.map_file.change, tab.reading.input):
         tab.on(trigger, handlers.load_map)
     tab.on(tab.canvas.input, handlers.vary, newest=True)

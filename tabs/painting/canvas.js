@@ -4,14 +4,17 @@
 const find = (selector) => element.querySelector(selector);
 const screen = find('.paint-map'), result = find('.paint-result'), field = find('.paint-field');
 const sheet = find('.paint-sheet'), tip = find('.paint-tip'), status = find('.paint-status');
-const sizeBar = find('.paint-size'), search = find('.paint-search');
+const sizeBar = find('.paint-size'), split = find('.paint-split'), search = find('.paint-search');
 const classes = find('.paint-classes'), kinds = find('.paint-kinds');
 const undoButton = find('.paint-undo'), redoButton = find('.paint-redo');
 const words = WORDS, MOST_STEPS = 100, REST = 400, ZOOMS = [1, 1.5, 2, 3, 4, 6, 8];
 
 const state = {width: 0, height: 0, ids: null, names: [], colours: null, labels: '', chosen: 0,
   tool: 'brush', past: [], future: [], before: null, from: null, last: null, pointers: new Map(),
-  pinch: null, zoom: 0, ticket: '', look: '', made: '', wish: false, busy: false, resting: 0, visit: 0};
+  pinch: null, zoom: 0, ticket: '', look: '', made: '', wish: false, busy: false, resting: 0, visit: 0,
+  rested: false};
+// The newest picture, and the one before the last change.
+const newest = document.createElement('canvas'), earlier = document.createElement('canvas');
 
 find('.paint-tools').setAttribute('aria-label', words.toolbar);
 find('.paint-size-name').textContent = words.size;
@@ -20,6 +23,8 @@ for (const name of ['closer', 'farther'])
   Object.assign(find('.paint-' + name), {title: words[name], ariaLabel: words[name]});
 screen.setAttribute('aria-label', words.map);
 result.setAttribute('aria-label', words.result);
+find('.paint-before').textContent = words.before;
+Object.assign(split, {title: words.compare, ariaLabel: words.compare});
 classes.setAttribute('aria-label', words.classes);
 Object.assign(search, {placeholder: words.search, ariaLabel: words.search});
 find('.paint-keys').textContent = words.keys;
@@ -299,6 +304,8 @@ function keep() {
   props.value = {ticket, look, labels, width, height, ids: encoded()};
 }
 function wish() {
+  if (state.rested) remember(newest);
+  state.rested = false;
   state.wish = true;
   ask();
 }
@@ -321,21 +328,62 @@ async function ask() {
   if (state.wish) return ask();
   clearTimeout(state.resting);  // whatever shows the map elsewhere follows once it rests
   state.resting = setTimeout(() => {
-    if (!state.before && !state.wish && !state.busy) trigger('input');
+    if (state.before || state.wish || state.busy) return;
+    state.rested = true;
+    trigger('input');
   }, REST);
 }
 async function paint({picture: address, seconds}) {
   const picture = new Image();
   picture.src = address;
   await picture.decode();
-  if (result.width !== picture.naturalWidth || result.height !== picture.naturalHeight)
-    Object.assign(result, {width: picture.naturalWidth, height: picture.naturalHeight});
-  result.getContext('2d').drawImage(picture, 0, 0);
+  const {naturalWidth: width, naturalHeight: height} = picture;
+  if (newest.width !== width || newest.height !== height) {
+    for (const one of [result, newest, earlier]) Object.assign(one, {width, height});
+    forget();
+  }
+  newest.getContext('2d').drawImage(picture, 0, 0);
+  compose();
   say(named(words.painted, {...state, seconds: Math.max(seconds, 0.01).toFixed(2)}));
 }
 
+// ---------------------------------------------------------------- before and after
+
+function remember(picture) {
+  earlier.getContext('2d').drawImage(picture, 0, 0, earlier.width, earlier.height);
+  split.disabled = false;
+  compose();
+}
+function forget() {
+  Object.assign(split, {disabled: true, value: 0});
+}
+// On the left of the edge what was there before.
+function compose() {
+  const pen = result.getContext('2d'), edge = Math.round(result.width * split.value / 100);
+  pen.drawImage(newest, 0, 0);
+  if (!edge) return;
+  pen.drawImage(earlier, 0, 0, edge, earlier.height, 0, 0, edge, earlier.height);
+  pen.fillStyle = 'white';
+  pen.fillRect(edge - 1, 0, 2, result.height);
+}
+function compare(event) {
+  const box = result.getBoundingClientRect();
+  if (!event.buttons || split.disabled) return;
+  split.value = 100 * (event.clientX - box.left) / box.width;
+  compose();
+}
+split.addEventListener('input', compose);
+result.addEventListener('pointerdown', compare);
+result.addEventListener('pointermove', compare);
+
 // ---------------------------------------------------------------- what the page says
 
+async function given(address) {  // the picture that the map was read from
+  const picture = new Image();
+  picture.src = address;
+  await picture.decode();
+  remember(picture);
+}
 function load(value) {
   const ids = Uint8Array.from(atob(value.map), (one) => one.charCodeAt(0));
   const shape = [state.width, state.height, state.labels].join();
@@ -360,6 +408,7 @@ function load(value) {
   });
   state.ids = ids;
   listClasses();
+  if (value.before) given(value.before);
 }
 function refresh() {
   const value = props.value;
@@ -368,6 +417,8 @@ function refresh() {
     Object.assign(state, {past: [], future: [], ids: null, before: null, ticket: '', wish: false,
       visit: state.visit + 1});
     search.value = '';
+    forget();
+    compose();
     useTool('brush');
     state.zoom = 0;
     zoomTo(1);

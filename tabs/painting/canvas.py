@@ -41,9 +41,13 @@ def ticket(weights, first, second, share, request) -> dict:
     return {"ticket": tickets.write("painting", noted, request), "look": noted_as}
 
 
-def shown(labels: Labels, label_map: np.ndarray) -> dict:
-    """The part of the value that shows a map; `made` tells one from the last, even of the same."""
+def shown(labels: Labels, label_map: np.ndarray, before: np.ndarray | None = None) -> dict:
+    """The part of the value that shows a map; `made` tells one from the last, even of the same.
+
+    before: the picture (H, W, 3) that the map was read from.
+    """
     return {
+        "before": "" if before is None else results.data_url(before, results.DISPLAY),
         "map": maps.encoded(label_map), "made": secrets.token_hex(10),
         "width": label_map.shape[1], "height": label_map.shape[0], "names": list(labels.names),
         "colours": [f"#{bytes(colour).hex()}" for colour in labels.colours],

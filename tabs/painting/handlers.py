@@ -5,11 +5,13 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import gradio as gr
+import numpy as np
 
 from gan_models import images
 from gan_models.errors import UserError
+from gan_models.spade import segmenting
 from gan_models.spade.labels import read_map
-from tabs.kit import jobs, look
+from tabs.kit import jobs, look, systems
 from tabs.kit.answers import answers
 from tabs.kit.results import DISPLAY, enlarge, file_stem, lines, picture_file
 from tabs.painting import canvas as canvases
@@ -22,7 +24,8 @@ THUMB = 160  # pixels of the variations
 
 @answers(
     "canvas", "text", "first", "second", "first_seed", "second_seed", "style_box", "picture_box",
-    "picks", "styles_notice", notice="canvas_notice", loading=True,
+    "picks", "source_help", "segmenter_box", "segmenter", "styles_notice",
+    notice="canvas_notice", loading=True,
 )  # fmt: skip
 def prepare(
     system, weights, canvas, first, second, share, request: gr.Request | None = None
@@ -44,8 +47,18 @@ def prepare(
         "second": second, "second_seed": second.get("seed"),
         "style_box": gr.update(visible=bool(pipeline.latent_size)),
         "picture_box": gr.update(visible=pipeline.encoder is not None),
-        "picks": gr.update(visible=pipeline.labels.kind == maps.EXAMPLES_OF),
+        **kinds_of_map(pipeline.labels.kind),
         "styles_notice": look.notice("" if pipeline.latent_size else texts.NO_STYLES),
+    }  # fmt: skip
+
+
+def kinds_of_map(kind) -> dict:
+    """What is offered to begin with: examples and the judge are of puppets only."""
+    ours, such = kind == "puppets", segmenting.SUGGESTED.get(kind, texts.NO_SUGGESTION)
+    return {
+        "picks": gr.update(visible=ours), "source_help": gr.update(visible=ours),
+        "segmenter_box": gr.update(visible=not ours),
+        "segmenter": gr.update(info=texts.SEGMENTER_HELP.format(such=such)),
     }  # fmt: skip
 
 
@@ -76,11 +89,58 @@ def placed(system, weights, file, reading, first, second, share, request) -> dic
     pipeline = system.open(weights)
     label_map, notices = read_map(file, pipeline.labels, reading)
     label_map, scaled = pipeline.fitted(label_map)
-    return {
-        "canvas": canvases.shown(pipeline.labels, label_map)
-        | canvases.ticket(weights, first, second, share, request),
-        "give_notice": look.notice(jobs.without_folders(" ".join(notices + scaled))),
-    }
+    shown = canvases.shown(pipeline.labels, label_map)
+    return on_canvas(shown, notices + scaled, weights, first, second, share, request)
+
+
+def on_canvas(shown, notices, *asked) -> dict:
+    """The answer that shows a map; asked: what `canvas.ticket` takes."""
+    notice = look.notice(jobs.without_folders(" ".join(notices)))
+    return {"canvas": shown | canvases.ticket(*asked), "give_notice": notice}
+
+
+@answers("canvas", notice="give_notice", loading=True)
+def noise(system, weights, first, second, share, request: gr.Request | None = None):
+    """A random map, which undo takes back."""
+    pipeline = system.open(weights)
+    label_map = maps.noise(pipeline.labels, pipeline.size, np.random.default_rng())
+    shown = canvases.shown(pipeline.labels, label_map)
+    return on_canvas(shown, [], weights, first, second, share, request)
+
+
+@answers("canvas", notice="give_notice", loading=True)
+def read_puppet(
+    system, weights, source, first, second, share, request: gr.Request | None = None
+):  # fmt: skip
+    """A picture for weights that know puppets becomes a map at once."""
+    pipeline = system.open(weights)
+    if source and pipeline.labels.kind == "puppets":
+        return read_picture(pipeline, source, "", (weights, first, second, share, request))
+    return {}
+
+
+@answers("canvas", notice="give_notice", loading=True)
+def read_photograph(
+    system, weights, source, segmenter, first, second, share, request: gr.Request | None = None
+):
+    """A photograph becomes a map by a segmenter of the Hub, fetched where it isn't here yet."""
+    if not source:
+        raise UserError(texts.NO_PICTURE)
+    name, pipeline = systems.repository(segmenter), system.open(weights)
+    job = jobs.Job(jobs.stop_file(system, request, "segmenter"))
+    for _ in job.run(lambda: segmenting.opened(name, str(pipeline.device))):
+        seconds = look.duration(job.status()["seconds"])
+        yield {"give_notice": look.notice(texts.SEEING.format(name=name, seconds=seconds))}
+    yield read_picture(pipeline, source, name, (weights, first, second, share, request))
+
+
+def read_picture(pipeline, source, segmenter, asked) -> dict:
+    picture = segmenting.middle(images.read_picture(source), pipeline.size)
+    with jobs.device:
+        label_map, notices = segmenting.map_of_picture(
+            picture, pipeline.labels, pipeline.size, segmenter, pipeline.device
+        )
+    return on_canvas(canvases.shown(pipeline.labels, label_map, picture), notices, *asked)
 
 
 # --- styles

@@ -14,6 +14,7 @@ from tabs.painting import texts
 
 EXAMPLES = Path(__file__).parent.parent.parent / "assets" / "examples" / "painting"
 EXAMPLES_OF = "puppets"  # the kind of labels that the examples have
+NOISE_CLASSES = 7  # of a random map
 # What a landscape is begun with, by the first of these names that a set has.
 ABOVE, BELOW = ("sky-other", "sky"), ("grass", "road", "background")
 
@@ -57,6 +58,18 @@ def start(labels: Labels, size: tuple[int, int]) -> np.ndarray:
     label_map = np.full(size, above, np.uint8)
     label_map[size[0] * 3 // 5 :] = below
     return label_map
+
+
+def noise(labels: Labels, size: tuple[int, int], random: np.random.Generator) -> np.ndarray:
+    """Blobs of some random classes: at each pixel, the class whose own smooth noise is highest."""
+    classes = random.choice(labels.classes, min(NOISE_CLASSES, labels.classes), replace=False)
+    fields = [
+        Image.fromarray(random.standard_normal((6, 6)).astype(np.float32)).resize(
+            size[::-1], Image.Resampling.BICUBIC
+        )
+        for _ in classes
+    ]
+    return classes[np.stack(fields).argmax(axis=0)].astype(np.uint8)
 
 
 def write_index_png(path: Path, label_map: np.ndarray, labels: Labels, **about) -> None:

@@ -14,6 +14,20 @@ NAMES = {
     "5-cat-with-glasses.png": "Cat with glasses",
     "6-robot.png": "Robot",
 }
+NOISE = "Random map"
+PICTURE = "Map from a picture"
+PICTURE_HELP = (
+    "A picture of a puppet becomes its map. In photographs little is found: these weights and "
+    "their judge know puppets only."
+)
+SEGMENTER = "Segmenter (a repository of the Hugging Face Hub)"
+SEGMENTER_HELP = (
+    "Finds the classes in a photograph, such as {such}. Nothing is fetched before you press Read."
+)
+NO_SUGGESTION = "one that knows these weights' classes"
+READ = "Read the picture"
+SEEING = "Reading the picture with {name} (fetched once), {seconds} so far."
+NO_PICTURE = "Choose a picture first: then it can be read."
 OWN = "Your own map (PNG)"
 OWN_HELP = "A PNG of class ids (grey or indexed), or of colours that stand for classes."
 READING, READING_HELP = "How its pixels are read", "By itself, unless you know better."
@@ -65,6 +79,8 @@ CANVAS_WORDS = {
     "farther": "Zoom out",
     "map": "The map: paint here with a mouse, a finger or a pen",
     "result": "The picture that the map means",
+    "before": "Before",
+    "compare": "How much of the picture before the last change is shown",
     "search": "Find a class",
     "classes": "Classes to paint with",
     "none": "No class has this in its name.",
