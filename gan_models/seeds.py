@@ -7,13 +7,22 @@ import numpy as np
 from gan_models.errors import UserError
 
 MOST_SEEDS = 10_000
+BAD_SEED = "A seed is a whole number from 0 to 4,294,967,295."
+
+
+def check_seed(seed: object) -> int:
+    """UserError for what is not a seed."""
+    try:
+        if seed == int(seed) and 0 <= seed < 2**32:
+            return int(seed)
+    except (TypeError, ValueError, OverflowError):
+        pass
+    raise UserError(BAD_SEED)
 
 
 def random_state(seed):
     """NumPy's RandomState: as in the official code, and its numbers are frozen for all versions."""
-    if not 0 <= seed < 2**32 or int(seed) != seed:
-        raise UserError(f"A seed is a whole number from 0 to {2**32 - 1}, not {seed}.")
-    return np.random.RandomState(int(seed))
+    return np.random.RandomState(check_seed(seed))
 
 
 def parse_seeds(text: str) -> list[int]:

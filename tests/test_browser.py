@@ -20,6 +20,7 @@ import numpy as np
 import pytest
 
 from gan_models import images, video
+from gan_models.seeds import BAD_SEED
 from tabs import latent
 from tabs.kit import texts as words
 from tabs.latent import texts
@@ -213,7 +214,7 @@ def test_a_visit(visit, server):
 
     # An error is a sentence at its control, and the page goes on working.
     page.get_by_label(texts.SEED.format(point=texts.START)).fill("-3")
-    page.get_by_role("alert").get_by_text(texts.BAD_SEED).wait_for()
+    page.get_by_role("alert").get_by_text(BAD_SEED).wait_for()
     page.get_by_label(texts.SEED.format(point=texts.START)).fill("8")
     page.get_by_role("alert").wait_for(state="detached")
 
@@ -333,7 +334,7 @@ def test_reset_gives_back_how_the_tab_opened(visit):
         arg=first,
     )
     page.get_by_label(texts.SEED.format(point=texts.START)).fill("-3")
-    page.get_by_role("alert").get_by_text(texts.BAD_SEED).wait_for()
+    page.get_by_role("alert").get_by_text(BAD_SEED).wait_for()
     seconds = page.get_by_label(f"number input for {texts.SECONDS}")
     seconds.fill("1")
     seconds.press("Enter")

@@ -13,6 +13,7 @@ import safetensors.numpy
 from gan_models import images, names, video
 from gan_models.errors import UserError
 from gan_models.progan import ProGANPipeline
+from gan_models.seeds import BAD_SEED
 from tabs import latent
 from tabs.kit import clips as kit
 from tabs.kit import jobs, results, systems, tickets
@@ -204,7 +205,7 @@ def test_other_weights_draw_everything_anew_once_and_leave_the_stage_alone(syste
 def test_what_is_no_seed_is_refused_at_the_field(seed):
     answer = last(handlers.set_seed(seed))
     assert list(answer) == ["point_notice"]
-    assert texts.BAD_SEED in answer["point_notice"] and "error" in answer["point_notice"]
+    assert BAD_SEED in answer["point_notice"] and "error" in answer["point_notice"]
 
 
 def test_seeds_set_points():

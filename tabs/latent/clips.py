@@ -7,13 +7,14 @@ import numpy as np
 
 from gan_models import images
 from gan_models.errors import UserError
+from gan_models.seeds import check_seed
 from tabs.kit import clips, jobs
 from tabs.kit.answers import answers
 from tabs.kit.results import enlarge, file_stem, picture_file
 from tabs.latent import texts
 from tabs.latent.drawing import frames
 from tabs.latent.handlers import THUMB
-from tabs.latent.points import check_seed, latent_of
+from tabs.latent.points import latent_of
 
 STRIP = 8  # frames shown side by side under the clip
 

@@ -16,6 +16,7 @@ import safetensors.numpy
 
 from gan_models import images
 from gan_models.errors import UserError
+from gan_models.seeds import check_seed
 from tabs.kit import jobs
 from tabs.kit.answers import answers
 from tabs.kit.results import DISPLAY, enlarge, file_stem, lines, picture_file
@@ -182,7 +183,7 @@ def set_seed(seed):
     """The point of a typed seed, which is shown; an empty field changes nothing."""
     if seed is None:
         return {}
-    point = points.of_seed(points.check_seed(seed))
+    point = points.of_seed(check_seed(seed))
     return {"point": point, "shown": point}
 
 

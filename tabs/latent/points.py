@@ -12,20 +12,10 @@ import numpy as np
 
 from gan_models.errors import UserError
 from gan_models.progan.pipeline import ProGANPipeline
+from gan_models.seeds import check_seed
 from tabs.latent import texts
 
-LARGEST_SEED = 2**32 - 1
 LONGEST_NAME = 90  # characters; what would need more is known by its numbers only
-
-
-def check_seed(seed: float | None) -> int:
-    """Raises UserError for what is not a seed."""
-    try:
-        if seed == int(seed) and 0 <= seed <= LARGEST_SEED:
-            return int(seed)
-    except (TypeError, ValueError, OverflowError):
-        pass
-    raise UserError(texts.BAD_SEED)
 
 
 def of_seed(seed: int) -> dict:
@@ -44,7 +34,7 @@ def of_mix(start: dict, end: dict, position: float, way: str) -> dict:
 def of_map(corners: list, x: float, y: float) -> dict:
     """A place of the map; raises UserError unless the corners are seeds and x, y in [0, 1]."""
     if not isinstance(corners, list) or len(corners) != 4:
-        raise UserError(texts.BAD_SEED)
+        raise UserError(texts.BAD_PLACE)
     seeds = [check_seed(seed) for seed in corners]
     x, y = (round(number(value, 1), 3) for value in (x, y))
     place = f"{100 * x:g} % across, {100 * y:g} % down"
@@ -61,7 +51,7 @@ def of_walk(pipeline: ProGANPipeline, start: dict, seed: int, place: float) -> d
     def waypoint(index):
         if index <= 0:
             return latent_of(pipeline, start)
-        return pipeline.latents((seed + index - 1) % (LARGEST_SEED + 1))[0]
+        return pipeline.latents((seed + index - 1) % 2**32)[0]
 
     around = np.stack([waypoint(int(place) + step) for step in (-1, 0, 1, 2)])
     name = named(f"walk {seed} from {_part(start)}, {place:g} pictures on")

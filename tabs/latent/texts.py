@@ -75,7 +75,6 @@ KEYS = "Enter walks, Escape stops."
 CLIP_DONE = "{frames} frames, {seconds:g} s, {width} px ({native} px pictures)."
 
 # Errors
-BAD_SEED = "A seed is a whole number from 0 to 4,294,967,295."
 BAD_DURATION = "Choose a duration from 0.5 to 60 s and 1 to 60 frames per second."
 OTHER_SIZE = (
     "{name} has {here} numbers and these weights take {there}. Choose the weights it was made "

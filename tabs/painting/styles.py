@@ -4,20 +4,13 @@ or the "numbers" that were found in a picture.
 
 import numpy as np
 
-from gan_models.errors import UserError
-from tabs.painting import texts
-
-LARGEST_SEED = 2**32 - 1
+from gan_models.seeds import check_seed
 
 
 def of_seed(seed: object) -> dict:
     """Raises UserError for what is not a seed."""
-    try:
-        if seed == int(seed) and 0 <= seed <= LARGEST_SEED:
-            return {"name": f"seed {int(seed)}", "seed": int(seed)}
-    except (TypeError, ValueError, OverflowError):
-        pass
-    raise UserError(texts.BAD_SEED)
+    seed = check_seed(seed)
+    return {"name": f"seed {seed}", "seed": seed}
 
 
 def of_picture(pipeline, name: str, picture: np.ndarray) -> dict:

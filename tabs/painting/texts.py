@@ -97,5 +97,4 @@ BAD_IDS = (
     "The page sent a map of another size than these weights paint. Reload the page and paint again."
 )
 BAD_CLASSES = "The page sent classes that these weights do not know. Reload the page."
-BAD_SEED = "A seed is a whole number from 0 to 4,294,967,295."
 BAD_SHARE = "A mix is a number from 0 to 100 %."
