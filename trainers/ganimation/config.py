@@ -51,10 +51,10 @@ class Config(run.Options):
 PRESETS = {
     # Ours: learns drawn puppets on two CPU cores.
     "puppets": Config(
-        size=64, channels=24, blocks=4, critic_channels=24, critic_layers=5, loss="logistic",
-        r1_weight=1.0, clip_targets=True, target_noise=0.0, own_targets=0.5, d_steps=1,
-        expression_weight=40.0, identity_weight=10.0, warm_up=32_000, init="kaiming",
-        batch_size=16, learning_rate=1e-3, critic_learning_rate=1e-3, ema_decay=0.998,
+        size=64, channels=16, blocks=4, critic_channels=24, critic_layers=5, loss="logistic",
+        r1_weight=0.2, clip_targets=True, target_noise=0.0, own_targets=0.5, d_steps=1,
+        expression_weight=50.0, identity_weight=10.0, warm_up=48_000, init="kaiming",
+        batch_size=8, learning_rate=1e-3, critic_learning_rate=1e-3, ema_decay=0.998,
         epochs=16, decay_epochs=4,
     ),
     "official": Config(
@@ -100,8 +100,11 @@ def learning_rate_factor(config, images_seen, num_pictures):
     return 1.0 - max(0, (images_seen - begin) // num_pictures) / config.decay_epochs
 
 
-def ema_decay(config, steps):
-    """The averaged networks' decay for one step, which forgets the untrained start early."""
+def ema_decay(config, images_seen):
+    """The decay for one step of a network that has learnt from so many images, which forgets the
+    untrained start early.
+    """
+    steps = images_seen // config.batch_size
     return min(config.ema_decay, (steps + 1) / (steps + 11))
 
 

@@ -319,8 +319,8 @@ def train(run, pictures):
         drawn = draws(config, seen, table, processes)
         losses, bad = step(batch, *drawn, edits, generate, penalise)
         if config.ema_decay:
-            decay = options.ema_decay(config, training.steps)
-            optim.average(parts.critic_ema, critic, decay)
+            optim.average(parts.critic_ema, critic, options.ema_decay(config, seen))
             if generate:
+                decay = options.ema_decay(config, seen - config.warm_up)
                 optim.average(parts.generator_ema, generator, decay)
         training.step(config.batch_size, losses, bad, learning_rate=factor * config.learning_rate)
