@@ -1,15 +1,18 @@
-"""What the command lines of all systems have alike: opening weights, ending with a sentence."""
+"""What the command lines have alike: opening weights, finding files, telling, ending."""
 
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
+from tqdm import tqdm
 
 from gan_models.errors import UserError
 from gan_models.names import find_weights, known_weights
+from gan_models.video import ClipInfo
 
 
 @dataclass(frozen=True)
@@ -54,3 +57,41 @@ def ended_by_a_sentence() -> Iterator[None]:
     except KeyboardInterrupt:
         print("stopped: what was being written is removed.", file=sys.stderr)
         raise SystemExit(130) from None
+
+
+def listed(option: str, path: Path, endings: set[str]) -> list[Path]:
+    """The file, or the files of the folder that end so; UserError where there is none."""
+    if not path.exists():
+        raise UserError(f"{option} {path} does not exist.")
+    if not path.is_dir():
+        return [path]
+    shown = [file for file in sorted(path.iterdir()) if not file.name.startswith(".")]
+    found = [file for file in shown if file.suffix.lower() in endings and file.is_file()]
+    if not found:
+        raise UserError(f"{option} {path} holds no file that ends in {', '.join(sorted(endings))}")
+    passed = sorted({file.name for file in shown} - {file.name for file in found})
+    if passed:
+        tell([f"{option} {path}: passed over {len(passed)}, such as {passed[0]}."])
+    return found
+
+
+def names(paths: list[Path]) -> dict[Path, str]:
+    """A name for each: without its ending, unless two are then called the same."""
+    stems = [path.stem for path in paths]
+    return {path: path.stem if stems.count(path.stem) == 1 else path.name for path in paths}
+
+
+def tell(sentences) -> None:
+    for sentence in sentences:
+        if sentence:
+            tqdm.write(sentence)
+
+
+def tell_clip(out: Path, info: ClipInfo) -> None:
+    """What a clip became that was written to `out`."""
+    size = f"{info.width} x {info.height} pixels"
+    columns, rows = info.padded
+    if columns or rows:
+        whole = f"{info.width - columns} x {info.height - rows}"
+        size += f" ({whole} and a repeated edge, for .mp4 stores even sizes only)"
+    tell([*info.notices, f"{out}: {info.frames} frames, {info.seconds:.2f} s, {size}"])

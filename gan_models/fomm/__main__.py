@@ -24,7 +24,15 @@ import tyro
 from tqdm import tqdm
 
 from gan_models import faces, images, video
-from gan_models.commands import AS_USUAL, RunningOptions, ended_by_a_sentence
+from gan_models.commands import (
+    AS_USUAL,
+    RunningOptions,
+    ended_by_a_sentence,
+    listed,
+    names,
+    tell,
+    tell_clip,
+)
 from gan_models.errors import UserError
 from gan_models.fomm.cropping import crop_clips
 from gan_models.fomm.full_size import LARGEST
@@ -202,40 +210,7 @@ def write(out, frames, fps, sound, **label) -> None:
         tell([f"{out}: {picture.shape[1]} x {picture.shape[0]} pixels"])
         return
     info = video.write_clip(out, frames, fps, audio=sound, **label)
-    size = f"{info.width} x {info.height} pixels"
-    columns, rows = info.padded
-    if columns or rows:
-        whole = f"{info.width - columns} x {info.height - rows}"
-        size += f" ({whole} and a repeated edge, for .mp4 stores even sizes only)"
-    tell([*info.notices, f"{out}: {info.frames} frames, {info.seconds:.2f} s, {size}"])
-
-
-def listed(option: str, path: Path, endings: set[str]) -> list[Path]:
-    """The file, or the files of the folder that end so; UserError where there is none."""
-    if not path.exists():
-        raise UserError(f"{option} {path} does not exist.")
-    if not path.is_dir():
-        return [path]
-    shown = [file for file in sorted(path.iterdir()) if not file.name.startswith(".")]
-    found = [file for file in shown if file.suffix.lower() in endings and file.is_file()]
-    if not found:
-        raise UserError(f"{option} {path} holds no file that ends in {', '.join(sorted(endings))}")
-    passed = sorted({file.name for file in shown} - {file.name for file in found})
-    if passed:
-        tell([f"{option} {path}: passed over {len(passed)}, such as {passed[0]}."])
-    return found
-
-
-def names(paths: list[Path]) -> dict[Path, str]:
-    """A name for each: without its ending, unless two are then called the same."""
-    stems = [path.stem for path in paths]
-    return {path: path.stem if stems.count(path.stem) == 1 else path.name for path in paths}
-
-
-def tell(sentences) -> None:
-    for sentence in sentences:
-        if sentence:
-            tqdm.write(sentence)
+    tell_clip(out, info)
 
 
 @dataclass(frozen=True)

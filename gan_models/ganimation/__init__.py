@@ -6,7 +6,10 @@ action_units.py  the 17 action units, named expressions
 tables.py        action units from OpenFace, py-feat and LibreFace
 official.py      the layouts of published checkpoints
 folded.py        the generator as the pipeline runs it, faster
+full_size.py     the edited face at its own size
 pipeline.py      GANimationPipeline: picture and action units in, picture out
+following.py     the faces of a film from frame to frame
+__main__.py      python -m gan_models.ganimation edit, sweep, animate
 """
 
 from gan_models.ganimation.action_units import CODES, EMOTIONS, UNITS, emotion, parse

@@ -14,15 +14,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 
-import cv2
 import numpy as np
 import torch
+from PIL import Image
 
 from gan_models import faces, images
 from gan_models.devices import choose_device, choose_precision
 from gan_models.errors import UserError
 from gan_models.faces.framing import face_square
 from gan_models.ganimation.action_units import CODES, checked, said
+from gan_models.ganimation.full_size import enlarged, full_size
 from gan_models.ganimation.networks import Critic, Generator, saturated
 from gan_models.weights import build_network, load_weights
 
@@ -39,9 +40,12 @@ EASINGS = {  # from 0 to 1 while time goes from 0 to 1
     "ease-in-out": lambda t: t**2 * (3 - 2 * t),
 }
 NO_FACE = (
-    "No face was found in the picture: faces seen from the side, tilted far or smaller than 24 "
-    "pixels are not. Turn or enlarge the picture, or take its middle square as it is."
+    "No face was found in the picture: faces seen from the side, tilted or smaller than 24 pixels "
+    "are not."
 )
+REMEDY = "Turn or enlarge the picture, or take its middle square as it is."
+TURNS = (30, -30, 90, -90, 180)  # degrees to the left; the finder itself sees up to about 20
+LOOK = 200  # pixels of a picture that is turned to find out why no face was found
 
 
 class NoFace(UserError):
@@ -58,7 +62,7 @@ class Edit:
 
     picture: np.ndarray
     crops: list[np.ndarray]
-    _color: np.ndarray = field(repr=False)  # (n, size, size, 3) uint8
+    _color: np.ndarray = field(repr=False)  # (n, size, size, 3) float32, 0 to 255
     _attention: np.ndarray = field(repr=False)  # (n, size, size) float32
 
     @cached_property
@@ -71,7 +75,8 @@ class Edit:
     def color(self) -> list[np.ndarray]:
         """(S, S, 3) uint8 for each crop: what is shown where the input is not kept."""
         pairs = zip(self._color, self.crops, strict=True)
-        return [enlarged(color, len(crop)) for color, crop in pairs]
+        large = [enlarged(color, len(crop)) for color, crop in pairs]
+        return [color.round().clip(0, 255).astype(np.uint8) for color in large]
 
 
 class GANimationPipeline:
@@ -140,7 +145,7 @@ class GANimationPipeline:
             framing = faces.frame(picture, kind, click=click, margin=margin)
             boxes = [framing.box]
         if kind == "face" and click is None and not framing.faces:
-            raise NoFace(NO_FACE)
+            raise NoFace(f"{NO_FACE} {turn_of(picture) or REMEDY}")
         small, notice = min(box.side for box in boxes), framing.notice
         if not notice and small < SMALL * self.size:
             notice = f"A face is small here ({small:.0f} pixels with its surroundings): the result "
@@ -178,12 +183,13 @@ class GANimationPipeline:
             squares: n boxes, of `squares`.
             action_units: (n, 17) in [0, 1], or (17,) for all of them.
         """
-        action_units = as_track(np.asarray(action_units)[None], len(squares))  # (1, n, 17)
-        crops = [faces.crop(picture, square, round(square.side)) for square in squares]
-        color, attention = self._run(self._images(crops), action_units[0])
-        changed = [blended(*parts) for parts in zip(crops, color, attention, strict=True)]
-        shown = [images.resize(crop, min(len(crop), LARGEST)) for crop in changed]
-        return Edit(pasted(picture, squares, changed), shown, color, attention)
+        track = as_track(np.asarray(action_units)[None], len(squares))  # (1, n, 17)
+        shown = self._shown(picture, squares)
+        color, attention = self._run(shown, track)
+        crops = [full_size(*parts) for parts in zip(*shown, color, attention, strict=True)]
+        whole = pasted(picture, squares, crops)
+        crops = [images.resize(crop, min(len(crop), LARGEST)) for crop in crops]
+        return Edit(whole, crops, color, attention)
 
     def animate(self, picture, squares, track) -> Iterator[np.ndarray]:
         """Yield the picture, (H, W, 3) uint8, with the expressions of each moment.
@@ -191,48 +197,49 @@ class GANimationPipeline:
         track: (T, 17) for all faces or (T, n, 17) in [0, 1]: of `between`, or of a table.
         """
         track = as_track(track, len(squares))  # (T, n, 17)
-        crops = [faces.crop(picture, square, round(square.side)) for square in squares]
-        seen = self._images(crops)
+        shown = self._shown(picture, squares)
 
         def frames():
-            step = max(1, self.batch_size // len(squares))
+            n, step = len(squares), max(1, self.batch_size // len(squares))
             for start in range(0, len(track), step):
-                part = track[start : start + step]  # (t, n, 17)
-                color, attention = self._run(seen.repeat(len(part), 1, 1, 1), part.reshape(-1, 17))
-                for frame in range(len(part)):
-                    one = slice(frame * len(crops), (frame + 1) * len(crops))
-                    parts = zip(crops, color[one], attention[one], strict=True)
-                    yield pasted(picture, squares, [blended(*these) for these in parts])
+                part = track[start : start + step]
+                maps = self._run(shown, part)
+                for first in range(0, n * len(part), n):
+                    color, attention = (of[first : first + n] for of in maps)
+                    parts = zip(*shown, color, attention, strict=True)
+                    yield pasted(picture, squares, [full_size(*part) for part in parts])
 
         return frames()
 
     # ------------------------------------------------------------ networks
 
-    def _images(self, crops):
-        """(n, 3, size, size) on the device, of crops of any size."""
-        small = np.stack([images.resize(crop, self.size) for crop in crops])
-        return images.to_tensor(small, self.value_range).to(self.device)
+    def _shown(self, picture, squares):
+        """(n crops (S, S, 3) uint8 as large as they are, the same (n, size, size, 3))."""
+        crops = [faces.crop(picture, square, round(square.side)) for square in squares]
+        return crops, np.stack([images.resize(crop, self.size) for crop in crops])
 
     @torch.inference_mode()
     def _measure(self, pixels: bytes) -> np.ndarray:
         crop = np.frombuffer(bytearray(pixels), np.uint8).reshape(self.size, self.size, 3)
-        _, found = self.critic(self._images([crop]))
+        _, found = self.critic(images.to_tensor(crop, self.value_range).to(self.device))
         return found[0].float().clamp(0, 1).cpu().numpy()
 
     @torch.inference_mode()
-    def _run(self, seen, action_units):
-        """Images (n, 3, size, size) and action units (n, 17) -> color (n, size, size, 3) uint8 and
-        attention (n, size, size) float32, by the batch.
+    def _run(self, shown, track):
+        """The maps of t moments after each other: color (t n, size, size, 3) float32 from 0 to 255,
+        attention (t n, size, size) float32. shown: of n faces, by `_shown`; track: (t, n, 17).
         """
+        seen = images.to_tensor(shown[1], self.value_range).to(self.device)  # (n, 3, size, size)
+        seen = seen.repeat(len(track), 1, 1, 1).split(self.batch_size)
+        track = torch.from_numpy(track).to(self.device).flatten(0, 1).split(self.batch_size)
+        low, high = self.value_range
         colors, attentions = [], []
-        for start in range(0, len(seen), self.batch_size):
-            part = slice(start, start + self.batch_size)
-            wanted = torch.from_numpy(action_units[part]).to(self.device)
-            color, attention = self.generator(seen[part], wanted)
-            attention = saturated(attention.float()) if self.saturate else attention.float()
-            colors.append(images.to_pictures(color, self.value_range))
-            attentions.append(attention.squeeze(1).cpu().numpy())
-        return np.concatenate(colors), np.concatenate(attentions)
+        for part, units in zip(seen, track, strict=True):
+            color, attention = (x.float() for x in self.generator(part, units))
+            attention = saturated(attention) if self.saturate else attention
+            colors.append((color - low).mul(255 / (high - low)).permute(0, 2, 3, 1).cpu())
+            attentions.append(attention.squeeze(1).cpu())
+        return torch.cat(colors).numpy(), torch.cat(attentions).numpy()
 
 
 def between(start, end, frames: int, easing="ease-in-out", back=False) -> np.ndarray:
@@ -268,22 +275,24 @@ def as_track(track, num_faces: int) -> np.ndarray:
     return track
 
 
+def turn_of(picture) -> str:
+    """The sentence that a face is found if the picture is turned, or ""."""
+    image = Image.fromarray(picture)
+    image.thumbnail((LOOK, LOOK))
+    for degrees in TURNS:
+        turned = image.rotate(degrees, Image.Resampling.BILINEAR, expand=True)
+        if faces.find_faces(np.array(turned), quick=True):
+            to = "left" if degrees > 0 else "right"
+            return (
+                f"One is found after a turn of {abs(degrees)} degrees to the {to}: turn it first."
+            )
+    return ""
+
+
 def on_pixels(box: faces.Box) -> faces.Box:
     """The box moved to whole pixels, so that none is blurred by cutting it out and pasting it."""
     left, top, side = math.floor(box.left), math.floor(box.top), max(1, round(box.side))
     return faces.Box(left, top, left + side, top + side)
-
-
-def enlarged(picture, size):
-    """(s, s) or (s, s, 3) -> (size, size): smooth, and an average where it becomes smaller."""
-    how = cv2.INTER_CUBIC if size > len(picture) else cv2.INTER_AREA
-    return cv2.resize(picture, (size, size), interpolation=how)
-
-
-def blended(crop, color, attention) -> np.ndarray:
-    """The edited crop (S, S, 3) uint8 at its own size: what attention keeps are its own pixels."""
-    keep = enlarged(attention, len(crop)).clip(0, 1)
-    return cv2.blendLinear(crop, enlarged(color, len(crop)), keep, 1 - keep)
 
 
 def pasted(picture, squares, crops) -> np.ndarray:
