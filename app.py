@@ -76,7 +76,7 @@ def settings_of(options: argparse.Namespace):
 def build(settings):
     import gradio as gr
 
-    from tabs import latent, motion, painting
+    from tabs import expressions, latent, motion, painting
     from tabs.kit import jobs, look
 
     def leave(request: gr.Request):
@@ -87,7 +87,7 @@ def build(settings):
         gr.Navbar(visible=False)
         gr.HTML(look.header(NAME, SENTENCE, motion.README, README_LINK))
         with gr.Tabs(overflow_behavior="wrap"):
-            for tab in (motion, latent, painting):
+            for tab in (motion, latent, painting, expressions):
                 with gr.Tab(tab.NAME):
                     tab.build(page, settings)
                 if jobs.ON_ZERO_GPU:

@@ -9,18 +9,19 @@ from types import SimpleNamespace
 import httpx
 
 import app
-from tabs import latent, motion, painting
+from tabs import expressions, latent, motion, painting
 from tabs.kit import jobs
-from tests import motion_given, tiny, tiny_spade
+from tests import motion_given, tiny, tiny_ganimation, tiny_spade
 
 
 def given_weights(root):
     """--weights of every tab: tiny ones; "drawn" and "filmed" move portraits, "plain" draws,
-    "painter" paints.
+    "painter" paints, "mover" moves faces.
     """
     plain = tiny.save_progan(root / "plain")
     painter = tiny_spade.save_spade(root / "painter")
-    more = (("plain", str(plain)), ("painter", str(painter)))
+    mover = tiny_ganimation.save_ganimation(root / "mover")
+    more = (("plain", str(plain)), ("painter", str(painter)), ("mover", str(mover)))
     return motion_given.settings(root).weights + more
 
 
@@ -30,7 +31,7 @@ def page(root, monkeypatch):
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(root / "page"))
     settings = jobs.Settings(device="cpu", weights=given_weights(root))
     blocks = app.build(settings)
-    for tab in (motion, latent, painting):
+    for tab in (motion, latent, painting, expressions):
         tab.system(settings).load_now()
     options = app.parse(["--host", "127.0.0.1"])
     _, url, _ = app.launch(blocks, options, prevent_thread_lock=True, quiet=True)

@@ -11,11 +11,12 @@ import pytest
 
 import app
 from gan_models import names
-from tabs import latent, motion, painting
+from tabs import expressions, latent, motion, painting
 from tabs.kit import jobs, look
 from tabs.kit import texts as words
 from tests import tiny, tiny_spade
 
+TABS = (motion, latent, painting, expressions)
 ROOT = Path(app.__file__).resolve().parent
 
 
@@ -107,7 +108,9 @@ def test_the_theme_fetches_no_fonts():
 def test_only_the_visitors_own_actions_are_an_api(page):
     names = set(page.get_api_info()["named_endpoints"])
     latents = {"/latent_start", "/latent_end", "/latent_picture", "/latent_clip"}
-    assert names == latents | {"/motion_clip", "/motion_pose"}
+    assert names == latents | {
+        "/motion_clip", "/motion_pose", "/expressions_clip", "/expressions_picture",
+    }  # fmt: skip
 
 
 def test_every_control_has_a_label_for_screen_readers(page):
@@ -145,7 +148,7 @@ def test_reset_gives_back_whatever_an_event_changes(page):
     # `draw_all` notes what it drew, which is no choice; others change all else that it changes.
     choices = [one for one in events if not one["api_name"].startswith("draw_all")]
     changed = {one for event in choices for one in event["outputs"]} - set(footers)
-    assert len(resets) == 3 == len({frozenset(one) for one in resets})
+    assert len(resets) == 4 == len({frozenset(one) for one in resets})
     assert sum(map(len, resets)) == len(set.union(*resets))
     missing = {kinds[one] for one in changed - set.union(*resets)}
     assert missing == set(), missing
@@ -159,12 +162,12 @@ def test_reset_gives_back_whatever_an_event_changes(page):
 def test_the_page_is_built_without_any_weights(monkeypatch):
     monkeypatch.setattr(names, "known_weights", lambda system: [])
     page = app.build(jobs.Settings())
-    for system in ("progan", "fomm"):
+    for system in ("progan", "fomm", "ganimation"):
         assert words.NO_WEIGHTS.format(system=system) in str(page.config)
 
 
 def test_the_header_leads_to_a_section_of_the_readme(page):
-    headings = {tab.README.partition("#")[2] for tab in (motion, latent, painting)}
+    headings = {tab.README.partition("#")[2] for tab in TABS}
     lines = (ROOT / "README.md").read_text(encoding="utf-8").lower().splitlines()
     slugs = [
         re.sub(r"[^a-z0-9]+", "-", line.strip("# ")).strip("-") for line in lines if "#" in line

@@ -69,6 +69,8 @@ def given(served, tmp_path_factory):
     return {
         "motion-portrait": upload(served, files.portrait),
         "motion-driving": upload(served, files.clip),
+        "expressions-picture": upload(served, files.portrait),
+        "expressions-mirror": upload(served, files.photo),
     }
 
 
@@ -78,13 +80,17 @@ def events_named(served, name):
 
 @pytest.fixture(scope="module")
 def used(served, given):
-    """Visits that have seen the crop of their portrait, have made a clip and have opened Live."""
+    """Visits that have seen the crop of their portrait, have made a clip, have opened Live and had
+    a face measured.
+    """
     visits = [Visit(served, given) for _ in range(AT_ONCE)]
     for visit in visits:
         for name in ("show_portrait", "show_driving", "prepare", "motion_clip"):
             event = events_named(served, name)[0]
             answer = visit.queued(event, visit.asked(event))["data"]
         assert answer[2]["path"].endswith(".mp4")
+        event = events_named(served, "show_picture")[0]
+        assert visit.queued(event, visit.asked(event))["data"][-1] == ""
     return visits
 
 

@@ -1,10 +1,11 @@
 """Makes what the tabs ship and open on, by running the tabs' own handlers once.
 
-    python -m tools.examples latent|motion|painting [WEIGHTS]     default: the first of the menu
+    python -m tools.examples latent|motion|painting|expressions [WEIGHTS]
+                                                        default: the first of the menu
 
 Writes assets/examples/<tab>/: files, and example.json with what is said about them. For "motion"
-the portraits and driving clips are drawn first; without any weights that is all. For "painting"
-maps are drawn, and no weights are needed.
+and "expressions" what a visitor picks from is drawn first; without any weights that is all. For
+"painting" maps are drawn, and no weights are needed.
 """
 
 import argparse
@@ -17,10 +18,10 @@ import gradio as gr
 
 from gan_models import images
 from gan_models.spade.labels import LABELS
-from tabs import latent, motion, painting
+from tabs import expressions, latent, motion, painting
 from tabs.kit import jobs
 from tabs.kit.answers import GRADIO
-from tools import singers
+from tools import faces, singers
 from trainers.puppets import (
     ACTION_UNITS,
     FIRST_SCORE_SEED,
@@ -114,15 +115,40 @@ def make_painting(settings: jobs.Settings, weights: str | None) -> None:
         painting.maps.write_index_png(painting.EXAMPLES / name, label_map, LABELS["puppets"])
 
 
+def make_expressions(settings: jobs.Settings, weights: str | None) -> None:
+    """Draw the faces; replace the stored result."""
+    shutil.rmtree(expressions.EXAMPLES, ignore_errors=True)
+    expressions.EXAMPLES.mkdir(parents=True)
+    faces.write_faces(expressions.EXAMPLES)
+    faces.write_icons(expressions.EXAMPLES)
+    if weights:
+        opening = str(expressions.EXAMPLES / expressions.OPENING)
+        handlers = expressions.handlers
+        given = {"picture": opening, "crop": None, "emotion": expressions.TARGET}
+        maker = Maker(expressions, settings, weights, **given)
+        measured = maker.run(handlers.to_measured)["face"]["measured"]
+        aimed = maker.run(handlers.aim)
+        maker.given |= {"asked": aimed["asked"], "beside": False}
+        maker.run(handlers.save, picture_file="result.png")
+        made = maker.run(expressions.clips.make_clip, clip="clip.mp4")
+        told = expressions.texts.EXAMPLE.format(weights=weights)
+        maker.describe({
+            "measured": measured, "values": aimed["asked"], "settings": aimed["text"],
+            "caption": f"{told} {aimed['caption']}",
+            "clip_caption": f"{told} {made['clip_caption']}",
+        })  # fmt: skip
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tools.examples", description=__doc__)
-    parser.add_argument("tab", choices=("latent", "motion", "painting"))
+    parser.add_argument("tab", choices=("latent", "motion", "painting", "expressions"))
     parser.add_argument("weights", nargs="?")
     options = parser.parse_args()
     tab, make = {
         "latent": (latent, make_latent),
         "motion": (motion, make_motion),
         "painting": (painting, make_painting),
+        "expressions": (expressions, make_expressions),
     }[options.tab]
     settings = jobs.Settings()
     make(settings, options.weights or tab.system(settings).first())

@@ -12,6 +12,10 @@ SOUND_ON, SOUND_OFF = "Turn sound on", "Turn sound off"
 CLIP_SIZE = "Size of the clip (px)"
 CLIP_SIZES = [("As the network makes it", 0), ("256", 256), ("512", 512)]
 
+# The result
+BEFORE, AFTER = "Before", "After"
+COMPARE = "How much of the picture before is shown, from the left (%)"
+
 # Crops
 FACE_FOUND = "{what} is cropped around its face: drag the crop, or click another place, to move it."
 BAD_CROP = "The crop is not a square in the picture. Click the picture to set it anew."

@@ -1,0 +1,215 @@
+"""The tab "Expressions" (GANimation): layout and events."""
+
+import functools
+from pathlib import Path
+
+import gradio as gr
+
+from gan_models import images
+from gan_models.errors import UserError
+from gan_models.ganimation.action_units import CODES, EMOTIONS, UNITS
+from gan_models.ganimation.pipeline import GANimationPipeline
+from tabs.expressions import clips, handlers, texts
+from tabs.kit import compare, jobs, layout, results, systems
+from tabs.kit import texts as words
+from tabs.kit.answers import QUIET, Tab
+from tabs.kit.crop import crop_box
+from tabs.kit.framing import FaceSystem
+
+NAME, README = texts.NAME, texts.README
+EXAMPLES = Path(__file__).parent.parent.parent / "assets" / "examples" / "expressions"
+OPENING, TARGET = "face-1.jpg", "happiness"  # what the tab opens on
+TILE = 44  # pixels of the small picture beside a slider, in page.css
+# Each row of the sheet is a unit at rest and at its most.
+ICONS = (
+    '<style>.unit::before {{ background-image: url("/gradio_api/file={sheet}"); }} {rows}</style>'
+)
+
+
+def system(settings: jobs.Settings) -> FaceSystem:
+    return FaceSystem("ganimation", GANimationPipeline, settings)
+
+
+def build(page: gr.Blocks, settings: jobs.Settings) -> Tab:
+    ours = system(settings)
+    example = results.stored_example(EXAMPLES, ours.first())
+    file = str(EXAMPLES / OPENING)
+    face = {"file": file, "measured": example["measured"]} if example else None
+    tab = Tab(system=gr.State(ours), face=gr.State(face), asked=gr.State(example.get("values")))
+    with layout.tab_row():
+        with layout.zone("give"):
+            _give(tab, ours, file)
+        with layout.zone("change"):
+            _change(tab)
+        with layout.zone("get"):
+            _get(tab, example)
+        systems.layout(tab, ours)
+    _face_events(tab)
+    _slider_events(tab)
+    _file_events(page, tab, first_look=not example)
+    return tab
+
+
+def named(files: dict[str, str]) -> list[tuple[str, str]]:
+    """(path, name) of those of the examples that are there."""
+    return [(str(EXAMPLES / name), said) for name, said in files.items()
+            if (EXAMPLES / name).is_file()]  # fmt: skip
+
+
+def _give(tab: Tab, ours: FaceSystem, file: str) -> None:
+    try:
+        opening = handlers.framed(ours, ours.first(), file)
+    except UserError:  # there are no weights yet
+        opening = handlers.EMPTY
+    layout.title(texts.PICK)
+    with gr.Row():
+        with gr.Column(min_width=140, elem_classes=["point"]):
+            tab.picture = layout.PictureFile(
+                file if Path(file).is_file() else None, label=texts.PICTURE,
+                sources=["upload", "clipboard", "webcam"], type="filepath", height=230, buttons=[],
+                elem_id="expressions-picture", visible=opening["picture"]["visible"],
+                alt_text=texts.PICTURE,
+            )  # fmt: skip
+            shown = opening["crop"]
+            tab.crop = crop_box(texts.CROP, shown.get("value"), visible=shown["visible"])
+            tab.other_picture = gr.Button(
+                texts.OTHER_PICTURE, size="md", min_width=100, visible=shown["visible"]
+            )
+        with gr.Column(min_width=140, elem_classes=["point"]):
+            tab.picks = layout.picks(named(texts.NAMES), texts.PICKS, "by-three", columns=3)
+            tab.all_faces = gr.Checkbox(False, label=texts.ALL_FACES, visible=False)
+    tab.give_notice = gr.HTML()
+    tab.photograph_notice = gr.HTML()
+
+
+def _change(tab: Tab) -> None:
+    layout.run_row(tab, texts.ANIMATE, texts.KEYS)
+    layout.title(texts.EXPRESSION)
+    with gr.Row(elem_classes=["emotions"]):
+        for name in EMOTIONS:
+            button = gr.Button(texts.EMOTIONS[name], size="md", min_width=90)
+            setattr(tab, f"to_{name}", button)
+    tab.strength = layout.slider(0, 100, 100, 1, texts.STRENGTH, texts.STRENGTH_HELP)
+    tab.change_notice = gr.HTML()
+    with gr.Accordion(texts.MIRROR):
+        gr.Markdown(texts.MIRROR_HELP, elem_classes=["caption"])
+        tab.mirror_picks = layout.picks(named(texts.MIRROR_NAMES), texts.MIRROR_PICKS, columns=6)
+        tab.mirror_picture = layout.PictureFile(
+            label=texts.MIRROR_PICTURE, sources=["upload", "clipboard", "webcam"],
+            type="filepath", height=170, buttons=[], elem_id="expressions-mirror",
+            alt_text=texts.MIRROR_PICTURE,
+        )  # fmt: skip
+        tab.mirror_notice = gr.HTML()
+    with gr.Accordion(words.MORE_SETTINGS, open=False):
+        tab.keep = layout.slider(0, 100, 0, 1, texts.KEEP, texts.KEEP_HELP)
+        tab.seconds = layout.slider(0.5, 30, 3, 0.5, texts.SECONDS)
+        tab.fps = layout.slider(5, 60, 25, 1, texts.FPS)
+        tab.easing = gr.Dropdown(
+            texts.EASINGS, value="ease-in-out", label=texts.EASING, info=texts.EASING_HELP
+        )
+        tab.back = gr.Checkbox(True, label=texts.BACK, info=texts.BACK_HELP)
+
+
+def _get(tab: Tab, example: dict) -> None:
+    clip = layout.stored(EXAMPLES, example, "clip.mp4")
+    with layout.pair():
+        stage = {"selected": "clip" if example else "picture", "elem_id": "expressions-stage"}
+        with layout.zone("stage-zone"), gr.Tabs(**stage) as tab.stage:
+            with gr.Tab(texts.PICTURE_STAGE, id="picture", elem_id="expressions-stage-still"):
+                tab.compared = compare.widget(
+                    _stored(example), elem_id="expressions-picture-shown",
+                    elem_classes=["stage"],
+                )  # fmt: skip
+                tab.caption = gr.Markdown(example.get("caption", ""), elem_classes=["caption"])
+            with gr.Tab(words.CLIP, id="clip", elem_id="expressions-stage-clip"):
+                caption = example.get("clip_caption", texts.FIRST_CLIP)
+                layout.clip(tab, clip, caption, elem_id="expressions-clip")
+        with layout.zone("beside", "units"):
+            _sliders(tab, example)
+        with layout.zone("under"):
+            with gr.Column(elem_classes=["with-still"]):
+                tab.view = gr.Radio(texts.VIEWS, value="picture", label=texts.VIEW)
+                with gr.Row():
+                    tab.get_picture = layout.button(texts.GET_PICTURE)
+                    tab.get_both = layout.button(texts.GET_BOTH)
+                tab.file_notice = gr.HTML()
+            with gr.Row(elem_classes=["with-clip"]):
+                layout.get_clip(tab, clip)
+            layout.settings(tab, example.get("settings", ""))
+            tab.picture_file = layout.unseen_file("expressions-picture-file")
+    with gr.Accordion(words.HOW, open=False):
+        gr.Markdown(texts.ABOUT)
+
+
+def _stored(example: dict) -> dict | None:
+    if not example:
+        return None
+    before, after = (images.read_picture(EXAMPLES / name) for name in (OPENING, "result.png"))
+    return handlers.comparison(before, after, "picture")
+
+
+def _sliders(tab: Tab, example: dict) -> None:
+    sheet = EXAMPLES / "units.jpg"
+    rows = "\n".join(
+        f".unit-{unit.code}::before {{ background-position-y: -{TILE * row}px; }}"
+        for row, unit in enumerate(UNITS)
+    )
+    gr.HTML(ICONS.format(rows=rows, sheet=sheet))
+    layout.title(texts.UNITS)
+    with gr.Row():
+        tab.measured = layout.button(texts.MEASURED)
+        tab.random = layout.button(texts.RANDOM)
+    values = dict(zip(CODES, example.get("values", [0] * len(CODES)), strict=True))
+    for region, title in texts.REGIONS.items():
+        gr.Markdown(f"### {title}", elem_classes=["region"])
+        for unit in UNITS:
+            if unit.region == region:
+                slider = layout.slider(
+                    0, 1, values[unit.code], handlers.STEP,
+                    texts.UNIT.format(name=unit.name, code=unit.code),
+                    elem_classes=["unit", f"unit-{unit.code}"],
+                )  # fmt: skip
+                setattr(tab, f"au{unit.code}", slider)
+
+
+def _face_events(tab: Tab) -> None:
+    picture, weights = tab.picture.change, tab.weights.change
+    tab.on([picture, weights], handlers.show_picture, newest=True)
+    tab.on([picture, weights], handlers.warn, newest=True)
+    tab.other_picture.click(lambda: None, None, tab.picture, **QUIET)
+    for shown, files, given in (
+        (tab.picks, texts.NAMES, tab.picture),
+        (tab.mirror_picks, texts.MIRROR_NAMES, tab.mirror_picture),
+    ):
+        files = gr.State([file for file, _ in named(files)])
+        shown.select(layout.pick, files, given, **QUIET)
+    tab.on(tab.on(tab.crop.select, handlers.click).then, handlers.move)
+    tab.on([tab.crop.input, tab.all_faces.input], handlers.move, newest=True)
+
+
+def _slider_events(tab: Tab) -> None:
+    moved = [getattr(tab, name).input for name in handlers.SLIDERS]
+    moved += [tab.strength.input, tab.view.input]
+    tab.on(moved, handlers.show, newest=True, api_name="expressions_picture")
+    buttons = {getattr(tab, f"to_{name}"): name for name in EMOTIONS}
+    for button, name in buttons.items():
+        tab.on(button.click, handlers.aim, newest=True, named={"emotion": gr.State(name)})
+    tab.on(tab.random.click, handlers.roll, newest=True)
+    tab.on(tab.measured.click, handlers.to_measured, newest=True)
+    tab.on(tab.mirror_picture.change, handlers.mirror, newest=True)
+    clicks = [one.click for one in (*buttons, tab.random, tab.measured)]
+    wishes = [*moved, *clicks, tab.picks.select, tab.picture.input, tab.mirror_picks.select,
+              tab.mirror_picture.input, tab.crop.input, tab.crop.select]  # fmt: skip
+    tab.turns_to("picture", functools.partial(gr.on, wishes))
+
+
+def _file_events(page: gr.Blocks, tab: Tab, first_look: bool) -> None:
+    for button, beside in ((tab.get_picture, False), (tab.get_both, True)):
+        named = {"beside": gr.State(beside)}
+        tab.offers(tab.on(button.click, handlers.save, named=named), tab.picture_file)
+    layout.clip_events(tab, clips.make_clip, tab.stage)
+    opened, _ = systems.events(page, tab)
+    reset = layout.reset_event(tab)
+    if first_look:
+        for event in (opened, reset):
+            tab.on(event.then, handlers.show_picture)

@@ -1,0 +1,233 @@
+"""What the tab "Expressions" does beside its clips: faces, sliders, downloads.
+
+The sliders hold what is wanted of the first face. `asked` is what they said when the picture that
+is shown was made, `face` the file and what was measured in it.
+"""
+
+import random
+from pathlib import Path
+
+import gradio as gr
+import numpy as np
+
+from gan_models import images
+from gan_models.errors import UserError
+from gan_models.ganimation.action_units import CODES, EMOTIONS
+from tabs.expressions import subject, texts
+from tabs.kit import crop as crops
+from tabs.kit import look, results
+from tabs.kit.answers import Answer, answers
+from tabs.kit.framing import FaceSystem, is_puppet, said
+
+SLIDERS = tuple(f"au{code}" for code in CODES)
+STEP = 0.01  # of the sliders
+SHOWN = ("compared", "caption", "text", "asked")
+PLACED = (*SLIDERS, *SHOWN, "face")
+EMPTY = {
+    "picture": gr.update(visible=True), "crop": gr.update(visible=False),
+    "other_picture": gr.update(visible=False), "all_faces": gr.update(visible=False),
+}  # fmt: skip
+
+# --- faces
+
+
+def framed(system: FaceSystem, weights: str | None, path: str) -> Answer:
+    """The picture with its crop on it, and whether there are several faces. Raises UserError."""
+    picture = images.read_picture(path)
+    found = system.frame(weights, picture, is_puppet(path))
+    value = crops.shown(picture, found.box, found.faces)
+    several = len(found.faces) > 1
+    label = texts.ALL_FACES.format(count=len(found.faces))
+    return {
+        "picture": gr.update(visible="hidden"), "other_picture": gr.update(visible=True),
+        "crop": gr.update(value=value, visible=True),
+        "all_faces": gr.update(value=False, visible=several, label=label),
+        "give_notice": look.notice(said(found, picture, texts.THE_PICTURE)),
+    }  # fmt: skip
+
+
+@answers(*EMPTY, *PLACED, notice="give_notice", loading=True, failed=EMPTY)
+def show_picture(system, weights, picture, strength, view, face, asked):
+    """Another picture, or other weights: the sliders start where the face is."""
+    if not picture:
+        yield EMPTY
+        return
+    shown = framed(system, weights, picture)
+    yield shown
+    crop = shown["crop"]["value"]
+    notice = {"give_notice": shown["give_notice"]}
+    yield measured_anew(system, weights, picture, crop, False, strength, view, face, asked) | notice
+
+
+@answers("crop", notice="give_notice")
+def click(system, weights, picture, crop, event: gr.EventData):
+    """A click in the picture: the crop goes to the face there, or around that place."""
+    whole = images.read_picture(picture)
+    return {"crop": system.clicked(weights, whole, is_puppet(picture), crop, event)}
+
+
+@answers(*PLACED, notice="give_notice", loading=True)
+def move(system, weights, picture, crop, all_faces, strength, view, face, asked):
+    """Another crop, or all faces."""
+    if not picture:
+        return {}
+    return measured_anew(system, weights, picture, crop, all_faces, strength, view, face, asked)
+
+
+def measured_anew(system, weights, picture, crop, all_faces, strength, view, face, asked) -> Answer:
+    """The sliders go to what is measured; those that were moved for this picture stay."""
+    boxes = subject.squares(system, weights, picture, crop, all_faces)
+    measured = rounded(subject.measure(system, weights, picture, boxes)[0])
+    values = list(measured)
+    if face and face["file"] == picture:
+        moved = differs(asked, face["measured"])
+        values = [old if far else new for old, new, far in zip(asked, values, moved, strict=True)]
+    answer = placed(system, weights, picture, crop, all_faces, strength, view, values)
+    return answer | {"face": {"file": picture, "measured": measured}}
+
+
+@answers("photograph_notice")
+def warn(system, weights, picture):
+    """The notice before anything is made: a photograph is given to weights of drawn puppets."""
+    if not system.unknown(weights, picture):
+        return {"photograph_notice": ""}
+    better = system.for_photographs()
+    remedy = texts.OTHERS_HERE.format(label=better) if better else texts.NO_OTHERS
+    return {"photograph_notice": look.notice(texts.PHOTOGRAPH.format(remedy=remedy))}
+
+
+# --- sliders
+
+
+@answers(*SHOWN, notice="change_notice", loading=True)
+def show(
+    system, weights, picture, crop, all_faces, strength, view,
+    au1, au2, au4, au5, au6, au7, au9, au10, au12, au14, au15, au17, au20, au23, au25, au26, au45,
+):  # fmt: skip
+    """The picture as the sliders say."""
+    values = [au1, au2, au4, au5, au6, au7, au9, au10, au12, au14, au15, au17, au20, au23, au25,
+              au26, au45]  # fmt: skip
+    return shown(system, weights, picture, crop, all_faces, strength, view, values)
+
+
+@answers(*PLACED, notice="change_notice", loading=True)
+def aim(system, weights, picture, crop, all_faces, strength, view, keep, emotion):
+    """The sliders go to a named expression."""
+    boxes = subject.squares(system, weights, picture, crop, all_faces)
+    measured = subject.measure(system, weights, picture, boxes)
+    keep = checked(keep, texts.BAD_STRENGTH, 100) / 100
+    values = system.open(weights).wanted(measured, EMOTIONS[emotion], keep)[0]
+    return placed(system, weights, picture, crop, all_faces, strength, view, rounded(values))
+
+
+@answers(*PLACED, notice="change_notice", loading=True)
+def roll(system, weights, picture, crop, all_faces, strength, view):
+    """A few random units, all others at rest."""
+    chosen = random.sample(CODES, random.randint(3, 6))
+    values = [random.uniform(0.3, 1) if code in chosen else 0.0 for code in CODES]
+    return placed(system, weights, picture, crop, all_faces, strength, view, rounded(values))
+
+
+@answers(*PLACED, notice="change_notice", loading=True)
+def to_measured(system, weights, picture, crop, all_faces, strength, view):
+    return measured_anew(system, weights, picture, crop, all_faces, strength, view, None, None)
+
+
+@answers(*PLACED, notice="mirror_notice", loading=True)
+def mirror(system, weights, picture, crop, all_faces, strength, view, mirror_picture):
+    """The sliders go to what is measured in a second picture."""
+    if not mirror_picture:
+        return {}
+    taken = images.read_picture(mirror_picture)
+    found = system.frame(weights, taken, is_puppet(mirror_picture))
+    values = rounded(subject.measure(system, weights, mirror_picture, [found.box])[0])
+    told = texts.MIRRORED.format(name=Path(mirror_picture).name)
+    answer = placed(system, weights, picture, crop, all_faces, strength, view, values)
+    return answer | {"mirror_notice": look.notice(f"{told} {found.notice}".strip())}
+
+
+def placed(system, weights, picture, crop, all_faces, strength, view, values) -> Answer:
+    """The sliders with these values, and the picture that they mean."""
+    answer = shown(system, weights, picture, crop, all_faces, strength, view, values)
+    return answer | dict(zip(SLIDERS, values, strict=True))
+
+
+def shown(system, weights, picture, crop, all_faces, strength, view, values) -> Answer:
+    boxes, wanted, record = planned(system, weights, picture, crop, all_faces, strength, values)
+    before, after = subject.edit(system, weights, picture, boxes, wanted, view)
+    return {
+        "compared": comparison(before, after, view), "asked": values, "caption": caption_of(record),
+        "text": results.lines(record),
+    }  # fmt: skip
+
+
+def comparison(before: np.ndarray, after: np.ndarray, view: str) -> dict:
+    """The value of `tabs.kit.compare.widget`."""
+    return {
+        "before": results.data_url(before, quality=92, subsampling=0),
+        "after": results.data_url(after, quality=92, subsampling=0),
+        "before_alt": texts.BEFORE_ALT, "after_alt": texts.AFTER_ALT[view],
+    }  # fmt: skip
+
+
+# --- what is asked of the networks
+
+
+def planned(system, weights, picture, crop, all_faces, strength, values):
+    """(the squares, (n, 17) action units wanted of them, the settings)."""
+    values = [checked(value, texts.BAD_UNIT) for value in values]
+    share = checked(strength, texts.BAD_STRENGTH, 100) / 100
+    boxes = subject.squares(system, weights, picture, crop, all_faces)
+    measured = subject.measure(system, weights, picture, boxes)
+    first = rounded(measured[0])
+    far = differs(values, first)
+    units = {code: value for code, value, one in zip(CODES, values, far, strict=True) if one}
+    wanted = measured + share * (system.open(weights).wanted(measured, units) - measured)
+    record = {"weights": weights, "picture": Path(picture).name[-120:]}
+    record["faces"] = "; ".join(", ".join(f"{edge:g}" for edge in crops.corners(b)) for b in boxes)
+    record |= {"strength": f"{100 * share:g} %"}
+    record |= {
+        f"AU{code}": f"{value:g} (measured {first[CODES.index(code)]:g})"
+        for code, value in units.items()
+    }
+    return boxes, wanted, record
+
+
+def caption_of(record: dict) -> str:
+    count = sum(key.startswith("AU") for key in record)
+    return texts.CHANGED.format(count=count) if count else texts.UNCHANGED
+
+
+def rounded(values) -> list[float]:
+    return [round(float(value), 2) for value in values]
+
+
+def differs(values, measured) -> list[bool]:
+    """Which sliders were moved from where they started."""
+    return [abs(a - b) > STEP / 2 for a, b in zip(values, measured, strict=True)]
+
+
+def checked(value: object, sentence: str, largest: float = 1) -> float:
+    """Raises UserError with `sentence` for what is no number from 0 to `largest`."""
+    if not isinstance(value, int | float) or not 0 <= value <= largest:
+        raise UserError(sentence)
+    return value
+
+
+# --- downloads
+
+
+@answers("picture_file", notice="file_notice", loading=True)
+def save(
+    system, weights, picture, crop, all_faces, strength, view, asked, beside,
+    request: gr.Request | None = None,
+):  # fmt: skip
+    """What is shown as a PNG at full size; `beside`: with the picture before on its left."""
+    if not asked:
+        raise UserError(texts.NO_PICTURE)
+    boxes, wanted, record = planned(system, weights, picture, crop, all_faces, strength, asked)
+    made = subject.edit(system, weights, picture, boxes, wanted, view, full=True)
+    made = np.hstack(made) if beside else made[1]
+    name = f"{results.file_stem(Path(picture).stem)}-{view}{'-both' if beside else ''}.png"
+    with results.picture_file(request, name, made, weights, record) as path:
+        yield {"picture_file": path}
