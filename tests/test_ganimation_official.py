@@ -2,13 +2,14 @@
 
 import re
 
+import numpy as np
 import pytest
 import torch
 from tiny_ganimation import settled
 
 from gan_models import checkpoints
 from gan_models.errors import UserError
-from gan_models.ganimation import CODES, Critic, Generator
+from gan_models.ganimation import CODES, Critic, GANimationPipeline, Generator
 from gan_models.weights import build_network, load_weights
 
 NAMES = {  # of each project: patterns of ours to theirs, then the names of its two files
@@ -101,11 +102,19 @@ def test_both_networks_are_imported_from_either_file(project, asked, tmp_path):
             assert torch.equal(one, other)
 
 
-def test_a_generator_alone(tmp_path):
-    torch.save(theirs(networks("replicate")[0], "replicate"), tmp_path / "renamed.pth")
-    found = checkpoints.read(tmp_path / "renamed.pth")
-    assert list(found["networks"]) == ["generator"]
-    assert found["config"]["size"] == 128  # which the generator does not tell
+def test_a_generator_alone_edits_but_measures_nothing(tmp_path):
+    file, folder = tmp_path / "renamed.pth", tmp_path / "weights"
+    torch.save(theirs(networks("replicate")[0], "replicate"), file)
+    checkpoints.main(["import", str(file), "--out", str(folder)])
+    pipeline = GANimationPipeline.from_weights(folder, device="cpu")
+    assert pipeline.size == 128  # which the generator does not tell
+    picture = np.random.default_rng(0).integers(0, 256, (128, 128, 3), np.uint8)
+    squares, notice = pipeline.squares(picture, whole=True)
+    assert notice.endswith("measures nothing: every face counts as one at rest.")
+    measured = pipeline.measure(picture, squares)
+    assert measured.shape == (1, 17) and not measured.any()
+    edited = pipeline.edit(picture, squares, pipeline.wanted(measured, {12: 0.6})).picture
+    assert (edited != picture).any()
 
 
 def refused(state, file, match):

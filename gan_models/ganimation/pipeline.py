@@ -23,9 +23,10 @@ from gan_models.devices import choose_device, choose_precision
 from gan_models.errors import UserError
 from gan_models.faces.framing import face_square
 from gan_models.ganimation.action_units import CODES, checked, said
+from gan_models.ganimation.folded import FoldedGenerator
 from gan_models.ganimation.full_size import enlarged, full_size
 from gan_models.ganimation.networks import Critic, Generator, saturated
-from gan_models.weights import build_network, load_weights
+from gan_models.weights import build_network, load_weights, read_config
 
 LARGEST = 1024  # pixels of the crops and maps that are shown; the picture itself has no limit
 REMEMBERED = 64  # faces whose action units were measured
@@ -89,7 +90,9 @@ class GANimationPipeline:
     def __init__(self, generator, critic, config, device="auto", precision="float32"):
         """
         Args:
-            generator, critic: A `Generator` and a `Critic`; copies are used.
+            generator, critic: A `Generator` and a `Critic`; copies are used. Without a critic
+                (None), as some published weights are, nothing is measured: every face counts as
+                at rest.
             config: The fields of a description of weights, of which name, size, framing,
                 value_range, action_units (their codes) and saturate are read; size must be there.
             device, precision: See `gan_models.devices`.
@@ -98,15 +101,15 @@ class GANimationPipeline:
             UserError: An unknown device or precision; networks that do not fit the description.
         """
         self.device = choose_device(device)
-        choose_precision(precision, self.device)
+        dtype = choose_precision(precision, self.device)
         self.name = config.get("name") or "these weights"
         self.size = config["size"]
         self.framing = {"kind": "centre", "margin": 0.0, **config.get("framing", {})}
         self.value_range = tuple(config.get("value_range", (-1, 1)))
         self.saturate = config.get("saturate", False)
         check_networks(self.name, self.size, config.get("action_units", CODES), generator, critic)
-        self.generator = copy.deepcopy(generator).to(self.device).eval()
-        self.critic = copy.deepcopy(critic).to(self.device).eval()
+        self.generator = FoldedGenerator(generator, self.device, dtype)
+        self.critic = copy.deepcopy(critic).to(self.device).eval() if critic else None
         kind = "cpu" if self.device.type == "cpu" else "cuda"
         self.batch_size = min(max(BATCH_PIXELS[kind] // self.size**2, 1), LARGEST_BATCH[kind])
         self._measured = lru_cache(REMEMBERED)(self._measure)
@@ -117,9 +120,11 @@ class GANimationPipeline:
 
         UserError as the constructor, and as `gan_models.weights.load_weights`.
         """
-        weights = load_weights(folder, system="ganimation", networks=("generator", "critic"))
+        there = read_config(folder, "ganimation")["networks"]
+        names = ["generator", *(["critic"] if "critic" in there else [])]
+        weights = load_weights(folder, system="ganimation", networks=names)
         generator = build_network(Generator, weights, "generator")
-        critic = build_network(Critic, weights, "critic")
+        critic = build_network(Critic, weights, "critic") if "critic" in there else None
         return cls(generator, critic, weights.config, device, precision)
 
     # ------------------------------------------------------------ faces
@@ -150,10 +155,14 @@ class GANimationPipeline:
         if not notice and small < SMALL * self.size:
             notice = f"A face is small here ({small:.0f} pixels with its surroundings): the result "
             notice += "will be coarse. A larger picture gives a better one."
+        if not notice and self.critic is None:
+            notice = f"{self.name} measures nothing: every face counts as one at rest."
         return [on_pixels(box) for box in boxes], notice
 
     def measure(self, picture, squares) -> np.ndarray:
         """The action units (n, 17) float32 in [0, 1] that the critic sees in each square."""
+        if self.critic is None:
+            return np.zeros((len(squares), len(CODES)), np.float32)
         crops = [faces.crop(picture, square, self.size) for square in squares]
         return np.array([self._measured(crop.tobytes()) for crop in crops]).reshape(-1, len(CODES))
 
@@ -235,7 +244,7 @@ class GANimationPipeline:
         low, high = self.value_range
         colors, attentions = [], []
         for part, units in zip(seen, track, strict=True):
-            color, attention = (x.float() for x in self.generator(part, units))
+            color, attention = self.generator(part, units)
             attention = saturated(attention) if self.saturate else attention
             colors.append((color - low).mul(255 / (high - low)).permute(0, 2, 3, 1).cpu())
             attentions.append(attention.squeeze(1).cpu())
@@ -313,12 +322,12 @@ def check_networks(name, size, codes, generator, critic):
     """UserError unless the networks fit the description."""
     if tuple(codes) != CODES:
         raise UserError(f"{name} knows the action units {said(codes)}; wanted are {said(CODES)}.")
-    taken = generator.main[0].in_channels - 3, critic.action_units.out_channels
-    if taken != (len(CODES),) * 2:
+    taken = [generator.main[0].in_channels - 3, critic.action_units.out_channels if critic else 17]
+    if taken != [len(CODES)] * 2:
         raise UserError(
             f"{name}: its networks know {taken[0]} and {taken[1]} action units, not 17."
         )
-    seen = critic.action_units.kernel_size[0] << len(critic.main) // 2
+    seen = critic.action_units.kernel_size[0] << len(critic.main) // 2 if critic else size
     if size % 4 or size != seen:
         raise UserError(
             f"{name}: its size is {size}, its critic's {seen}; both are multiples of 4."
