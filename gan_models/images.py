@@ -19,7 +19,8 @@ from uuid import uuid4
 
 import numpy as np
 import torch
-from PIL import Image, PngImagePlugin, UnidentifiedImageError
+from PIL import Image, ImageCms, PngImagePlugin, UnidentifiedImageError
+from pillow_heif import register_heif_opener
 
 from gan_models.errors import Unreadable, UserError
 
@@ -28,11 +29,16 @@ MAX_PIXELS = 100_000_000  # at most 400 MB while a picture is decoded
 MAX_LABEL = 30_000  # characters; a JPEG segment holds 65,533 bytes, a Windows command line 32,767
 
 # Only formats whose decoders live in this process (EPS, for one, would start Ghostscript).
-READABLE = ("PNG", "JPEG", "WEBP", "AVIF", "BMP", "GIF", "ICO", "JPEG2000", "PPM", "TIFF")
+READABLE = (
+    "PNG", "JPEG", "HEIF", "WEBP", "AVIF", "BMP", "GIF", "ICO", "JPEG2000", "PPM", "TIFF",
+)  # fmt: skip
+register_heif_opener()
+ANIMATED = ("PNG", "WEBP", "AVIF", "GIF")  # in others a second picture is no next frame
 # Endings of their files, by which folders are searched; a single file is known by its content.
 PICTURE_ENDINGS = frozenset(
-    ".png .apng .jpg .jpeg .jpe .jfif .jif .jfi .pjpeg .pjp .mpo .webp .avif .avifs .bmp .gif "
-    ".ico .jp2 .j2k .jpc .jpf .jpx .j2c .ppm .pgm .pbm .pnm .tif .tiff".split()
+    ".png .apng .jpg .jpeg .jpe .jfif .jif .jfi .pjpeg .pjp .mpo .heic .heif .hif .webp "
+    ".avif .avifs .bmp .gif .ico .jp2 .j2k .jpc .jpf .jpx .j2c .ppm .pgm .pbm .pnm .tif "
+    ".tiff".split()
 )
 WRITABLE = (".png", ".jpg", ".jpeg", ".webp")
 
@@ -53,7 +59,7 @@ UPRIGHT = {
 
 
 def read_picture(source: str | os.PathLike | bytes | np.ndarray | Image.Image) -> np.ndarray:
-    """Any picture as (height, width, 3) uint8 RGB, upright, transparency over white.
+    """Any picture as (height, width, 3) uint8 sRGB, upright, transparency over white.
 
     source: a path, the bytes of a file, a PIL image, or an array (H, W) or (H, W, 1 | 2 | 3 | 4)
     of uint8, uint16 (scaled to 8 bit) or bool. Animated and multi-page files give their first
@@ -137,10 +143,33 @@ def _to_rgb(image: Image.Image, name: str) -> Image.Image:
         if deep.min() < 0 or deep.max() > 65535:
             raise Unreadable(f"{name} has 32-bit pixels: save it with 8 or 16 bits.")
         image = Image.fromarray(_to_8_bit(deep))
+    image = _to_srgb(image)
     if image.has_transparency_data:
         white = Image.new("RGBA", image.size, "white")
         image = Image.alpha_composite(white, image.convert("RGBA"))
     return image.convert("RGB")
+
+
+def _to_srgb(image: Image.Image) -> Image.Image:
+    """The colours as screens show them, where the file's profile says that they are others, such as
+    Adobe RGB, Display P3 of phones or the inks of a press. A profile that is damaged, or is not one
+    of such pixels, is passed over, as other programs do.
+    """
+    profile = image.info.get("icc_profile")
+    try:
+        own = ImageCms.ImageCmsProfile(io.BytesIO(profile)) if profile else None
+        if own is None or "sRGB" in ImageCms.getProfileDescription(own):
+            return image
+        if image.has_transparency_data:
+            image = image.convert("RGBA")
+        elif image.mode not in ("L", "RGB", "CMYK"):
+            image = image.convert("RGB")
+        mode = "RGBA" if image.mode == "RGBA" else "RGB"
+        return ImageCms.profileToProfile(
+            image, own, ImageCms.createProfile("sRGB"), outputMode=mode
+        )
+    except (ImageCms.PyCMSError, OSError):
+        return image
 
 
 def _to_8_bit(deep: np.ndarray) -> np.ndarray:

@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from gan_models import images
+from gan_models import images, video
 from gan_models.errors import Unreadable, UserError
 from gan_models.images import (
     centre_square,
@@ -129,6 +129,81 @@ def test_first_picture_of_many(file_format):
     options = {"lossless": True} if file_format == "WEBP" else {}
     data = file_bytes(pages[0], file_format, save_all=True, append_images=pages[1:], **options)
     assert read_picture(data)[0, 0].tolist() == [255, 0, 0]
+
+
+def test_a_photograph_of_a_phone_is_upright(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    stored = Image.fromarray(UPRIGHT.transpose(1, 0, 2)[::-1])
+    stored.info["exif"] = exif.tobytes()
+    data = file_bytes(stored, "HEIF", quality=95)
+    assert b"irot" in data  # turned by its own format, too, as phones write it
+    (tmp_path / "IMG_0001.HEIC").write_bytes(data)
+    assert abs(read_picture(tmp_path / "IMG_0001.HEIC").astype(int) - UPRIGHT).mean() < 4
+    assert ".heic" in images.PICTURE_ENDINGS
+    assert video.open_clip(tmp_path / "IMG_0001.HEIC").frame_count == 1
+
+
+@pytest.mark.parametrize("file_format", ["MPO", "HEIF", "TIFF"])
+def test_a_second_picture_inside_a_photograph_is_no_next_frame(tmp_path, file_format):
+    pages = [Image.new("RGB", (64, 64), colour) for colour in ("red", "blue")]
+    path = tmp_path / "IMG_0002.jpg"
+    path.write_bytes(file_bytes(pages[0], file_format, save_all=True, append_images=pages[1:]))
+    assert read_picture(path)[0, 0, 0] > 250
+    clip = video.open_clip(path)
+    assert clip.frame_count == 1 and next(clip.frames())[0, 0, 0] > 250
+
+
+def icc_profile(primaries, gamma):
+    """A display's profile: three colours (X, Y, Z), adapted to D50, and the power of its levels."""
+    curve = b"curv" + struct.pack(">IIH", 0, 1, round(gamma * 256)) + b"\0\0"
+    text = b"desc" + struct.pack(">II", 0, 5) + b"mine\0" + bytes(78)
+    xyz = [b"XYZ " + struct.pack(">I3i", 0, *(round(x * 65536) for x in one))
+           for one in [*primaries, (0.9642, 1.0, 0.8249)]]  # fmt: skip
+    names = (b"desc", b"rXYZ", b"gXYZ", b"bXYZ", b"wtpt", b"rTRC", b"gTRC", b"bTRC")
+    table, body, start = b"", b"", 128 + 4 + 12 * len(names)
+    for name, data in zip(names, (text, *xyz, curve, curve, curve), strict=True):
+        data += bytes(-len(data) % 4)
+        table += name + struct.pack(">II", start + len(body), len(data))
+        body += data
+    head = struct.pack(">I4sI4s4s4s", start + len(body), b"", 0x02400000, b"mntr", b"RGB ", b"XYZ ")
+    head = (head.ljust(36, b"\0") + b"acsp").ljust(68, b"\0")
+    head += struct.pack(">3i", 63190, 65536, 54061)
+    return head.ljust(128, b"\0") + struct.pack(">I", len(names)) + table + body
+
+
+ADOBE_RGB = icc_profile(
+    [(0.60974, 0.31111, 0.01947), (0.20528, 0.62567, 0.06087), (0.14919, 0.06322, 0.74457)], 2.19922
+)
+
+
+@pytest.mark.parametrize("file_format", ["PNG", "JPEG", "TIFF", "HEIF"])
+def test_colours_are_those_of_the_profile(file_format):
+    """Adobe RGB's half red is a stronger red; its greys are greys."""
+    picture = np.full((64, 64, 3), (128, 64, 64), np.uint8)
+    picture[32:] = 128
+    options = {"quality": 98} if file_format in ("JPEG", "HEIF") else {}
+    plain, profiled = (
+        read_picture(file_bytes(Image.fromarray(picture), file_format, **options, **profile))
+        for profile in ({}, {"icc_profile": ADOBE_RGB})
+    )
+    assert abs(plain[10, 10].astype(int) - (128, 64, 64)).max() < 8
+    assert abs(profiled[10, 10].astype(int) - (148, 63, 65)).max() < 9
+    assert abs(profiled[50, 50].astype(int) - 128).max() < 4
+
+
+def test_transparency_and_palettes_keep_to_their_profile():
+    rgba = np.array([[(128, 64, 64, 255), (128, 64, 64, 0)]], np.uint8)
+    image = Image.fromarray(rgba)
+    for made in (image, image.convert("P", palette=Image.Palette.ADAPTIVE)):
+        picture = read_picture(file_bytes(made, "PNG", icc_profile=ADOBE_RGB))
+        assert picture[0, 0, 0] > 140 and picture[0, 1].tolist() == [255, 255, 255]
+
+
+@pytest.mark.parametrize("profile", [b"nothing", ADOBE_RGB[:200], ADOBE_RGB])
+def test_a_profile_that_is_none_of_these_pixels_is_passed_over(profile):
+    grey = np.full((8, 8), 100, np.uint8)  # of three colours it is none of ADOBE_RGB's
+    assert read_picture(file_bytes(Image.fromarray(grey), "PNG", icc_profile=profile)).max() == 100
 
 
 def test_paths_bytes_images_and_arrays_agree(tmp_path):

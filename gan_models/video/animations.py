@@ -68,4 +68,4 @@ def frames(path: Path) -> Iterator[tuple[np.ndarray, int]]:
 
 
 def is_animated(image: Image.Image) -> bool:
-    return getattr(image, "is_animated", False) and image.format not in ("TIFF", "ICO")
+    return image.format in images.ANIMATED and getattr(image, "is_animated", False)
