@@ -163,6 +163,24 @@ def test_a_colour_that_is_the_pictures_own_does_not_blur_it():
     assert np.abs(brighter - large - 14).mean() < 0.3 * np.abs(blurred.astype(int) - large).mean()
 
 
+def test_a_small_change_reaches_the_ends_of_the_range():
+    large = np.full((90, 90, 3), 250, np.uint8)
+    small, attention = large[:SIZE, :SIZE], np.zeros((SIZE, SIZE), np.float32)
+    for color in (255, 245):
+        painted = np.full((SIZE, SIZE, 3), color, np.float32)
+        assert (full_size(large, small, painted, attention) == color).all()
+
+
+@pytest.mark.parametrize("place", [(10, 20, 90, 100), (-15, 300, 85, 400), (400, -7, 520, 113)])
+def test_what_was_cut_out_on_whole_pixels_goes_back_bit_for_bit(place):
+    picture, box = photograph(), faces.Box(*place)
+    cut = faces.crop(picture, box, box.width)
+    assert np.array_equal(faces.Paster(picture, box).paste(cut), picture)
+    rows = slice(max(box.top, 0) + 30, min(box.bottom, 360) - 30)
+    inner = rows, slice(max(box.left, 0) + 30, min(box.right, 480) - 30)
+    assert np.array_equal(faces.Paster(picture, box).paste(255 - cut)[inner], 255 - picture[inner])
+
+
 def test_faces_are_chosen_as_is_asked_and_lie_on_whole_pixels(of_faces, two_faces):
     picture = photograph()
     (largest,), notice = of_faces.squares(picture)

@@ -58,6 +58,12 @@ class Paster:
         import cv2
 
         box = self.box
+        top, left = self.rows.start - box.top, self.columns.start - box.left
+        if (
+            patch.shape[:2] == (box.height, box.width) and top % 1 == left % 1 == 0
+        ):  # pixel by pixel
+            high, wide = len(self._down), len(self._across)
+            return patch[int(top) : int(top) + high, int(left) : int(left) + wide]
         smaller = (math.ceil(box.width), math.ceil(box.height))
         if smaller[0] < patch.shape[1] or smaller[1] < patch.shape[0]:  # else it would alias
             patch = cv2.resize(patch, smaller, interpolation=cv2.INTER_AREA)

@@ -28,9 +28,9 @@ def full_size(large, small, color, attention) -> np.ndarray:
     stronger = np.maximum(share * STRONG / np.maximum(change, 1e-3), 1)
     color = small + stronger[:, :, None] * (color - small)
     share = share / stronger  # the same picture at this size
-    share = enlarged(share, size).clip(0, 1)
-    color = enlarged(color, size).round().clip(0, 255).astype(np.uint8)
-    return cv2.blendLinear(large, color, 1 - share, share)
+    share, color = enlarged(share, size).clip(0, 1), enlarged(color, size)
+    mixed = cv2.blendLinear(large.astype(np.float32), color, 1 - share, share)
+    return cv2.add(mixed, 0, dtype=cv2.CV_8U)  # rounded, and kept within 0 to 255
 
 
 def enlarged(picture, size: int) -> np.ndarray:
