@@ -1,5 +1,6 @@
 """The painting tool in a real browser: what is painted there, pixel by pixel, reaches Python."""
 
+import base64
 from types import SimpleNamespace
 
 import gradio as gr
@@ -8,11 +9,14 @@ import pytest
 from PIL import Image
 
 import app
+from gan_models import images
 from gan_models.spade.labels import LABELS
+from gan_models.spade.segmenting import map_of_picture
 from tabs import painting
 from tabs.kit import jobs
 from tests import tiny_spade
 from tests.test_browser import PATIENCE, browser  # noqa: F401 - a fixture
+from trainers.puppets import draw, random_parameters
 
 CLASSES = LABELS["puppets"].names
 HAIR, IRIS, EXTRA = (CLASSES.index(name) for name in ("hair", "iris", "extra"))
@@ -68,7 +72,7 @@ def ids_of(page):
     return np.array(page.evaluate(IDS, colours), np.uint8).reshape(64, 64)
 
 
-def test_a_stroke_a_fill_undo_styles_and_files(page):
+def test_a_stroke_a_fill_undo_styles_files_and_what_was_before(page, tmp_path):
     page, painted = page.page, page.painted
     box = page.locator(".paint-map").bounding_box()
 
@@ -81,15 +85,19 @@ def test_a_stroke_a_fill_undo_styles_and_files(page):
             page.mouse.move(*place, steps=6)
         page.mouse.up()
 
+    def until(true):
+        for _ in range(200):
+            if true():
+                return
+            page.wait_for_timeout(50)
+        raise AssertionError("it was waited for in vain")
+
     def reaches_python(seen):
         """The picture changes, and what the canvas shows is painted, id by id."""
         page.wait_for_function(OTHER, arg=seen)
         ids = ids_of(page)
-        for _ in range(200):
-            if any((one == ids).all() for one, _ in painted[-8:]):
-                return ids
-            page.wait_for_timeout(50)
-        raise AssertionError("another map was painted than the canvas shows")
+        until(lambda: any((one == ids).all() for one, _ in painted[-8:]))
+        return ids
 
     def choose(name):
         page.locator(".paint-classes button", has_text=name).click()
@@ -156,3 +164,20 @@ def test_a_stroke_a_fill_undo_styles_and_files(page):
     assert (ids_of(page) != stroke).any()
     page.get_by_role("button", name="Undo").click()
     assert (ids_of(page) == stroke).all()
+
+    # A picture becomes a map, and lies before its painting under the slider.
+    puppet = draw(random_parameters(3), 64).picture
+    expected, _ = map_of_picture(puppet, LABELS["puppets"], (64, 64))
+    Image.fromarray(puppet).save(tmp_path / "puppet.png")
+    page.get_by_role("button", name=painting.texts.PICTURE).click()
+    page.locator("#painting-source input[type=file]").set_input_files(tmp_path / "puppet.png")
+    until(lambda: (ids_of(page) == expected).all() and (painted[-1][0] == expected).all())
+    page.get_by_label(painting.texts.CANVAS_WORDS["compare"]).press("End")
+
+    def off():
+        shown = images.read_picture(base64.b64decode(page.evaluate(PICTURE).partition(",")[2]))
+        return np.abs(images.resize(shown, 64).astype(int) - puppet).mean()
+
+    until(lambda: off() < 8)
+    page.get_by_label(painting.texts.CANVAS_WORDS["compare"]).press("Home")
+    assert off() > 20

@@ -109,6 +109,10 @@ def test_tensors_that_make_no_network_are_refused_in_a_sentence(tmp_path):
     torch.save(state, tmp_path / "latest_net_G.pth")
     with pytest.raises(UserError, match=re.escape("up_1.conv_0.bias is absent in the file")):
         checkpoints.read(tmp_path / "latest_net_G.pth")
+    (tmp_path / "opt.txt").write_text("crop_size: 2x6 [default: None]\n")
+    with pytest.raises(UserError, match="opt.txt beside it is damaged"):
+        checkpoints.read(tmp_path / "latest_net_G.pth")
+    (tmp_path / "opt.txt").unlink()
     torch.save({"model.1.weight": torch.zeros(1)}, tmp_path / "pix2pixHD_net_G.pth")
     with pytest.raises(UserError, match="none of the known layouts"):
         checkpoints.read(tmp_path / "pix2pixHD_net_G.pth")

@@ -59,6 +59,7 @@ def gather(path, load):
         text = path.with_name("opt.txt").read_text(encoding="utf-8", errors="replace")
         lines = re.findall(r"^\s*(\w+): *(.*?)(?:\s+\[default: .*\])?$", text, re.MULTILINE)
         content["options"] = dict(lines)
+        size_of(content["options"])  # it is refused here, not as a fault of the tensors
     return content
 
 
@@ -146,10 +147,7 @@ def renamed(state):
 def settings_of(semantics, options=None):
     """size (height, width), upsampling and labels of a network with so many semantic channels."""
     given = PRESETS.get(semantics, {"dataset_mode": "custom"}) if options is None else options
-    upsampling = given.get("num_upsampling_layers", "normal")
-    step = 1 << UPSAMPLINGS[upsampling]
-    across = int(given.get("crop_size", 256)) // step
-    size = round(across / float(given.get("aspect_ratio", 1))) * step, across * step
+    size, upsampling = size_of(given)
     labels = LABELS.get(given.get("dataset_mode"))
     if labels is None or labels.semantics != semantics:
         edges = given.get("no_instance", "True") == "False"
@@ -157,6 +155,23 @@ def settings_of(semantics, options=None):
         names = [str(number) for number in range(semantics - edges - dont_care)]
         labels = custom(names + ["unknown"] * dont_care, dont_care, edges)
     return {"size": size, "upsampling": upsampling, "labels": labels}
+
+
+def size_of(options):
+    """((height, width), upsampling). UserError for a damaged opt.txt."""
+    upsampling = options.get("num_upsampling_layers", "normal")
+    try:
+        step = 1 << UPSAMPLINGS[upsampling]
+        across = int(options.get("crop_size", 256)) // step
+        return (
+            round(across / float(options.get("aspect_ratio", 1))) * step,
+            across * step,
+        ), upsampling
+    except (KeyError, ValueError, ArithmeticError) as error:
+        raise UserError(
+            "opt.txt beside it is damaged: crop_size and aspect_ratio are numbers, and "
+            f"num_upsampling_layers is one of {', '.join(UPSAMPLINGS)}. Mend it, or take it away."
+        ) from error
 
 
 def generator_arguments(state, options):
