@@ -212,12 +212,25 @@ def test_photographs_for_puppet_weights_are_told_before_the_run(
     film = str(tmp_path / "film.mp4")
     assert "The driving clip is" in warn("drawn", given.portrait, film)
     both = warn("drawn", given.photo, film)
-    assert "This pair" in both and "choose filmed (--weights) under Weights" in both
+    assert "This pair" in both and 'data-choice="filmed"' in both
+    assert ">Use filmed (--weights)</button>" in both
     assert warn("filmed", given.photo, film) == ""
     assert warn("published:vox", given.photo, film) == ""
     assert warn("drawn", None, None) == ""
-    monkeypatch.setattr(handlers.Motions, "for_photographs", lambda system: None)
-    assert texts.NO_OTHERS in warn("drawn", given.photo, film), "nothing that cannot be done"
+    monkeypatch.setattr(handlers.Motions, "remedy", lambda system, will_do: None)
+    told = warn("drawn", given.photo, film)
+    assert texts.NO_OTHERS in told and 'data-choice="published:vox"' in told
+
+
+def test_the_button_of_a_notice_chooses_only_what_the_menu_offers(system, given):
+    def click(choice):
+        return systems.take_remedy(system, SimpleNamespace(choice=choice))
+
+    assert click("filmed") == {"weights": "filmed"}
+    assert click("published:vox") == {"weights": "published:vox"}
+    assert click("/etc") == click("") == {}
+    notice = last(clip_of(system, given, weights="published:vox-adv"))["clip_notice"]
+    assert 'data-choice="drawn"' in notice and "Use drawn" in notice
 
 
 # --- weights
@@ -321,6 +334,7 @@ def test_the_settings_reach_the_network(system, given, pipeline, tmp_path, monke
     assert asked.pop("box") == faces.Box(0, 0, 40, 40)
     assert "driving_crop: 4, 4, 40, 40" in answer["text"] and "paste_back" in answer["text"]
     assert asked.pop("driving_box") == faces.Box(0, 0, clips.BESIDE, clips.BESIDE)  # cut by then
+    assert asked.pop("notices") == []
     assert asked == {
         "relative": False, "adapt_scale": False, "reference": 3, "smoothing": 1.0,
         "strength": 1.5, "paste_back": False, "size": 32,
@@ -492,7 +506,7 @@ def test_a_clip_that_is_picked_takes_the_place_of_a_saved_motion(given):
     assert handlers.clip_wins(given.clip) == {"replay": None}
     assert handlers.clip_wins(None) == {}
     told = handlers.say_in_use("/tmp/nod-motion.safetensors", given.clip)["in_use"]
-    assert "nod-motion.safetensors" in told and "not this clip" in told
+    assert "nod-motion.safetensors" in told and texts.USE_CLIP in told
     assert handlers.say_in_use(None, given.clip) == {"in_use": ""}
     assert handlers.say_in_use("/tmp/nod-motion.safetensors", None) == {"in_use": ""}
 

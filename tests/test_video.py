@@ -5,6 +5,8 @@ import os
 import subprocess
 import sys
 import wave
+from pathlib import Path
+from types import SimpleNamespace
 
 import imageio_ffmpeg
 import numpy as np
@@ -13,6 +15,7 @@ from PIL import Image
 
 from gan_models.errors import Unreadable, UserError
 from gan_models.video import ClipInfo, clip_info, write_clip
+from gan_models.video.writing import ClipWriter
 from tests.commands import disk_full_after
 
 LABEL = {"weights": "progan-puppets", "settings": {"seed": 3, "note": 'é = "x"; # \\ \n'}}
@@ -140,9 +143,29 @@ def test_stopping_keeps_the_old_clip_and_no_part_of_the_new(tmp_path, stop):
 def test_a_full_disk_is_a_sentence(tmp_path, ending):
     rng = np.random.default_rng(0)
     frames = (rng.integers(0, 256, (64, 64, 3), dtype=np.uint8) for _ in range(60))
-    with disk_full_after(50_000), pytest.raises(UserError, match="could not be written"):
+    with disk_full_after(100_000), pytest.raises(UserError, match="could not be written"):
         write_clip(tmp_path / f"a{ending}", frames, 30, **LABEL)
     assert os.listdir(tmp_path) == []
+    with disk_full_after(1000), pytest.raises(UserError, match="File too large"):
+        write_clip(tmp_path / f"a{ending}", iter([1, "no frame is asked for"]), 30, **LABEL)
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "cause"),
+    [
+        ("[out#0/mp4 @ 0x56] Could not write header (incorrect parameters ?): No space left on "
+         "device\n[out#0/mp4 @ 0x56] Nothing was written into output file, because at least one of "
+         "its streams received no packets.\n", "No space left on device"),
+        ("[libx264 @ 0x5] [x264 @ 0x6] Unsupported size\n[vost#0:0] Error sending frames\n"
+         "Conversion failed!", "Unsupported size"),
+        ("", "ffmpeg was ended"),
+    ],
+)  # fmt: skip
+def test_ffmpegs_cause_is_quoted_and_not_what_came_of_it(words, cause):
+    writer = ClipWriter(Path("a.mp4"), None, None, "", None, None)
+    writer._ffmpeg = SimpleNamespace(words=lambda: words)
+    assert str(writer._refusal()) == f"a.mp4 could not be written: {cause}."
 
 
 def test_sound_is_kept_and_fitted(tmp_path):

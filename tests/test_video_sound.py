@@ -124,3 +124,17 @@ def test_sound_that_cannot_be_had_is_left_out(tmp_path, clicking):
     silent = open_clip(tmp_path / "silent.mp4")
     info = write_clip(tmp_path / "b.mp4", silent.frames(), 25, audio=silent, **LABEL)
     assert info.notices == () and clip_info(tmp_path / "b.mp4").frames == 25
+
+
+def test_of_channels_that_aac_does_not_take_two_are_kept(tmp_path):
+    """Of height speakers, as here, or of channels that are labelled as unused."""
+    pan = "pan=TFL+TFR+TBL+TBR|c0=c0|c1=0.5*c0|c2=c0|c3=c0"
+    run(tmp_path, "-f", "lavfi", "-i", "color=red:s=32x32:r=25:d=1", "-f", "lavfi", "-i",
+        "sine=d=1", "-filter:a", pan, "-c:a", "pcm_s16le", "a.mov")  # fmt: skip
+    clip = open_clip(tmp_path / "a.mov")
+    info = write_clip(tmp_path / "b.mp4", clip.frames(), 25, audio=clip, **LABEL)
+    assert info.notices == (f"Of the sound of {clip.path} the first two channels are kept.",)
+    read = [FFMPEG, "-v", "error", "-i", tmp_path / "b.mp4", "-f", "s16le", "-"]
+    heard = np.frombuffer(subprocess.run(read, capture_output=True).stdout, np.int16)
+    left, right = heard.reshape(-1, 2).T
+    assert 0.4 < right.std() / left.std() < 0.6 and left.std() > 100

@@ -64,7 +64,8 @@ class Options:
     find_best_frame: bool = False
     """Take the driving frame whose pose is nearest to the source's as the reference frame."""
     best_frame: int | None = None
-    """The number of the reference frame, whose pose is the source's; else the first, 0."""
+    """The number of the reference frame, whose pose is the source's; else the first that shows
+    something (a face, where the weights know faces): not a black start, or one that fades in."""
     audio: bool = True
     """Keep the driving clip's sound."""
     strength: float = 1.0
@@ -160,15 +161,18 @@ def run(options, pipeline, source, path, out, motion_out, ended) -> None:
         taken.save(motion_out)
         tell([f"{motion_out}: {len(taken)} frames, {taken.num_keypoints} keypoints"])
     how = {name: getattr(options, name) for name in HOW}
-    how["reference"] = "best" if options.find_best_frame else options.best_frame or "first"
+    given = "first" if options.best_frame is None else options.best_frame
+    how["reference"] = "best" if options.find_best_frame else given
+    notices = []
     frames = pipeline.animate(
-        picture, driving, box=framing.box, driving_box=box, batch_size=options.batch_size, **how
-    )
+        picture, driving, box=framing.box, driving_box=box, batch_size=options.batch_size,
+        notices=notices, **how,
+    )  # fmt: skip
     about = {"source": source.name, "driving": path.name, "box": options.box}
     about |= {"precision": options.running.precision, **how}
     with closing(frames), tqdm(frames, total=driving.count, unit="frame", desc=out.name) as shown:
         write(out, shown, driving.fps, sound, weights=pipeline.name, settings=about)
-    tell(clip.notices if clip else [])
+    tell([*notices, *(clip.notices if clip else [])])
 
 
 def check_size(options, pipeline) -> None:

@@ -34,7 +34,7 @@ from gan_models.fomm.motion import (
     transfer,
 )
 from gan_models.fomm.networks import Generator, KeypointDetector, Keypoints
-from gan_models.fomm.reference import Best, check_reference, split_reference
+from gan_models.fomm.reference import PASSED_OVER, Best, First, check_reference, split_reference
 from gan_models.fomm.retargeting import NETWORK, Directions
 from gan_models.fomm.sources import Driving, Source
 from gan_models.weights import build_network, load_weights, read_config
@@ -173,6 +173,7 @@ class FOMMPipeline:
         paste_back=False,
         size=None,
         batch_size=None,
+        notices=None,
     ) -> Iterator[np.ndarray]:
         """Yield the source moved by each driving frame, (size, size, 3) uint8.
 
@@ -187,14 +188,16 @@ class FOMMPipeline:
             relative: Move the source as the driving moves away from the reference frame. One
                 picture has nothing to move away from: it drives as if this were off.
             adapt_scale: With `relative`: fit the movement to the source's size.
-            reference: The driving frame whose pose is the source's: "first", its number from 0,
-                or "best" for the one that is nearest to it.
+            reference: The driving frame whose pose is the source's: "first" for the first one that
+                shows something (see `reference.First`), its number from 0, or "best" for the one
+                that is nearest to it.
             smoothing: Of the keypoints over time: standard deviation in frames, 0 to 30.
             strength: Of the motion, 0 to 2.
             paste_back: Yield the full picture, (H, W, 3), with the moved crop blended in.
             size: Pixels of the frames, see `frame_size`. None, and with paste_back: as many as the
                 crop has.
             batch_size: Frames made at once. None: as many as are fast.
+            notices: A list that takes a sentence about what was done, if there is one.
 
         Raises:
             UserError: Arguments that cannot be used, at once; frames that cannot, and a reference
@@ -217,12 +220,17 @@ class FOMMPipeline:
 
         def moved():
             side = self.frame_size(box.side, None if paste_back else size)
-            source = self.encode(faces.crop(picture, box, side))
-            best = Best(source, self.framing["kind"]) if reference == "best" else None
+            source, search = self.encode(faces.crop(picture, box, side)), None
+            if reference == "best":
+                search = Best(source, self.framing["kind"])
+            elif reference == "first" and relative and driving.motion is None:
+                search = First(self.framing["kind"])
             paster = faces.Paster(picture, box) if paste_back else None
-            with closing(self._rows(driving, driving_box, batch_size, best)) as rows:
+            with closing(self._rows(driving, driving_box, batch_size, search)) as rows:
                 smooth = smoothed(rows, smoothing)
-                initial, smooth = split_reference(smooth, reference, best)
+                initial, smooth = split_reference(smooth, reference, search)
+                if reference == "first" and search and search.index and notices is not None:
+                    notices.append(PASSED_OVER.format(number=search.index))
                 for chunk in batched(smooth, batch_size or self.batch_size):
                     motion = transfer(source.motion, Motion.from_rows(chunk), initial, **how)
                     for frame in self._draw(source, motion):
@@ -371,10 +379,10 @@ class FOMMPipeline:
         with torch.inference_mode():
             return make(source.encoded, Keypoints(*driving), source.keypoints, **how)
 
-    def _rows(self, driving, box, batch_size=None, best=None) -> Iterator[np.ndarray]:
+    def _rows(self, driving, box, batch_size=None, search=None) -> Iterator[np.ndarray]:
         """Yield the keypoints of each driving frame as a row (K, 6 or 2), found by the batch.
 
-        best: The search for the best reference, which is shown the frames, if there are any.
+        search: For the reference, which is shown the frames, if there are any.
         """
         if driving.motion is not None:
             yield from driving.motion.rows
@@ -382,8 +390,8 @@ class FOMMPipeline:
         box = self.frame_driving(driving, box=box).box
         with closing(driving.crops(box, self.size)) as crops:
             for chunk in batched(crops, batch_size or self.batch_size):
-                if best:
-                    best.look(chunk)
+                if search:
+                    search.look(chunk)
                 yield from self._detect(np.stack(chunk)).rows
 
 

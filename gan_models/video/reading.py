@@ -34,6 +34,7 @@ class Sound:
     start: Fraction  # seconds as the file counts them (ffmpeg's -copyts) at the clip's first frame
     seconds: Fraction | None = None  # how much of it, None: all
     seek: float | None = None  # where ffmpeg may begin to read
+    mix: str = ""  # of its channels, an ffmpeg filter before all others
 
 
 @dataclass(frozen=True)

@@ -5,12 +5,14 @@ Memory does not grow with the length of a clip: frames are streamed to ffmpeg.
 
 from __future__ import annotations
 
+import errno
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -28,6 +30,7 @@ FASTEST = {".mp4": 120, ".gif": 50}
 LARGE = 8_000_000  # pixels of a frame above which x264 has to be sparing of memory
 # A palette per frame: one for the whole clip would make ffmpeg hold every frame in memory.
 PALETTES = "split[a][b];[a]palettegen=stats_mode=single[p];[b][p]paletteuse=new=1"
+FIRST_TWO = "pan=stereo|c0=c0|c1=c1"  # of channels that nobody knows how to mix
 # The colours are converted and marked as BT.709: players guess differently at unmarked ones.
 COLOURS = (
     "scale=out_color_matrix=bt709:out_range=tv:flags=accurate_rnd+full_chroma_int,"
@@ -76,7 +79,8 @@ def clip_writer(
     audio: a `Clip`, whose sound goes into the .mp4 in step with its frames, or a file with sound,
     which begins with the first frame. It is cut or followed by silence to the clip's length; the
     first track is taken. A clip without sound, sound that cannot be decoded, and sound for a .gif
-    are left out, the latter two with one of ClipInfo.notices.
+    are left out, the latter two with one of ClipInfo.notices; so is all but the first two channels
+    of what AAC does not take as it is.
     weights, settings: the label (`images.label_text`), which is the file's comment; `clip_info`
     gives it back. None for weights: no label, for what was filmed.
     The file appears whole or not at all: whatever is raised in the block removes it.
@@ -95,6 +99,7 @@ def clip_writer(
         with suppress(FileNotFoundError):
             path.lstat()  # a name that is too long is found out before the frames are made
         with written_whole(path) as part, ExitStack() as running:
+            part.write_bytes(bytes(2**16))  # and a full disk
             writer = ClipWriter(path, part, rate, label, sound, running)
             yield writer
             writer.finish(notices)
@@ -156,8 +161,12 @@ class ClipWriter:
         self.info = ClipInfo(*about, self._padded, parse_label(self.label), notices)
 
     def _refusal(self) -> UserError:
-        lines = self._ffmpeg.words().strip().splitlines() or ["ffmpeg was ended"]
-        return UserError(f"{self.path} could not be written: {lines[-1].rstrip('.')}.")
+        words = self._ffmpeg.words().strip()
+        # The first line names the cause; the others tell what came of it.
+        cause = re.sub(r"^(\[[^]]*\] ?)+", "", words.partition("\n")[0]) or "ffmpeg was ended"
+        if (full := os.strerror(errno.ENOSPC)) in words:
+            cause = full
+        return UserError(f"{self.path} could not be written: {cause.rstrip('.')}.")
 
 
 def _checked_sound(ending: str, audio) -> tuple[Sound | None, tuple[str, ...]]:
@@ -167,9 +176,11 @@ def _checked_sound(ending: str, audio) -> tuple[Sound | None, tuple[str, ...]]:
     if ending == ".gif":
         return None, ("A .gif holds no sound: it was left out.",)
     sound = audio.sound if isinstance(audio, Clip) else _sound_of(audio)
-    if not _is_heard(sound):  # ffmpeg would find out when the frames are drawn
-        return None, (f"No sound of {sound.path} can be played: it was left out.",)
-    return sound, ()
+    if _is_heard(sound):  # else ffmpeg would find out when the frames are drawn
+        return sound, ()
+    if _is_heard(sound := replace(sound, mix=FIRST_TWO)):
+        return sound, (f"Of the sound of {sound.path} the first two channels are kept.",)
+    return None, (f"No sound of {sound.path} can be played: it was left out.",)
 
 
 def _sound_of(path: str | os.PathLike) -> Sound:
@@ -197,6 +208,7 @@ def _is_heard(sound: Sound) -> bool:
         if track.codec_context.name in ("aac", "mp3"):
             return True
         arguments = [*_heard(sound), "-map", "0:a:0", "-frames:a", "1", "-c:a", "aac"]
+        arguments += ["-af", sound.mix] if sound.mix else []
         with ffmpeg.Process([*arguments, "-f", "null", "-"]) as trial:
             return trial.finish() == 0
     return False
@@ -225,6 +237,7 @@ def _in_step(sound: Sound) -> str:
     and at its end, as long as the frames that are expected; ended with them where fewer come."""
     zero = f"({sound.start.numerator}/{sound.start.denominator})"
     steps = f"asetpts=PTS-{zero}/TB,atrim=start=0,aresample=async=1:min_hard_comp=0.01:first_pts=0"
+    steps = f"{sound.mix},{steps}" if sound.mix else steps
     end = "" if sound.seconds is None else f",atrim=end={float(sound.seconds):.6f}"
     return f"{steps},apad=packet_size=256{end}"
 

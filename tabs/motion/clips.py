@@ -51,7 +51,7 @@ def make_clip(
     drive_box = None if replay or drive.single else crop.chosen(driving_crop, drive.sides())
     film = None if drive.single else drive.clip
     stop = jobs.stop_file(system, request, "clip")
-    job = jobs.Job(stop, drive.count)
+    job, notices = jobs.Job(stop, drive.count), []
 
     def work():
         """(ClipInfo, " (enlarged from ... px)" or "", settings), None if Stop came first."""
@@ -61,7 +61,7 @@ def make_clip(
             boxes = boxes[0], system.frame_driving(weights, drive).box
         how["size"] = int(size) or pipeline.size
         record = settings_of(weights, Path(portrait).name, picture, drive, *boxes, how)
-        pairs = job.watch(frames(system, weights, picture, drive, *boxes, how, stop))
+        pairs = job.watch(frames(system, weights, picture, drive, *boxes, how, stop, notices))
         info = clips.write(
             clip, pairs, int(size), drive.fps, audio=film, beside=film and beside,
             weights=weights, settings=record,
@@ -85,14 +85,19 @@ def make_clip(
         caption = clips.caption(job, info, texts.CLIP_DONE, made_at=made_at, sound=sound)
         yield {
             **clips.done(clip, caption, record, texts.KEYS),
+            "clip_notice": look.notice(jobs.without_folders(" ".join([*notices, *info.notices]))),
             "shown": gr.update(value=str(beside) if film else None, visible=bool(film)),
         }
 
 
 @jobs.lease
-def frames(system, weights, portrait, drive: Driving, box, drive_box, how, stop: Path) -> Iterator:
+def frames(
+    system, weights, portrait, drive: Driving, box, drive_box, how, stop: Path, notices: list
+) -> Iterator:
     """(moved frame (H, W, 3) uint8, the driving beside it or None). A clip is decoded once; twice
     with the best reference, for which all of it is looked at before the first frame is made.
+
+    notices: Takes sentences about what was done.
     """
     pipeline = system.open(weights)
     if drive_box is None:
@@ -105,7 +110,7 @@ def frames(system, weights, portrait, drive: Driving, box, drive_box, how, stop:
             given, beside = read, squares(pipeline, drive, drive_box)[0]
         else:
             given, beside = itertools.tee(read)
-        made = pipeline.animate(portrait, given, box=box, driving_box=whole, **how)
+        made = pipeline.animate(portrait, given, box=box, driving_box=whole, notices=notices, **how)
         for picture, shown in zip(jobs.batches(made), beside, strict=False):
             yield picture, images.resize(shown, BESIDE)
 

@@ -13,6 +13,7 @@ from gan_models import faces
 from gan_models.errors import Unreadable, UserError
 from gan_models.fomm.motion import Motion, check_keypoints, pose_distance
 from gan_models.fomm.pipeline import FOMMPipeline
+from gan_models.fomm.reference import First
 from gan_models.fomm.sources import Driving
 from tabs.kit import crop as crops
 from tabs.kit import jobs, look, results
@@ -149,12 +150,11 @@ def moved(
     made = pipeline.frame_size(box.width, size)
     with jobs.device:
         source = pipeline.encode(faces.crop(picture, box, made), made)
-    if number is None or reference == "best":
-        numbers, poses = looks(pipeline, drive, drive_box)
-        if reference == "best":
-            away = [pose_distance(source.motion.value[0], points) for points in poses.value]
-            reference = numbers[int(np.argmin(away))]
-    initial = pose(pipeline, drive, drive_box, 0 if reference == "first" else reference)
+    numbers, poses, first = looks(pipeline, drive, drive_box)
+    if reference == "best":
+        away = [pose_distance(source.motion.value[0], points) for points in poses.value]
+        reference = numbers[int(np.argmin(away))]
+    initial = pose(pipeline, drive, drive_box, first if reference == "first" else reference)
     if number is None:
         number = numbers[int(np.abs(poses.value - initial.value).sum((1, 2)).argmax())]
     wanted = pose(pipeline, drive, drive_box, number)
@@ -174,16 +174,22 @@ def box_of(system: Motions, weights: str, drive: Driving) -> faces.Box:
 
 
 @functools.lru_cache(KEPT)
-def looks(pipeline: FOMMPipeline, drive: Driving, box) -> tuple[range, Motion]:
-    """(numbers, keypoints) of a few frames."""
+def looks(pipeline: FOMMPipeline, drive: Driving, box) -> tuple[range, Motion, int]:
+    """(numbers, keypoints) of a few frames, and the number of the first to measure motion from."""
     count = min(drive.count, LOOKED)
     numbers = range(0, count, max(1, count // LOOKS))
     if drive.motion:
-        return numbers, drive.motion[list(numbers)]
+        return numbers, drive.motion[list(numbers)], 0
+    pictures, search = [], First(pipeline.framing["kind"])
     with closing(drive.crops(box, pipeline.size)) as frames:
-        pictures = list(itertools.islice(frames, 0, count, numbers.step))
+        for number, crop in enumerate(itertools.islice(frames, count)):
+            if search.found is None:
+                search.look([crop])
+            if number in numbers:
+                pictures.append(crop)
+    whole = faces.Box(0, 0, pipeline.size, pipeline.size)
     with jobs.device:
-        return numbers, pipeline.detect(np.stack(pictures), faces.Box(0, 0, *2 * [pipeline.size]))
+        return numbers, pipeline.detect(np.stack(pictures), whole), search.index
 
 
 @functools.lru_cache(4 * KEPT)
