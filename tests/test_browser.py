@@ -452,6 +452,17 @@ def test_a_shipped_portrait_follows_a_shipped_clip(opened, tmp_path):
     )
 
 
+def test_pictures_are_dragged_to_start_and_end(visit):
+    page, points = visit, visit.locator(".point:visible")
+    page.locator(".picks:visible .thumbnail-item").nth(6).drag_to(points.nth(1))
+    page.get_by_text("End: seed 7").wait_for()
+    page.locator(".picks:visible button").nth(3).click()
+    page.get_by_text("Seed 4. 16 px").wait_for()
+    page.locator("#latent-picture img").drag_to(points.nth(0))
+    page.get_by_text("Start: seed 4").wait_for()
+    page.get_by_text("End: seed 7").wait_for()
+
+
 def test_a_photograph_is_told_before_the_run(opened, tmp_path):
     images.save_picture(
         tmp_path / "me.png", np.zeros((90, 120, 3), np.uint8), weights="", settings={}
@@ -464,6 +475,12 @@ def test_a_photograph_is_told_before_the_run(opened, tmp_path):
     assert page.locator(".crop-box:visible").count() == 1
     words = page.locator(".crop-box:visible").get_attribute("aria-label")
     assert words == motion.CROP, "shown anew, it keeps its words"
+    page.get_by_role("button", name=motion.READ_ABOUT).click()  # from where the notice stands
+    page.get_by_role("link", name="Yandex Disk").wait_for()
+    page.wait_for_function(
+        "[...document.querySelectorAll('.about')].some((one) => one.offsetParent"
+        " && one.getBoundingClientRect().bottom < innerHeight)"
+    )
 
 
 def test_the_camera_moves_the_portrait(opened, tmp_path):

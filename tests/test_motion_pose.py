@@ -91,3 +91,4 @@ def test_what_cannot_be_posed_says_why(system, given):
     assert words.BAD_CROP in show(system, given.portrait, crop={"box": "no"})["pose_notice"]
     answer = show(system, given.portrait, weights="filmed")
     assert answer["posed"] == "" and texts.NO_SLIDERS in answer["pose_notice"]
+    assert 'data-choice="drawn"' in answer["pose_notice"]

@@ -79,7 +79,7 @@ def _give(tab: Tab, ours: FaceSystem, file: str) -> None:
             tab.picks = layout.picks(named(texts.NAMES), texts.PICKS, "by-three", columns=3)
             tab.all_faces = gr.Checkbox(False, label=texts.ALL_FACES, visible=False)
     tab.give_notice = gr.HTML()
-    tab.photograph_notice = gr.HTML()
+    tab.photograph_notice = layout.notice()
 
 
 def _change(tab: Tab) -> None:
@@ -176,6 +176,7 @@ def _face_events(tab: Tab) -> None:
     picture, weights = tab.picture.change, tab.weights.change
     tab.on([picture, weights], handlers.show_picture, newest=True)
     tab.on([picture, weights], handlers.warn, newest=True)
+    systems.remedies(tab, tab.photograph_notice)
     tab.other_picture.click(lambda: None, None, tab.picture, **QUIET)
     for shown, files, given in (
         (tab.picks, texts.NAMES, tab.picture),

@@ -91,9 +91,9 @@ def warn(system, weights, picture):
     """The notice before anything is made: a photograph is given to weights of drawn puppets."""
     if not system.unknown(weights, picture):
         return {"photograph_notice": ""}
-    better = system.for_photographs()
-    remedy = texts.OTHERS_HERE.format(label=better) if better else texts.NO_OTHERS
-    return {"photograph_notice": look.notice(texts.PHOTOGRAPH.format(remedy=remedy))}
+    button = system.remedy(lambda name: not system.knows_puppets(name))
+    told = texts.PHOTOGRAPH.format(remedy="" if button else texts.NO_OTHERS)
+    return {"photograph_notice": look.notice(told.strip(), remedy=button)}
 
 
 # --- sliders

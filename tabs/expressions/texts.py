@@ -104,7 +104,6 @@ PHOTOGRAPH = (
     "This is not one of the drawn puppets that these weights know: it is measured and changed only "
     "roughly. {remedy}"
 )
-OTHERS_HERE = "For photographs, choose {label} under Weights."
 NO_OTHERS = "How to get weights for photographs, or train some, stands in the README (above)."
 
 # Errors

@@ -27,7 +27,8 @@ def answers(
 ) -> Callable:
     """Decorate a handler that changes `names`; with `notice` it becomes a generator of answers.
 
-    notice: where an error becomes a sentence, emptied by every answer that does not speak of it.
+    notice: where an error becomes a sentence, with its `remedy` (a look.Remedy) where it has one;
+    emptied by every answer that does not speak of it.
     loading: say there that the weights are being loaded, where the handler's `system` has to.
     failed: what an error changes besides.
     """
@@ -49,7 +50,8 @@ def answers(
                     for answer in made:
                         yield {notice: "", **answer}
             except Exception as error:  # noqa: BLE001 - `sentence` logs what is not a sentence itself
-                yield {**(failed or {}), notice: look.notice(jobs.sentence(error), "error")}
+                told = look.notice(jobs.sentence(error), "error", getattr(error, "remedy", None))
+                yield {**(failed or {}), notice: told}
 
         wrapped.names = names if notice in names else (*names, notice)
         return wrapped

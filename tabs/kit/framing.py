@@ -1,6 +1,7 @@
 """What weights see of a picture, in tabs whose weights see faces; and which pictures they know."""
 
 import functools
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ import numpy as np
 from gan_models import faces, images, video
 from gan_models.errors import Unreadable, UserError
 from tabs.kit import crop as crops
-from tabs.kit import systems
+from tabs.kit import look, systems
 from tabs.kit import texts as words
 
 
@@ -47,10 +48,13 @@ class FaceSystem(systems.System):
             return []
         return [path for path in paths if puppets and path and not is_puppet(path)]
 
-    def for_photographs(self) -> str | None:
-        """The label of weights in the menu that are here and know more than puppets."""
+    def remedy(self, will_do: Callable[[str], bool]) -> look.Remedy | None:
+        """The button that chooses the first weights that are here and will do."""
         here = ((label, name) for label, name in self.menu() if self.is_here(name))
-        return next((label for label, name in here if not self.knows_puppets(name)), None)
+        found = ((label, name) for label, name in here if will_do(name))
+        return next(
+            (look.Remedy(words.USE_WEIGHTS.format(label=x), name) for x, name in found), None
+        )
 
     def clicked(self, weights, picture: np.ndarray, drawn: bool, crop: dict, event) -> dict:
         """The crop after a click (x, y of Gradio's `event`) in its picture: at the face there, or

@@ -26,6 +26,20 @@ SOUND = (
 )
 
 
+# The button in a notice hands over its choice; what that changes elsewhere then comes into view.
+REMEDY = """element.addEventListener('click', (event) => {
+  const remedy = event.target.closest('.remedy');
+  if (!remedy) return;
+  const {choice, to} = remedy.dataset;
+  trigger('select', {choice});
+  const place = to && element.closest('.tab-row').querySelector(to);
+  if (place) new MutationObserver((_, watch) => {
+    watch.disconnect();
+    place.scrollIntoView({block: 'center', behavior: 'smooth'});
+  }).observe(place, {childList: true, characterData: true, subtree: true});
+});"""
+
+
 class PictureFile(gr.Image):
     """An image whose value stays the file that was given: what is wrong with it is for the handlers
     to say. `gr.Image` itself takes any path of the computer that a request names without `meta`; as
@@ -56,6 +70,11 @@ def pair() -> gr.Row:
 
 def title(text: str) -> None:
     gr.Markdown(text, elem_classes=["zone-title"])
+
+
+def notice(value: str = "") -> gr.HTML:
+    """Where `look.notice` goes; its `select` is a click on the notice's button."""
+    return gr.HTML(value, js_on_load=REMEDY)
 
 
 def picks(value, label: str, *classes: str, columns: int, **options) -> gr.Gallery:
@@ -104,7 +123,7 @@ def run_row(tab: Tab, label: str, hint: str, beside: str = "") -> None:
             words.STOP, scale=1, min_width=80, interactive=False, elem_classes=["stop-button"]
         )
     tab.progress = gr.HTML(look.hint(hint), elem_classes=["progress", "but-live"])
-    tab.clip_notice = gr.HTML()
+    tab.clip_notice = notice()
 
 
 def clip(tab: Tab, stored: str | None, caption: str, sound: bool = False, **options) -> None:
@@ -122,8 +141,8 @@ def clip(tab: Tab, stored: str | None, caption: str, sound: bool = False, **opti
     tab.clip_caption = gr.Markdown(caption, elem_classes=["caption"])
 
 
-def button(label: str) -> gr.Button:
-    return gr.Button(label, size="md", min_width=130)
+def button(label: str, *classes: str) -> gr.Button:
+    return gr.Button(label, size="md", min_width=130, elem_classes=[*classes])
 
 
 def get_clip(tab: Tab, stored: str | None) -> None:

@@ -5,6 +5,7 @@ and the small pieces of HTML that Gradio has no component for. Nothing is fetche
 import re
 from html import escape
 from pathlib import Path
+from typing import NamedTuple
 
 import gradio as gr
 
@@ -76,12 +77,26 @@ def theme() -> gr.themes.Base:
     )
 
 
-def notice(text: str = "", kind: str = "info") -> str:
+class Remedy(NamedTuple):
+    """A button within a notice, which does what the notice proposes (`layout.notice`)."""
+
+    label: str
+    choice: str = ""  # what its click hands over
+    to: str = ""  # a selector of what then comes into view
+
+
+def notice(text: str = "", kind: str = "info", remedy: Remedy | None = None) -> str:
     """A sentence beside the control it is about; "" for none. `kind`: "info" or "error"."""
     if not text:
         return ""
-    role = "alert" if kind == "error" else "status"
-    return f'<div class="notice {kind}" role="{role}">{escape(text)}</div>'
+    role, button = "alert" if kind == "error" else "status", ""
+    if remedy:
+        label, choice, to = map(escape, remedy)
+        button = (
+            f' <button type="button" class="remedy" data-choice="{choice}" data-to="{to}">'
+            f"{label}</button>"
+        )
+    return f'<div class="notice {kind}" role="{role}">{escape(text)}{button}</div>'
 
 
 def hint(text: str) -> str:

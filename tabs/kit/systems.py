@@ -124,6 +124,19 @@ def refresh(system: System, weights: str | None):
     return {"weights": gr.Dropdown(choices=system.menu()), "footer": footer}
 
 
+def remedies(tab: Tab, *notices: gr.HTML) -> None:
+    """The buttons in these notices choose weights."""
+    for notice in notices:
+        tab.on(notice.select, take_remedy, queue=False)
+
+
+@answers("weights")
+def take_remedy(system: System, event: gr.EventData):
+    """Nothing but what the menu offers."""
+    offered = [name for _, name in system.menu()]
+    return {"weights": event.choice} if event.choice in offered else {}
+
+
 @answers("footer", "about", notice="weights_notice")
 def choose(system: System, weights: str | None):
     answer = {"about": system.about(weights)}

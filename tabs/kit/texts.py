@@ -32,6 +32,7 @@ NO_WEIGHTS = (
     "There are no weights yet. Train some with python -m trainers.{system}, or start the page with "
     "--weights NAME=FOLDER."
 )
+USE_WEIGHTS = "Use {label}"
 ABOUT_WEIGHTS = "Trained on: {data}. Licence: {licence}."
 BAD_REPOSITORY = "Give the repository as org/name or org/name@revision."
 

@@ -7,7 +7,7 @@ import gradio as gr
 from gan_models.progan.pipeline import ProGANPipeline
 from tabs.kit import jobs, layout, results, systems
 from tabs.kit import texts as words
-from tabs.kit.answers import Tab
+from tabs.kit.answers import QUIET, Tab
 from tabs.kit.layout import stored
 from tabs.latent import clips, handlers, live, points, texts
 
@@ -16,6 +16,7 @@ EXAMPLES = Path(__file__).parent.parent.parent / "assets" / "examples" / "latent
 SEEDS = list(range(1, 13))  # the pictures shown first
 START, END = points.of_seed(1), points.of_seed(2)
 SECONDS = 4
+DRAG = Path(__file__).with_name("drag.js").read_text(encoding="utf-8")
 MOVING = '<canvas style="display: none; width: 100%; height: 100%"></canvas>'
 
 
@@ -129,8 +130,8 @@ def _stage(tab: Tab, example: dict) -> None:
                 example.get("picture_caption", ""), elem_classes=["caption"]
             )
             with gr.Row():
-                tab.keep_start = layout.button(texts.START_HERE)
-                tab.keep_end = layout.button(texts.END_HERE)
+                tab.keep_start = layout.button(texts.START_HERE, "keep-here")
+                tab.keep_end = layout.button(texts.END_HERE, "keep-here")
         with gr.Tab(words.CLIP, id="clip"):
             caption = example.get("clip_caption", texts.FIRST_CLIP)
             layout.clip(tab, stored(EXAMPLES, example, "clip.mp4"), caption)
@@ -193,6 +194,7 @@ def _file_events(tab: Tab) -> None:
 def _clip_and_weights_events(page: gr.Blocks, tab: Tab, first_look: bool) -> None:
     tab.on(tab.kind.input, clips.choose_kind)
     layout.clip_events(tab, clips.make_clip, tab.stage)
+    page.load(js=DRAG, **QUIET)
     opened, changed = systems.events(page, tab)
     drawn = {"drawn": gr.State(tab.weights.value)}  # not the tab's own, so Reset leaves it
     changed = tab.on(changed.then, handlers.choose_class)

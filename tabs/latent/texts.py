@@ -4,7 +4,10 @@ NAME = "Latent space"
 README = "readme#latent-space-progan"
 
 # Give
-PICK = "## Pick pictures\nEach seed is a picture nobody drew. Click one to see it large."
+PICK = (
+    "## Pick pictures\nEach seed is a picture nobody drew. Click one to see it large, "
+    "or drag it to Start or End."
+)
 START, END, NEW = "Start", "End", "New"
 SEED, NO_SEED = "{point} seed", "kept"
 PICKS = "Pictures to pick from"

@@ -73,7 +73,7 @@ def _give(tab: Tab, ours: handlers.Motions) -> None:
             tab.driving = films.film(
                 str(EXAMPLES / SINGER), texts.DRIVING, height=230, elem_id="motion-driving"
             )
-            tab.in_use = gr.HTML()
+            tab.in_use = layout.notice()
             tab.other_driving = films.own(texts.OTHER_DRIVING)
             tab.singers = layout.picks(
                 named("driving-*.jpg", texts.SINGER_NAMES), texts.SINGERS, "by-three", columns=3
@@ -81,7 +81,7 @@ def _give(tab: Tab, ours: handlers.Motions) -> None:
     tab.driving_crop = crop_box(texts.DRIVING_CROP, visible=False, heading=texts.DRIVING_CROP_TITLE)
     tab.portrait_notice = gr.HTML()
     tab.driving_notice = gr.HTML()
-    tab.photograph_notice = gr.HTML()
+    tab.photograph_notice = layout.notice()
 
 
 def _change(tab: Tab) -> None:
@@ -166,6 +166,8 @@ def _given_events(tab: Tab) -> None:
     tab.on(tab.reference.input, handlers.show_frame)
     tab.on([driving, tab.singers.select], handlers.clip_wins, queue=False)
     tab.on(tab.replay.change, handlers.say_in_use, queue=False)
+    tab.on(tab.in_use.select, handlers.clip_wins, queue=False)
+    systems.remedies(tab, tab.photograph_notice, tab.pose_notice, tab.clip_notice)
 
 
 def _clip_events(page: gr.Blocks, tab: Tab) -> None:

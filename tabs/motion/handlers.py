@@ -36,7 +36,9 @@ class Motions(framing.FaceSystem):
 
     def folder(self, weights: str | None) -> Path:
         if weights and not self.is_here(weights):
-            raise UserError(texts.NOT_HERE.format(name=weights.removeprefix(PUBLISHED)))
+            error = UserError(texts.NOT_HERE.format(name=weights.removeprefix(PUBLISHED)))
+            error.remedy = self.remedy(lambda name: True)
+            raise error
         return super().folder(weights)
 
     def about(self, weights: str | None) -> str:
@@ -144,7 +146,8 @@ def clip_wins(driving):
 def say_in_use(replay, driving):
     """Which of the two moves the portrait, where there are two."""
     name = Path(replay).name if replay and driving else ""
-    return {"in_use": look.notice(name and texts.REPLAY_IN_USE.format(name=name))}
+    told = name and texts.REPLAY_IN_USE.format(name=name)
+    return {"in_use": look.notice(told, remedy=look.Remedy(texts.USE_CLIP))}
 
 
 @answers("frame")
@@ -160,10 +163,12 @@ def warn(system, weights, portrait, driving):
         return {"photograph_notice": ""}
     name = texts.THE_PORTRAIT if what[0] == portrait else texts.THE_CLIP
     name = texts.BOTH if len(what) == 2 else name
-    better = system.for_photographs()
-    remedy = texts.OTHERS_HERE.format(label=better) if better else texts.NO_OTHERS
+    button, remedy = system.remedy(lambda name: not system.knows_puppets(name)), ""
+    if not button:
+        button = look.Remedy(texts.READ_ABOUT, PUBLISHED + texts.PUBLISHED[0], to=".about")
+        remedy = texts.NO_OTHERS
     told = texts.PHOTOGRAPH.format(what=name, remedy=remedy)
-    return {"photograph_notice": look.notice(told)}
+    return {"photograph_notice": look.notice(told.strip(), remedy=button)}
 
 
 def checked_strength(strength: float | None) -> float:

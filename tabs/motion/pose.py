@@ -35,7 +35,7 @@ def stage(tab: Tab, ours: Motions) -> None:
     with gr.Row():
         with gr.Column(scale=3, min_width=300):
             tab.posed = gr.HTML("", elem_id="motion-posed", elem_classes=["stage", "still"])
-            tab.pose_notice = gr.HTML("" if known else look.notice(texts.NO_SLIDERS))
+            tab.pose_notice = layout.notice("" if known else no_sliders(ours))
         with gr.Column(scale=2, min_width=220, visible=bool(known)) as tab.sliders:
             for name, label in texts.SLIDERS.items():
                 low, high = known.get(name, (-1, 1))
@@ -69,8 +69,12 @@ def offer(system, weights):
     for name, (low, high) in known.items():
         if name in answer:
             answer[name] = gr.update(visible=True, minimum=low, maximum=high)
-    told = "" if known else look.notice(texts.NO_SLIDERS)
+    told = "" if known else no_sliders(system)
     return {**answer, "sliders": gr.update(visible=bool(known)), "pose_notice": told}
+
+
+def no_sliders(system: Motions) -> str:
+    return look.notice(texts.NO_SLIDERS, remedy=system.remedy(lambda name: controls(system, name)))
 
 
 @answers(*SLIDERS)
@@ -99,7 +103,7 @@ def update(system, weights, portrait, portrait_crop, paste, pose_of, on_stage):
 
 def again(system, weights, portrait, portrait_crop, paste, values: dict) -> Answer:
     if not controls(system, weights):
-        return {"posed": "", "pose_notice": look.notice(texts.NO_SLIDERS)}
+        return {"posed": "", "pose_notice": no_sliders(system)}
     picture, _ = made(system, weights, portrait, portrait_crop, paste, values)
     data = results.data_url(picture, SHOWN, quality=95, subsampling=0)
     return {"posed": f'<img src="{data}" alt="{escape(texts.POSED)}">', "pose_of": values}

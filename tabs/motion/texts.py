@@ -38,10 +38,8 @@ CLIP_SIZE_HELP = (
     "Of the moved square. Weights that keep the portrait's own pixels make it as sharp as the "
     "portrait; others make small frames, which are enlarged."
 )
-REPLAY_IN_USE = (
-    "{name}, given under More settings, moves the portrait now, not this clip. Pick a clip to use "
-    "that instead."
-)
+REPLAY_IN_USE = "{name}, given under More settings, moves the portrait now, not this clip."
+USE_CLIP = "Use the clip instead"
 REPLAY = "Drive with a saved motion (.safetensors) or a picture instead"
 
 # Get
@@ -126,7 +124,7 @@ SLIDERS = {
 ZERO, GET_POSE = "All to zero", "Download picture"
 POSED = "The portrait, posed by the sliders"
 NO_SLIDERS = (
-    "These weights have no sliders for head and face. Choose fomm-puppets in the weights menu, or "
+    "These weights have no sliders for head and face. Choose others in the weights menu, or "
     "animate with a clip."
 )
 
@@ -157,14 +155,14 @@ NOT_HERE = (
     "The published {name} weights are not on this computer yet: what the menu says below tells how "
     "to get them. Choose other weights to animate now."
 )
+READ_ABOUT = "Read how to get them"
 
 # Notices
 PHOTOGRAPH = (
     "{what} is not one of the drawn puppets that these weights know: it will follow only roughly. "
     "{remedy}"
 )
-OTHERS_HERE = "For photographs, choose {label} under Weights."
-NO_OTHERS = "How to get weights for photographs stands under Weights: choose vox there to read it."
+NO_OTHERS = "Weights for photographs are not here yet: how to get vox stands in the weights menu."
 THE_PORTRAIT, THE_CLIP, BOTH = "The portrait", "The driving clip", "This pair"
 
 # Errors
