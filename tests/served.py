@@ -6,12 +6,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 
+import gradio as gr
 import httpx
 
 import app
 from tabs import expressions, latent, motion, painting
 from tabs.kit import jobs
 from tests import motion_given, tiny, tiny_ganimation, tiny_spade
+from tests.test_browser import PATIENCE
 
 
 def given_weights(root):
@@ -40,6 +42,33 @@ def page(root, monkeypatch):
             yield SimpleNamespace(blocks=blocks, client=client, config=blocks.config)
     finally:
         blocks.close()
+
+
+@contextmanager
+def in_browser(browser, tab, settings, **context):
+    """A browser's page with the `tab` alone, opened late; closed with a check for script errors.
+
+    context: options of the browser's.
+    """
+    with gr.Blocks(analytics_enabled=False) as blocks, gr.Tabs():
+        with gr.Tab("First"):
+            gr.Markdown("The tab is shown late.")
+        with gr.Tab(tab.NAME):
+            tab.build(blocks, settings)
+    options = app.parse(["--host", "127.0.0.1"])
+    _, url, _ = app.launch(blocks, options, prevent_thread_lock=True, quiet=True)
+    opened = browser.new_context(viewport={"width": 1280, "height": 900}, **context)
+    page, errors = opened.new_page(), []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.set_default_timeout(PATIENCE)
+    try:
+        page.goto(url)
+        page.get_by_role("tab", name=tab.NAME).click()
+        yield page
+    finally:
+        opened.close()
+        blocks.close()
+    assert errors == []
 
 
 def upload(page, path):

@@ -145,10 +145,11 @@ def test_a_named_expression_is_a_target(system, given, name):
         asked = system, "drawn", given.wide, None, False, 100, "picture", keep, name
         return last(handlers.aim(*asked))
 
-    assert values_of(aimed(0)) == pytest.approx(emotion(name), abs=0.006)
+    assert values_of(aimed(0)) == pytest.approx(emotion(name), abs=handlers.NEAR)
     measured = opened(system, given.wide)["face"]["measured"]
     for code, value, old in zip(CODES, values_of(aimed(50)), measured, strict=True):
-        assert value == pytest.approx(EMOTIONS[name].get(code, old / 2), abs=0.011)
+        target = EMOTIONS[name].get(code, old / 2)
+        assert value == pytest.approx(old if abs(target - old) < 0.045 else target, abs=0.011)
 
 
 def test_a_random_expression_moves_a_few(system, given):
@@ -293,7 +294,7 @@ def test_the_tab_opens_on_what_the_tool_made(system, tmp_path, monkeypatch):
     with examples.gr.Blocks() as page:
         tab = expressions.build(page, system.settings)
     assert [getattr(tab, name).value for name in handlers.SLIDERS] == tab.asked.value
-    assert tab.asked.value == pytest.approx(emotion(expressions.TARGET), abs=0.006)
+    assert tab.asked.value == pytest.approx(emotion(expressions.TARGET), abs=handlers.NEAR)
     shown = expressions.images.read_picture(expressions.EXAMPLES / "result.png")
     assert near(picture_in({"compared": tab.compared.value}), shown)
     assert "An example made earlier with drawn" in tab.clip_caption.value

@@ -3,19 +3,18 @@
 import base64
 from types import SimpleNamespace
 
-import gradio as gr
 import numpy as np
 import pytest
 from PIL import Image
 
-import app
 from gan_models import images
 from gan_models.spade.labels import LABELS
 from gan_models.spade.segmenting import map_of_picture
 from tabs import painting
 from tabs.kit import jobs
 from tests import tiny_spade
-from tests.test_browser import PATIENCE, browser  # noqa: F401 - a fixture
+from tests.served import in_browser
+from tests.test_browser import browser  # noqa: F401 - a fixture
 from trainers.puppets import draw, random_parameters
 
 CLASSES = LABELS["puppets"].names
@@ -39,11 +38,6 @@ def page(browser, tmp_path, monkeypatch):  # noqa: F811
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "page"))
     weights = (("painter", str(tiny_spade.save_spade(tmp_path / "weights"))),)
     settings, painted = jobs.Settings(device="cpu", weights=weights), []
-    with gr.Blocks(analytics_enabled=False) as blocks, gr.Tabs():
-        with gr.Tab("First"):
-            gr.Markdown("The canvas is shown late.")
-        with gr.Tab(painting.NAME):
-            painting.build(blocks, settings)
     pipeline = painting.system(settings).open("painter")
     paint = pipeline.paint
 
@@ -52,19 +46,9 @@ def page(browser, tmp_path, monkeypatch):  # noqa: F811
         return paint(label_map, style)
 
     monkeypatch.setattr(pipeline, "paint", watched)
-    options = app.parse(["--host", "127.0.0.1"])
-    _, url, _ = app.launch(blocks, options, prevent_thread_lock=True, quiet=True)
-    context = browser.new_context(viewport={"width": 1280, "height": 900})
-    opened, errors = context.new_page(), []
-    opened.set_default_timeout(PATIENCE)
-    opened.on("pageerror", lambda error: errors.append(str(error)))
-    opened.goto(url)
-    opened.get_by_role("tab", name=painting.NAME).click()
-    opened.get_by_text("painted in").wait_for()
-    yield SimpleNamespace(page=opened, painted=painted)
-    context.close()
-    blocks.close()
-    assert errors == []
+    with in_browser(browser, painting, settings) as opened:
+        opened.get_by_text("painted in").wait_for()
+        yield SimpleNamespace(page=opened, painted=painted)
 
 
 def ids_of(page):

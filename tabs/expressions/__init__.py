@@ -144,7 +144,8 @@ def _get(tab: Tab, example: dict) -> None:
 def _stored(example: dict) -> dict | None:
     if not example:
         return None
-    before, after = (images.read_picture(EXAMPLES / name) for name in (OPENING, "result.png"))
+    names = OPENING, "result.png"
+    before, after = (handlers.url(images.read_picture(EXAMPLES / name)) for name in names)
     return handlers.comparison(before, after, "picture")
 
 

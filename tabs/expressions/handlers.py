@@ -4,6 +4,7 @@ The sliders hold what is wanted of the first face. `asked` is what they said whe
 is shown was made, `face` the file and what was measured in it.
 """
 
+import functools
 import random
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from tabs.kit.framing import FaceSystem, is_puppet, said
 
 SLIDERS = tuple(f"au{code}" for code in CODES)
 STEP = 0.01  # of the sliders
+NEAR = 0.05  # to what is measured: there a named expression changes nothing
 SHOWN = ("compared", "caption", "text", "asked")
 PLACED = (*SLIDERS, *SHOWN, "face")
 EMPTY = {
@@ -55,8 +57,8 @@ def show_picture(system, weights, picture, strength, view, face, asked):
     shown = framed(system, weights, picture)
     yield shown
     crop = shown["crop"]["value"]
-    notice = {"give_notice": shown["give_notice"]}
-    yield measured_anew(system, weights, picture, crop, False, strength, view, face, asked) | notice
+    answer = measured_anew(system, weights, picture, crop, False, strength, view, face, asked)
+    yield {"give_notice": shown["give_notice"]} | answer
 
 
 @answers("crop", notice="give_notice")
@@ -83,7 +85,10 @@ def measured_anew(system, weights, picture, crop, all_faces, strength, view, fac
         moved = differs(asked, face["measured"])
         values = [old if far else new for old, new, far in zip(asked, values, moved, strict=True)]
     answer = placed(system, weights, picture, crop, all_faces, strength, view, values)
-    return answer | {"face": {"file": picture, "measured": measured}}
+    answer |= {"face": {"file": picture, "measured": measured}}
+    if system.open(weights).critic is None:
+        answer["give_notice"] = look.notice(texts.NOT_MEASURED)
+    return answer
 
 
 @answers("photograph_notice")
@@ -117,6 +122,7 @@ def aim(system, weights, picture, crop, all_faces, strength, view, keep, emotion
     measured = subject.measure(system, weights, picture, boxes)
     keep = checked(keep, texts.BAD_STRENGTH, 100) / 100
     values = system.open(weights).wanted(measured, EMOTIONS[emotion], keep)[0]
+    values = np.where(abs(values - measured[0]) < NEAR, measured[0], values)
     return placed(system, weights, picture, crop, all_faces, strength, view, rounded(values))
 
 
@@ -154,20 +160,30 @@ def placed(system, weights, picture, crop, all_faces, strength, view, values) ->
 
 def shown(system, weights, picture, crop, all_faces, strength, view, values) -> Answer:
     boxes, wanted, record = planned(system, weights, picture, crop, all_faces, strength, values)
-    before, after = subject.edit(system, weights, picture, boxes, wanted, view)
+    after = subject.edit(system, weights, picture, boxes, wanted, view)
+    before = before_url(picture, tuple(boxes), view)
     return {
-        "compared": comparison(before, after, view), "asked": values, "caption": caption_of(record),
-        "text": results.lines(record),
+        "compared": comparison(before, url(after), view), "asked": values,
+        "caption": caption_of(record), "text": results.lines(record),
     }  # fmt: skip
 
 
-def comparison(before: np.ndarray, after: np.ndarray, view: str) -> dict:
-    """The value of `tabs.kit.compare.widget`."""
+def comparison(before: str, after: str, view: str) -> dict:
+    """The value of `tabs.kit.compare.widget` for two data URLs."""
     return {
-        "before": results.data_url(before, quality=92, subsampling=0),
-        "after": results.data_url(after, quality=92, subsampling=0),
+        "before": before, "after": after,
         "before_alt": texts.BEFORE_ALT, "after_alt": texts.AFTER_ALT[view],
     }  # fmt: skip
+
+
+@functools.lru_cache(subject.KEPT)
+def before_url(path: str, boxes: tuple, view: str) -> str:
+    """The same while a slider moves."""
+    return url(subject.before(path, list(boxes), view))
+
+
+def url(picture: np.ndarray) -> str:
+    return results.data_url(picture, quality=92, subsampling=0)
 
 
 # --- what is asked of the networks
@@ -227,7 +243,8 @@ def save(
         raise UserError(texts.NO_PICTURE)
     boxes, wanted, record = planned(system, weights, picture, crop, all_faces, strength, asked)
     made = subject.edit(system, weights, picture, boxes, wanted, view, full=True)
-    made = np.hstack(made) if beside else made[1]
+    if beside:
+        made = np.hstack([subject.before(picture, boxes, view, full=True), made])
     name = f"{results.file_stem(Path(picture).stem)}-{view}{'-both' if beside else ''}.png"
     with results.picture_file(request, name, made, weights, record) as path:
         yield {"picture_file": path}

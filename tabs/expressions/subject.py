@@ -76,29 +76,37 @@ def measure(system, weights, path: str, boxes: list[Box]) -> np.ndarray:
 
 
 @jobs.lease
-def edit(system, weights, path: str, boxes, action_units, view: str, full=False):
-    """(before, after), (H, W, 3) uint8: the whole picture, or what `view` says of the faces.
+def edit(system, weights, path: str, boxes, action_units, view: str, full=False) -> np.ndarray:
+    """(H, W, 3) uint8: the whole picture with these expressions, or what `view` says of the faces.
 
     action_units: (n, 17). full: at the size of the file, for a download.
     """
     pipeline = system.open(weights)
-    picture = images.read_picture(path) if full else None
+    with jobs.device:
+        edits = [
+            pipeline.edit(picture, squares, action_units[rows])
+            for picture, squares, rows in parts(path, boxes, view, full)
+        ]
+    return tiled([part_of(edited, view) for edited in edits])
+
+
+def before(path: str, boxes, view: str, full=False) -> np.ndarray:
+    """The same, unchanged."""
+    return tiled([picture for picture, *_ in parts(path, boxes, view, full)])
+
+
+def parts(path: str, boxes: list[Box], view: str, full: bool) -> list[tuple]:
+    """(picture, the squares in it, their rows among the boxes): the whole one, or each face."""
     if view == "picture":
-        if not full:
-            picture, boxes = fitted(path, boxes, SHOWN)
-        with jobs.device:
-            return picture, pipeline.edit(picture, boxes, action_units).picture
-    before = [
+        if full:
+            return [(images.read_picture(path), boxes, slice(None))]
+        return [(*fitted(path, boxes, SHOWN), slice(None))]
+    picture = images.read_picture(path) if full else None
+    made = [
         faces.crop(picture, box, round(box.side)) if full else cut(path, box, SHOWN)
         for box in boxes
     ]
-    with jobs.device:
-        edits = [
-            pipeline.edit(part, [whole(part)], wanted)
-            for part, wanted in zip(before, action_units, strict=True)
-        ]
-    after = [part_of(edited, view) for edited in edits]
-    return tiled(before), tiled(after)
+    return [(part, [whole(part)], slice(row, row + 1)) for row, part in enumerate(made)]
 
 
 def fitted(path: str, boxes: list[Box], largest: int) -> tuple[np.ndarray, list[Box]]:
@@ -111,7 +119,8 @@ def part_of(edited, view: str) -> np.ndarray:
     if view == "attention":
         grey = np.rint(255 * edited.attention[0]).astype(np.uint8)
         return grey[:, :, None].repeat(3, axis=2)
-    return edited.color[0] if view == "color" else edited.crops[0]
+    whole = {"picture": edited.picture, "face": edited.crops[0]}
+    return whole[view] if view in whole else edited.color[0]
 
 
 def tiled(pictures: list[np.ndarray]) -> np.ndarray:

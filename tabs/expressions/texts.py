@@ -106,6 +106,9 @@ PHOTOGRAPH = (
 )
 NO_OTHERS = "How to get weights for photographs, or train some, stands in the README (above)."
 
+NOT_MEASURED = "These weights have no critic and measure nothing: the sliders start at rest."
+
+
 # Errors
 NO_PICTURE = "There is no picture yet. Upload one, or click one of the faces."
 NOTHING_MOVES = (
