@@ -107,6 +107,18 @@ def test_a_damaged_state_is_a_sentence_and_fresh_helps(train_here, tmp_path, con
     assert seen() == [4]
 
 
+def test_an_option_that_has_come_since_does_not_end_a_run(train_here, tmp_path):
+    train_here(4)
+    path = tmp_path / "run" / "state.pt"
+    state = torch.load(path, weights_only=True)
+    del state["options"]["ema_decay"]
+    torch.save(state, path)
+    with pytest.raises(SystemExit, match="ema_decay was 0.998, now 0.5"):
+        train_here(8, "--ema-decay", "0.5")
+    train_here(8)
+    assert seen() == [4, 8]
+
+
 def test_states_of_an_earlier_version_are_a_sentence(train_here, tmp_path):
     train_here(4)
     path = tmp_path / "run" / "state.pt"

@@ -151,6 +151,22 @@ def test_pix2pixhd_instance_norm_and_rare_generator_steps(train_here, place):
     assert "encoder" not in state and "generator_ema" not in state
 
 
+def test_it_starts_from_finished_weights(train_here, place, capsys):
+    flags = ["--total-images", "4", "--ema-decay", "0"]
+    train_here("base", *flags)
+    capsys.readouterr()
+    train_here("tuned", *flags, "--start-from", "base", "--learning-rate", "0")
+    told = capsys.readouterr().err
+    assert "The generator starts from base." in told and "The encoder starts from base." in told
+    assert "no discriminator like ours: it starts afresh" in told
+    base, tuned = (final_state(place / name) for name in ("base", "tuned"))
+    for role in ("generator", "encoder"):
+        weights = [key for key in base[role] if key.endswith(".weight")]
+        assert weights and all(torch.equal(tuned[role][key], base[role][key]) for key in weights)
+    with pytest.raises(SystemExit, match="--start-from base: its generator is built otherwise"):
+        train_here("other", "--start-from", "base", "--hidden", "5")
+
+
 @pytest.mark.parametrize("name", list(options.PRESETS))
 def test_every_preset_is_whole(name):
     config = options.PRESETS[name]

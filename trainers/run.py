@@ -110,6 +110,11 @@ def command(system, presets, check, description, argv=None):
         distributed.stop()
 
 
+def as_saved(config):
+    """Options as a state keeps them."""
+    return json.loads(json.dumps(dataclasses.asdict(config)))
+
+
 class Run:
     """A run's folder and options, and the state that it goes on from (None: a new run).
 
@@ -120,7 +125,7 @@ class Run:
     def __init__(self, system, config, folder, processes, command):
         self.system, self.config, self.folder = system, config, folder
         self.processes, self.command = processes, command
-        self.options = json.loads(json.dumps(dataclasses.asdict(config)))  # as a state keeps them
+        self.options = as_saved(config)
         self.lock = None
         if folder.is_dir():
             self.own()
@@ -156,6 +161,7 @@ class Run:
                 f"{self.folder}/state.pt was written by an earlier version of this project, which "
                 "alone can go on with it: give another --out, or --fresh to move it aside."
             )
+        theirs = as_saved(type(self.config)()) | theirs  # what has come since stood at its default
         changed = "; ".join(
             f"{key} was {theirs.get(key)}, now {ours.get(key)}"
             for key in sorted(ours.keys() | theirs.keys())

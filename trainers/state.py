@@ -1,10 +1,15 @@
-"""Files that a kill or a power cut leaves whole, and the full training state among them."""
+"""Files that a kill or a power cut leaves whole, the full training state among them; and starting
+from finished weights.
+"""
 
 import os
+import sys
 
 import torch
 
 from gan_models.errors import UserError
+from gan_models.names import find_weights
+from gan_models.weights import load_weights
 
 
 def replace_file(path, write):
@@ -44,3 +49,24 @@ def load_state(path):
             f"{path} can't be read as a training state ({type(error).__name__}: {error}); "
             "use --fresh to start over beside it."
         ) from error
+
+
+def start_from(name, system, networks, option):
+    """Start networks (by role) from finished weights of a system, which `option` names.
+
+    A discriminator of another kind starts afresh, as from vox to vox-adv; FOMM's official code does
+    so too, without a word. UserError for weights that are not there, or built otherwise.
+    """
+    states = load_weights(find_weights(name), system=system).states
+    for role, network in networks.items():
+        theirs = {key: value.shape for key, value in states.get(role, {}).items()}
+        if theirs == {key: value.shape for key, value in network.state_dict().items()}:
+            network.load_state_dict(states[role])
+            print(f"The {role} starts from {name}.", file=sys.stderr)
+        elif role == "discriminator":
+            print(f"{name} has no discriminator like ours: it starts afresh.", file=sys.stderr)
+        else:
+            raise UserError(
+                f"{option} {name}: its {role} is built otherwise. Give the options of the networks "
+                "(widths and the like) that it was trained with."
+            )

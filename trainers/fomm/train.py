@@ -1,24 +1,21 @@
 """FOMM's training loop; the losses are in objective.py."""
 
 import copy
-import sys
 from dataclasses import dataclass
 from functools import partial
 
 import torch
 
 from gan_models import images
-from gan_models.errors import UserError
 from gan_models.fomm.discriminator import Discriminator
 from gan_models.fomm.networks import Generator, ImagePyramid, KeypointDetector
 from gan_models.fomm.pipeline import FOMMPipeline
-from gan_models.names import find_weights
-from gan_models.weights import load_weights
 from trainers import distributed, optim
 from trainers.capture import Captured
 from trainers.fomm import config as options
 from trainers.fomm.objective import RandomTransform, discriminator_loss, generator_loss
 from trainers.run import Training, step_generator
+from trainers.state import start_from
 
 SHEET_ROWS = 8
 SHEET_COLUMNS = ("keypoints", "driving_keypoints", "deformed", "occlusion", "prediction")
@@ -46,14 +43,14 @@ class Parts:
 def build(config, device, init=""):
     """Fresh networks and optimisers, the same on every process.
 
-    init: weights to start from, see `take_over`.
+    init: weights to start from, see `trainers.state.start_from`.
     """
     torch.manual_seed(config.seed)
     made_by = {"detector": KeypointDetector, "generator": Generator, "discriminator": Discriminator}
     arguments = options.network_arguments(config)
     networks = {name: constructor(**arguments[name]) for name, constructor in made_by.items()}
     if init:
-        take_over(init, networks)
+        start_from(init, "fomm", networks, "--init")
     for network in networks.values():
         network.to(device, memory_format=torch.channels_last)
         distributed.synchronise_norms(network)
@@ -64,25 +61,6 @@ def build(config, device, init=""):
     }
     adam = {f"optimizer_{name}": optim.Adam(net, (0.5, 0.999)) for name, net in networks.items()}
     return Parts(**networks, **averaged, **adam)
-
-
-def take_over(name, networks):
-    """Start from finished weights. The discriminator starts afresh where it is of another kind, as
-    from vox to vox-adv; the official code does so too, without a word.
-    """
-    states = load_weights(find_weights(name), system="fomm").states
-    for role, network in networks.items():
-        theirs = {key: value.shape for key, value in states.get(role, {}).items()}
-        if theirs == {key: value.shape for key, value in network.state_dict().items()}:
-            network.load_state_dict(states[role])
-            print(f"The {role} starts from {name}.", file=sys.stderr)
-        elif role == "discriminator":
-            print(f"{name} has no discriminator like ours: it starts afresh.", file=sys.stderr)
-        else:
-            raise UserError(
-                f"--init {name}: its {role} is built otherwise. Give the network options (widths, "
-                "blocks, num_keypoints, jacobian) that it was trained with."
-            )
 
 
 def describe(config, parts, images_seen):

@@ -57,6 +57,7 @@ class Config(run.Options):
     learning_rate: float = 2e-4
     two_rates: bool = True  # half of it for the generator, twice for the discriminator (TTUR)
     d_steps: int = 1  # of the discriminator for each of the generator
+    start_from: str = ""  # weights to start from: folder, shipped name, Hub name, run folder
     init: Literal["normal", "xavier", "xavier_uniform", "kaiming", "orthogonal", "none"] = "xavier"
     init_gain: float = 0.02
     init_spectral: bool = False  # also where spectral norm is: the official code only on a CPU

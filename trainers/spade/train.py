@@ -25,6 +25,7 @@ from trainers import distributed, optim
 from trainers.capture import Captured
 from trainers.run import Training, step_generator
 from trainers.spade import config as options
+from trainers.state import start_from
 
 # Each loss as what it makes of scores: (of reals, of fakes, of fakes in the generator's step).
 SIDES = {
@@ -221,8 +222,11 @@ class Parts:
     optimizer_discriminator: optim.Adam
 
 
-def build(config, device):
-    """Fresh networks and optimisers, the same on every process."""
+def build(config, device, weights=""):
+    """Fresh networks and optimisers, the same on every process.
+
+    weights: to start from, see `trainers.state.start_from`.
+    """
     torch.manual_seed(config.seed)
     kinds = {"spade": Generator, "pix2pixhd": GlobalGenerator}
     made_by = {
@@ -232,6 +236,10 @@ def build(config, device):
     for role, given in arguments.items():
         networks[role] = network = made_by[role](**given)
         initialise(network, config.init, config.init_gain, config.init_spectral)
+    if weights:
+        made = {role: network for role, network in networks.items() if network}
+        start_from(weights, "spade", made, "--start-from")
+    for network in filter(None, networks.values()):
         network.to(device, memory_format=torch.channels_last)
         distributed.synchronise_norms(network)
         distributed.broadcast(network)
@@ -326,7 +334,8 @@ def train(run, pictures, vgg):
     the optimisers, too; the discriminator's gradients of the generator's step are never computed.
     """
     config, processes, device = run.config, run.processes, run.processes.device
-    parts, labels = build(config, device), options.labels_of(config)
+    parts = build(config, device, "" if run.saved else config.start_from)
+    labels = options.labels_of(config)
     generator, encoder, discriminator = parts.generator, parts.encoder, parts.discriminator
     total = options.total_images(config, pictures.length)
     about, sheet = partial(describe, config, parts), partial(draw_sheet, run, parts, pictures)
