@@ -45,11 +45,16 @@ RunningOptions = Annotated[Running, tyro.conf.arg(name="")]  # --weights, not --
 AS_USUAL = Running()
 
 
+def never_ended_by_a_letter() -> None:
+    """Names of files may have letters that the terminal, or where output goes, has not."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="replace")
+
+
 @contextmanager
 def ended_by_a_sentence() -> Iterator[None]:
     """Around a command: what a person can mend, and Ctrl+C, end the program with a sentence."""
-    for stream in (sys.stdout, sys.stderr):  # names of files may have letters that it has not
-        stream.reconfigure(errors="replace")
+    never_ended_by_a_letter()
     try:
         yield
     except UserError as error:

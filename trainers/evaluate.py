@@ -13,7 +13,7 @@ import sys
 
 import tyro
 
-from gan_models.errors import UserError
+from gan_models.commands import ended_by_a_sentence
 from trainers.fomm import scores as fomm
 from trainers.judge import scores as judge
 from trainers.metrics import rounded
@@ -37,10 +37,8 @@ def main(args: list[str] | None = None) -> None:
     systems = {"progan": progan.score, "fomm": fomm.score, "spade": spade.score}
     systems["judge"] = judge.score
     commands = {name: quietly(score) for name, score in systems.items()}
-    try:
+    with ended_by_a_sentence():
         result = tyro.extras.subcommand_cli_from_dict(commands, args=args, description=__doc__)
-    except UserError as error:
-        raise SystemExit(f"error: {error}") from error
     print(json.dumps(rounded(result)))
 
 

@@ -19,6 +19,7 @@ import tyro
 from tqdm import tqdm
 
 from gan_models import images, weights
+from gan_models.commands import never_ended_by_a_letter
 from gan_models.errors import UserError
 from trainers import distributed, state
 
@@ -89,6 +90,7 @@ def command(system, presets, check, description, argv=None):
     """A trainer's command around its training, as a `Run`; what a person can mend ends it in a
     sentence, and options that cannot train do so before anything is made.
     """
+    never_ended_by_a_letter()
     argv = list(sys.argv[1:] if argv is None else argv)
     words, run = " ".join([f"python -m trainers.{system}", *argv]), None
     preset, config = parse(presets, description, argv)

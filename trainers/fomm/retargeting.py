@@ -17,6 +17,7 @@ import torch
 import tyro
 from tqdm import tqdm
 
+from gan_models.commands import ended_by_a_sentence
 from gan_models.errors import UserError
 from gan_models.fomm.motion import Motion, hull_area, inverse
 from gan_models.fomm.pipeline import FOMMPipeline
@@ -237,10 +238,8 @@ def command(
 
 
 def main(args: list[str] | None = None) -> None:
-    try:
+    with ended_by_a_sentence():
         tyro.cli(command, prog="python -m trainers.fomm.retargeting", args=args)
-    except UserError as error:
-        raise SystemExit(f"error: {error}") from error
 
 
 if __name__ == "__main__":

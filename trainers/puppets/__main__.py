@@ -7,6 +7,7 @@ from typing import Literal
 import tyro
 from PIL import Image
 
+from gan_models.commands import never_ended_by_a_letter
 from gan_models.errors import UserError
 from gan_models.images import written_whole
 from trainers.puppets import contact_sheet, layouts
@@ -55,6 +56,7 @@ def write_sheet(path: Path) -> None:
 
 
 def main(argv: list[str] | None = None) -> None:
+    never_ended_by_a_letter()
     try:
         flat = (tyro.conf.OmitArgPrefixes,)
         tyro.cli(command, prog="python -m trainers.puppets", args=argv, config=flat)
