@@ -238,7 +238,10 @@ def explain(
     frame = frame_at(drive, numbered(drive, moment))
     box = crops.chosen(portrait_crop, picture.shape[:2])
     frame_box = None if replay else crops.chosen(driving_crop, frame.shape[:2])
-    reference = frame_at(drive, 0) if mode == "relative" and not drive.single else None
+    reference = None
+    if mode == "relative" and not drive.single:
+        given_box = frame_box or box_of(system, weights, drive)
+        reference = frame_at(drive, looks(system.open(weights), drive, given_box)[2])
     how = {"adapt_scale": bool(adapt), "strength": checked_strength(strength)}
     pictures = explained(system, weights, picture, box, frame, frame_box, reference, how)
     parts = [

@@ -28,7 +28,10 @@ ADAPT = "Fit the motion to the portrait's size (adapt scale)"
 ADAPT_HELP = "A large face moves further than a small one."
 REFERENCE = "Reference frame: where the clip looks like the portrait"
 REFERENCES = [("First", "first"), ("Best match", "best"), ("Chosen", "chosen")]
-REFERENCE_HELP = "Motion is measured from it. The best match costs one more look at the clip."
+REFERENCE_HELP = (
+    "Motion is measured from it. The first is not a blank one, and shows a face where the weights "
+    "know faces; the best match costs one more look at the clip."
+)
 FRAME = "Chosen frame (number)"
 SMOOTHING = "Smoothing of the motion (frames)"
 SMOOTHING_HELP = "Calms trembling; too much swallows quick movements."
