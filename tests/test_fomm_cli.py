@@ -14,7 +14,7 @@ from PIL import Image
 from tiny_fomm import clip, picture, save_fomm
 
 from gan_models import faces, images, video
-from gan_models.fomm.__main__ import main, names
+from gan_models.fomm.__main__ import joined, main, names
 from gan_models.fomm.motion import Motion
 from gan_models.fomm.pipeline import FOMMPipeline
 
@@ -212,6 +212,17 @@ def test_names_that_the_terminal_cannot_show(inputs, weights, tmp_path):
 def test_files_of_one_name_keep_their_endings():
     paths = [Path("a.png"), Path("a.jpg"), Path("b.png")]
     assert list(names(paths).values()) == ["a.png", "a.jpg", "b"]
+
+
+def test_a_name_that_is_too_long_for_a_disk_is_shortened(tmp_path):
+    assert joined("orange cat", "nod") == "orange cat-nod"
+    long = ["表情" * 40 + end for end in "ab"]
+    short = [joined("лето на даче у бабушки", one) for one in long]
+    assert short[0] != short[1] and all(
+        one.startswith("лето на даче у бабушки-表情") for one in short
+    )
+    for one in short:
+        (tmp_path / f"{one}.mp4").touch()
 
 
 @pytest.mark.parametrize(

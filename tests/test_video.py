@@ -103,6 +103,8 @@ def test_options_are_checked_before_any_frame_is_made(tmp_path):
     refused("1 to 50 frames per second, not 60", "a.gif", fps=60)
     refused("30000 is the most", settings={"latents": [0.123456789] * 5000})
     refused("too long", "x" * 252 + ".mp4")
+    refused("too long", "new/" + "x" * 252 + ".mp4")
+    (tmp_path / "new").rmdir()
     refused("missing.wav does not exist", audio="missing.wav")
     refused("holds no sound", audio=__file__)
     assert os.listdir(tmp_path) == []

@@ -13,6 +13,7 @@ Flags of the official demo.py are known, also as --source_image and so on; but -
 Files carry their settings, the weights' name and the words "made by a model".
 """
 
+import hashlib
 import sys
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -41,6 +42,7 @@ from gan_models.fomm.pipeline import FOMMPipeline
 from gan_models.fomm.sources import Driving
 
 MOST_FPS = 60.0
+LONGEST = 240  # bytes of a result's name without its ending; disks take 255
 # `animate` takes them so.
 HOW = ("relative", "adapt_scale", "strength", "smoothing", "paste_back", "size")
 CONTROLS = ("yaw", "pitch", "roll", "eyes", "brows", "mouth", "smile", "gaze_x", "gaze_y")
@@ -115,7 +117,7 @@ def animate(options: Options) -> None:
     for driving, driving_name in names(drivings).items():
         motion = saved / f"{driving_name}{ENDING}" if saved and options.driving.is_dir() else saved
         for source, source_name in names(sources).items():
-            out = folder / f"{source_name}-{driving_name}" if several else options.out
+            out = folder / joined(source_name, driving_name) if several else options.out
             try:
                 run(options, pipeline, source, driving, out, motion, ended=not several)
                 motion = None  # it is saved
@@ -215,6 +217,15 @@ def write(out, frames, fps, sound, **label) -> None:
         return
     info = video.write_clip(out, frames, fps, audio=sound, **label)
     tell_clip(out, info)
+
+
+def joined(source: str, driving: str) -> str:
+    """The result's name; of two that together are too long for a disk, what tells them apart."""
+    whole = f"{source}-{driving}"
+    if len(whole.encode(errors="replace")) <= LONGEST:
+        return whole
+    start = whole.encode(errors="replace")[: LONGEST - 9].decode(errors="ignore")
+    return f"{start}-{hashlib.sha256(whole.encode(errors='replace')).hexdigest()[:8]}"
 
 
 @dataclass(frozen=True)

@@ -96,15 +96,21 @@ def clip_writer(
     label = "" if weights is None else label_text(weights, settings)
     rate = Fraction(fps).limit_denominator(1001)
     try:
-        with suppress(FileNotFoundError):
-            path.lstat()  # a name that is too long is found out before the frames are made
         with written_whole(path) as part, ExitStack() as running:
-            part.write_bytes(bytes(2**16))  # and a full disk
+            _try(path, part)
             writer = ClipWriter(path, part, rate, label, sound, running)
             yield writer
             writer.finish(notices)
     except OSError as error:
         raise UserError(f"{path} could not be written: {error.strerror or error}.") from error
+
+
+def _try(path: Path, part: Path) -> None:
+    """A full disk, and a name that it does not take, are found out before the frames are made."""
+    part.write_bytes(bytes(2**16))
+    if not path.exists():
+        path.touch()
+        path.unlink()
 
 
 class ClipWriter:
