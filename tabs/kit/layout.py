@@ -32,10 +32,14 @@ REMEDY = """element.addEventListener('click', (event) => {
   if (!remedy) return;
   const {choice, to} = remedy.dataset;
   trigger('select', {choice});
-  const place = to && element.closest('.tab-row').querySelector(to);
-  if (place) new MutationObserver((_, watch) => {
-    watch.disconnect();
-    place.scrollIntoView({block: 'center', behavior: 'smooth'});
+  const row = element.closest('.tab-row'), place = to && row.querySelector(to);
+  if (!place) return;
+  new MutationObserver((_, change) => {
+    change.disconnect();
+    const growth = new ResizeObserver(  // what stands above changes, too
+      () => place.scrollIntoView({block: 'center', behavior: 'smooth'}));
+    growth.observe(row);
+    setTimeout(() => growth.disconnect(), 4000);
   }).observe(place, {childList: true, characterData: true, subtree: true});
 });"""
 
