@@ -27,6 +27,7 @@ from gan_models.ganimation import official as ganimation
 from gan_models.names import find_weights
 from gan_models.progan import official as progan
 from gan_models.spade import official as spade
+from gan_models.stargan_v2 import official as stargan_v2
 from gan_models.weights import dicts, is_state, load_weights, parse_description, save_weights
 
 LEGACY_TORCH = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # magic number of torch files to 1.5
@@ -204,12 +205,13 @@ def read(path):
     version, or one whose config.json was changed by hand, is stored anew.
 
     Returns a dict, as `save_weights` takes it:
-        system     "progan", "fomm", "spade" or "ganimation"
+        system     "progan", "fomm", "spade", "ganimation" or "stargan_v2"
         networks   state dict (float32, this project's names) by network: of ProGAN the averaged
                    "generator" where the file has one, and the "discriminator"; of FOMM "detector",
                    "generator" and, where the file has one, "discriminator"; of SPADE
                    "generator", "encoder" and "discriminator", of GANimation "generator" and
-                   "critic": those whose files lie side by side
+                   "critic": those whose files lie side by side; of StarGAN v2 "generator",
+                   "mapping_network", "style_encoder" and, where there, "discriminator" and "fan"
         arguments  constructor arguments by network
         config     further fields of the description: size (pixels), classes, licence, ...
 
@@ -222,10 +224,11 @@ def read(path):
         networks = load_weights(path, networks=config["networks"]).states
         system, arguments = config.pop("system"), config.pop("networks")
         return {"system": system, "networks": networks, "arguments": arguments, "config": config}
-    content = spade.gather(path, load) or ganimation.gather(path, load) or load(path)
+    gathered = (system.gather(path, load) for system in (spade, ganimation, stargan_v2))
+    content = next(filter(None, gathered), None) or load(path)
     try:
         for part in dicts(content):
-            for system in (progan, fomm, spade, ganimation):
+            for system in (progan, fomm, spade, ganimation, stargan_v2):
                 found = system.convert(part, path.name)
                 # A discriminator alone counts as the whole file only.
                 if found and (part is content or "generator" in found["networks"]):
@@ -236,7 +239,8 @@ def read(path):
         f"{path} has none of the known layouts (ProGAN: official TensorFlow pickle, akanimax .bin "
         "or .pth, pytorch_GAN_zoo, genforce; first-order-model: .pth.tar; SPADE: "
         "latest_net_G.pth; GANimation: net_epoch_30_id_G.pth, ganimation_replicate's "
-        "30_net_gen.pth, vipermu's .ckpt): import the file that its project published."
+        "30_net_gen.pth, vipermu's .ckpt; StarGAN v2: 100000_nets_ema.ckpt): import the file that "
+        "its project published."
     )
 
 

@@ -9,8 +9,6 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from gan_models.errors import UserError
-
 SIZE = 256  # pixels of the side that the network sees
 LANDMARKS = 98  # WFLW's; the network's one more channel is the face's outline
 FAINT = 0.1  # heat below this is none
@@ -167,14 +165,3 @@ def decoded(heat):
     down = (at(x, y + 1) - at(x, y - 1)).sign() * inner
     # Pixels count from 1 and a landmark lies half a pixel before: as in the official code.
     return torch.stack([x + 0.25 * across, y + 0.25 * down], dim=2) + 0.5
-
-
-def fan(state):
-    """The network with the weights of a state dict. UserError for any other's."""
-    with torch.device("meta"):
-        network = FAN()
-    try:
-        network.load_state_dict(state, assign=True)
-    except RuntimeError as error:
-        raise UserError(f"its tensors do not make a landmark network ({error!s:.200})") from error
-    return network.eval().requires_grad_(False)

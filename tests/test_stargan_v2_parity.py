@@ -1,0 +1,146 @@
+"""StarGAN v2's networks against numbers recorded from the official code (tests/parity/starganv2;
+weights and inputs come from parity/fill.py; the weights pass through the import of checkpoints).
+
+Tolerances: 1e-4 of the largest value; masks, in [0, 1], 1e-4.
+"""
+
+import json
+import re
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from gan_models.stargan_v2 import landmarks, official
+
+PARITY = Path(__file__).resolve().parent / "parity"
+sys.path.insert(0, str(PARITY))
+from fill import fill, noise, smooth_image  # noqa: E402
+
+
+def case(name):
+    """(description, recorded arrays by name) of a case."""
+    description = json.loads((PARITY / "starganv2" / f"{name}.json").read_text())
+    return description, dict(np.load(PARITY / "starganv2" / f"{name}.npz"))
+
+
+def theirs(description):
+    """The state dicts as the official code's file has them."""
+    states = {}
+    for name, recipe in description["networks"].items():
+        shapes = {key: shape for key, shape in recipe["tensors"].items() if key != "hpf.filter"}
+        filled = fill(shapes, recipe["gain"], recipe["unit"])
+        states[name] = {key: torch.from_numpy(array) for key, array in filled.items()}
+    if "fan" in states:
+        states["fan"]["l0.bias"] -= 1.4  # the case's `rule`
+    return states
+
+
+def made(name, states):
+    state, arguments = official.import_network(name, states)
+    with torch.device("meta"):
+        network = official.NETWORKS[name][0](**arguments)
+    network.load_state_dict(state, assign=True)
+    return network.eval().requires_grad_(False)
+
+
+def given(text):
+    """The input that a case describes in words."""
+    kind, name, shape, limits = re.match(
+        r"(smooth_image|noise)\('(\w+)', ?\(?([\d,]+?)\)?(,-1,1)?\)$", text
+    ).groups()
+    shape = [int(number) for number in shape.split(",")]
+    if kind == "noise":
+        return torch.from_numpy(noise(name, tuple(shape)))
+    return torch.from_numpy(smooth_image(name, *shape, *((-1, 1) if limits else ())))
+
+
+def check(found, recorded, name):
+    """Every k-th pixel of what was found, and the mean and spread of all of it."""
+    whole = found.numpy().astype(float)
+    part = whole
+    for axis in range(whole.ndim):
+        step = -(-whole.shape[axis] // recorded[name].shape[axis])
+        part = part.take(range(0, whole.shape[axis], step), axis=axis)
+    scale = max(1.0, np.abs(recorded[name]).max())
+    assert part.shape == recorded[name].shape
+    assert np.abs(part - recorded[name]).max() <= 1e-4 * scale
+    assert abs(whole.mean() - recorded[f"{name}.mean"]) <= 1e-4 * scale
+    assert whole.size == 1 or abs(whole.std(ddof=1) - recorded[f"{name}.std"]) <= 1e-4 * scale
+
+
+CASES = "nets_128_d3", "nets_128_hpf1", "nets_256_afhq", "nets_256_celeba"
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_networks(name):
+    description, recorded = case(name)
+    states, told = theirs(description), description["inputs"]
+    x = given(told["x"])
+    domain = torch.arange(len(x)) % description["config"]["num_domains"]
+    generator = made("generator", states)
+    encoded, style_code = generator.encoded(x), given(told["s"])
+    check(generator.decoded(encoded, style_code), recorded, "generator")
+    if "mask0" in told:
+        masks = given(told["mask0"]), given(told["mask1"])
+        check(generator.decoded(encoded, style_code, masks), recorded, "generator_masks")
+    style = made("mapping_network", states)(given(told["z"]), domain)
+    check(style, recorded, "mapping_network")
+    check(made("style_encoder", states)(given(told["x_ref"]), domain), recorded, "style_encoder")
+    discriminator = made("discriminator", states)
+    check(discriminator(x, domain), recorded, "discriminator")
+    every = torch.stack([discriminator(x, torch.full_like(domain, i)) for i in domain.unique()], 1)
+    known = recorded["discriminator_all"][:, : every.shape[1]]
+    assert np.abs(every.numpy() - known).max() <= 1e-4 * max(1, np.abs(known).max())
+
+
+def test_settings_are_read_from_the_tensors():
+    for name in ("nets_128_d3", "nets_128_hpf1"):
+        description, _ = case(name)
+        recipes = description["networks"]
+        states = {
+            network: {key: torch.zeros(shape) for key, shape in recipe["tensors"].items()}
+            for network, recipe in recipes.items()
+        }
+        states["generator"].pop("hpf.filter", None)  # as in the published CelebA-HQ file
+        found, config = official.convert(states, "x")["arguments"], description["config"]
+        expected = {
+            "image_size": config["img_size"], "channels": 128, "style_dim": config["style_dim"],
+            "w_hpf": config["w_hpf"], "most": config["max_conv_dim"],
+        }  # fmt: skip
+        assert found["generator"] == expected
+        assert found["mapping_network"]["latent_dim"] == config["latent_dim"]
+        for network in ("mapping_network", "style_encoder", "discriminator"):
+            assert found[network]["num_domains"] == config["num_domains"]
+            assert found[network].get("image_size", config["img_size"]) == config["img_size"]
+
+
+def test_landmark_network():
+    description, recorded = case("fan_256")
+    network, x = made("fan", theirs(description)), given(description["inputs"]["x"])
+    heat = network(x)
+    assert np.abs(heat[:, ::11, ::2, ::2].numpy() - recorded["heatmaps"]).max() <= 1e-4
+    for index, mask in enumerate(network.masks(x)):
+        check(mask, recorded, f"mask{index}")
+    assert np.abs(network.landmarks(x).numpy() - recorded["landmarks"]).max() <= 1e-3
+
+
+def test_masks_of_heat():
+    _, recorded = case("mask_post")
+    centres = noise("centres_m1", (2, 98, 2), 20, 236).astype(float)
+    peaks = noise("peaks_m1", (2, 98), 0.05, 1.0).astype(float)
+    line = np.arange(256.0)
+    across = (line - centres[..., :1]) ** 2
+    down = (line - centres[..., 1:]) ** 2
+    heat = peaks[..., None, None] * np.exp(-(across[..., None, :] + down[..., None]) / 72)
+    for index, mask in enumerate(landmarks.masks_of(torch.from_numpy(heat.astype(np.float32)))):
+        check(mask, recorded, f"mask{index}")
+
+
+def test_what_is_none_of_its_checkpoints_is_left_to_others():
+    lone = {"weight": torch.zeros(1)}
+    assert official.convert(lone, "x") is None
+    every = dict.fromkeys(("generator", "mapping_network", "style_encoder"), lone)
+    assert official.convert(every, "x") is None
