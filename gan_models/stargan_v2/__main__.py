@@ -1,0 +1,156 @@
+"""StarGAN v2 from the command line.
+
+    python -m gan_models.stargan_v2 sample faces/ --domain male --references men/ --out grid.jpg
+    python -m gan_models.stargan_v2 sample cat.jpg --domain wild --seeds 0-7 --out wild.png
+    python -m gan_models.stargan_v2 interpolate cat.jpg --domain dog --seeds 1,2,3 --out dog.mp4
+
+Files carry their settings, the weights' name and the words "made by a model".
+"""
+
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import tyro
+from tqdm import tqdm
+
+from gan_models import images, video
+from gan_models.commands import AS_USUAL, RunningOptions, ended_by_a_sentence, listed, tell
+from gan_models.errors import UserError
+from gan_models.seeds import parse_seeds
+from gan_models.stargan_v2.pipeline import StarGANv2Pipeline
+
+WHITE = 255
+Files = Annotated[tuple[Path, ...], tyro.conf.Positional]
+
+
+def sample(
+    sources: Files,
+    domain: str,
+    references: tuple[Path, ...] = (),
+    seeds: str = "0",
+    strength: float = 1.0,
+    out: Path = Path("grid.png"),
+    running: RunningOptions = AS_USUAL,
+) -> None:
+    """Translate each source into each style: a grid with the sources above, a row for each style.
+
+    Args:
+        sources: Pictures, or folders of them.
+        domain: The name of the domain to translate into.
+        references: Pictures (or folders) whose styles are taken; they stand left of their rows.
+        seeds: Without references: whole numbers and ranges, such as 0-7 or 3,5.
+        strength: 1 the style itself, less the nearer to the domain's usual one, 0 that one.
+        out: The grid to write: .png, .jpg or .webp.
+    """
+    if out.suffix.lower() not in images.WRITABLE:
+        raise UserError(f"--out {out} must end in {', '.join(images.WRITABLE)}.")
+    pipeline = running.open(StarGANv2Pipeline, "stargan_v2")
+    crops = opened(pipeline, "The source", sources)
+    styles, shown = styles_of(pipeline, domain, references, seeds, strength)
+    rows = [list(crops.values())]
+    translated = [
+        list(pipeline.translations(crop, styles)) for crop in tqdm(rows[0], unit="source")
+    ]
+    rows += map(list, zip(*translated, strict=True))
+    if shown:
+        corner = np.full_like(rows[0][0], WHITE)
+        rows = [[first, *row] for first, row in zip([corner, *shown], rows, strict=True)]
+    sheet = images.grid([picture for row in rows for picture in row], len(rows[0]))
+    images.save_picture(
+        out, sheet, weights=pipeline.name,
+        settings={
+            "sources": [file.name for file in crops], "domain": domain, "strength": strength,
+            "precision": running.precision,
+        } | told_of(references, seeds),
+    )  # fmt: skip
+    tell([pipeline.notice])
+    print(f"{out}: {len(crops)} sources in {len(styles)} styles")
+
+
+def interpolate(
+    source: Annotated[Path, tyro.conf.Positional],
+    domain: str,
+    references: tuple[Path, ...] = (),
+    seeds: str = "0,1",
+    strength: float = 1.0,
+    seconds: float = 4.0,
+    fps: float = 25.0,
+    loop: bool = False,
+    out: Path = Path("clip.mp4"),
+    running: RunningOptions = AS_USUAL,
+) -> None:
+    """Write a clip in which a picture goes from style to style.
+
+    Args:
+        domain: The name of the domain to translate into.
+        references: Pictures (or folders) whose styles are the stops, at least two.
+        seeds: Without references: the stops, such as 1,2,3.
+        strength: 1 the style itself, less the nearer to the domain's usual one, 0 that one.
+        seconds: Length of the whole clip.
+        fps: Frames per second.
+        loop: Go on from the last stop to the first.
+        out: The clip to write: .mp4 or .gif.
+    """
+    if not 2 <= seconds * fps <= 10**6:
+        raise UserError(f"--seconds {seconds} at --fps {fps} make no clip: give other ones.")
+    pipeline = running.open(StarGANv2Pipeline, "stargan_v2")
+    crop = next(iter(opened(pipeline, "The source", [source]).values()))
+    stops, _ = styles_of(pipeline, domain, references, seeds, strength)
+    if len(stops) < 2:
+        raise UserError("A clip goes between two styles: give two --references, or --seeds 1,2.")
+    count = round(seconds * fps)
+    frames = tqdm(pipeline.translations(crop, path(stops, count, loop)), total=count, unit="frame")
+    about = {"source": source.name, "domain": domain, "strength": strength, "loop": loop}
+    about |= told_of(references, seeds) | {"precision": running.precision}
+    info = video.write_clip(out, frames, fps, weights=pipeline.name, settings=about)
+    tell([pipeline.notice])
+    print(f"{out}: {info.frames} frames, {info.seconds:.2f} s, {info.width} x {info.height} pixels")
+
+
+def opened(pipeline, what, paths) -> dict[Path, np.ndarray]:
+    """The crops (size, size, 3) uint8 that the networks see, by file."""
+    files = [file for path in paths for file in listed(what, path, images.PICTURE_ENDINGS)]
+    if not files:
+        raise UserError(f"{what} is missing: give pictures, or folders of them.")
+    found = {}
+    for file in files:
+        picture = images.read_picture(file)
+        framing = pipeline.frame(picture)
+        tell([framing.notice and f"{file}: {framing.notice}"])
+        found[file] = pipeline.crop(picture, framing.box)
+    return found
+
+
+def styles_of(pipeline, domain, references, seeds, strength) -> tuple[list, list]:
+    """(styles (style_dim,), the crops of the references that they are of, if any)."""
+    if not references:
+        numbers = parse_seeds(seeds)
+        return [pipeline.style(domain, seed, strength) for seed in numbers], []
+    crops = list(opened(pipeline, "The reference", references).values())
+    return [pipeline.style_of(crop, domain, strength) for crop in crops], crops
+
+
+def told_of(references, seeds) -> dict:
+    return {"references": [path.name for path in references]} if references else {"seeds": seeds}
+
+
+def path(stops, count: int, loop: bool) -> np.ndarray:
+    """The styles (count, style_dim) of a clip: slow at each stop, as fast between all of them."""
+    stops = np.stack([*stops, stops[0]] if loop else stops)
+    where = np.linspace(0, len(stops) - 1, count, endpoint=not loop)
+    before = np.minimum(where.astype(int), len(stops) - 2)
+    share = (where - before)[:, None]
+    share = share**2 * (3 - 2 * share)
+    return stops[before] + share * (stops[before + 1] - stops[before])
+
+
+def main(args: list[str] | None = None) -> None:
+    commands = {"sample": sample, "interpolate": interpolate}
+    prog = "python -m gan_models.stargan_v2"
+    with ended_by_a_sentence():
+        tyro.extras.subcommand_cli_from_dict(commands, prog=prog, args=args, description=__doc__)
+
+
+if __name__ == "__main__":
+    main()
