@@ -244,6 +244,21 @@ def read(path):
     )
 
 
+def landmark_network(path):
+    """StarGAN v2's landmark network (`landmarks.FAN`) of wing.ckpt, or of a checkpoint with one.
+    UserError as `read`.
+    """
+    path = Path(path).expanduser()
+    content = load(path)
+    fan = content.get("fan") if isinstance(content, dict) else None
+    state = stargan_v2.state_of_landmarks(fan or content)
+    if state is None:
+        raise UserError(f"{path} holds no landmark network: give the official wing.ckpt.")
+    network = stargan_v2.FAN()
+    network.load_state_dict(stargan_v2.import_network("fan", {"fan": state})[0])
+    return network.eval().requires_grad_(False)
+
+
 # ---------------------------------------------------------------- command line
 
 

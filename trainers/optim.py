@@ -16,14 +16,14 @@ def one_kernel(device):
 class Adam(torch.optim.Adam):
     """Adam of one network, whose rate is set before each update."""
 
-    def __init__(self, network, betas):
+    def __init__(self, network, betas, weight_decay=0.0):
         parameters = list(network.parameters())
         device = parameters[0].device
         how = {"lr": 0.0}
         if one_kernel(device):  # a captured step reads the rate from this tensor
             how = {"lr": torch.zeros((), device=device), "fused": True}
             how["capturable"] = device.type == "cuda"
-        super().__init__(parameters, betas=betas, eps=1e-8, **how)
+        super().__init__(parameters, betas=betas, eps=1e-8, weight_decay=weight_decay, **how)
 
     def set_rate(self, rate):
         for group in self.param_groups:
