@@ -25,7 +25,10 @@ from trainers import state
 SERVER = multiprocessing.get_context("forkserver")
 SERVER.set_forkserver_preload(
     ["tests.runs", "torch.utils.tensorboard"]
-    + [f"trainers.{system}.__main__" for system in ("fomm", "progan", "judge", "spade")]
+    + [
+        f"trainers.{system}.__main__"
+        for system in ("fomm", "progan", "judge", "spade", "stargan_v2")
+    ]
 )
 
 

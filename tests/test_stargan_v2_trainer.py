@@ -1,0 +1,167 @@
+"""The StarGAN v2 trainer: resuming, several processes, data, bad input."""
+
+import json
+import signal
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from gan_models.stargan_v2 import StarGANv2Pipeline
+from gan_models.stargan_v2.landmarks import FAN
+from gan_models.weights import load_weights
+from tests import runs
+from tests.runs import assert_equal, final_state, killed_after_first_save
+from trainers.data import open_domains
+from trainers.stargan_v2 import __main__ as command
+from trainers.stargan_v2 import config as options
+from trainers.stargan_v2 import train as training
+
+TINY = [
+    *("puppets", "--data", "pets", "--size", "32", "--channels", "4", "--most-channels", "8"),
+    *("--hidden", "8", "--style-dim", "8", "--latent-dim", "4", "--batch-size", "4"),
+    *("--no-alternate", "--crop-probability", "0.5", "--diversity-images", "12"),
+    *("--device", "cpu", "--sample-interval", "1000"),
+]
+
+
+def make_domains(root, counts=(6, 3), size=40):
+    """Plain pictures: the first domain's are dark."""
+    random = np.random.default_rng(0)
+    for index, (name, count) in enumerate(zip(("cat", "dog"), counts, strict=True)):
+        (root / name).mkdir(parents=True)
+        for number in range(count):
+            picture = random.integers(0, 100, (size, size, 3)) + 150 * index
+            Image.fromarray(picture.astype(np.uint8)).save(root / name / f"{number}.png")
+    return root
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs")
+    make_domains(folder / "pets")
+    return folder
+
+
+@pytest.fixture
+def train_here(place, monkeypatch):
+    """The command in this process."""
+    monkeypatch.chdir(place)
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield lambda folder, *flags: command.main([*TINY, "--out", folder, *flags])
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+
+
+def train(folder, *flags, cwd):
+    return runs.run("trainers.stargan_v2", *TINY, "--out", folder, *flags, cwd=cwd)
+
+
+def test_four_steps_are_two_a_kill_and_two(place):
+    """The diversity's weight, too, goes on where it was."""
+    flags = ["--total-images", "16", "--save-interval", "8", "--report-interval", "4"]
+    train("four", *flags, cwd=place)
+    killed_after_first_save("trainers.stargan_v2", *TINY, "--out", "two", *flags, cwd=place)
+    assert final_state(place / "two")["counters"]["steps"] == 2
+    train("two", *flags, cwd=place)
+    assert_equal(final_state(place / "two"), final_state(place / "four"))
+    lines = (place / "two" / "scalars.jsonl").read_text().splitlines()
+    fell = [json.loads(line)["diversity_weight"] for line in lines]
+    assert fell == pytest.approx([1, 2 / 3, 1 / 3, 0])
+    assert (place / "four" / "translations-000000016.png").exists()
+    weights = load_weights(place / "four" / "weights", "stargan_v2")
+    assert sorted(weights.states) == sorted(training.TRAINED)
+    assert weights.config["domains"] == ["cat", "dog"]
+
+
+def test_two_processes_see_the_losses_of_one(place):
+    flags = ["--total-images", "12", "--report-interval", "4", "--save-interval", "12"]
+    train("one", *flags, cwd=place)
+    runs.run_in_two("trainers.stargan_v2", *TINY, "--out", "both", *flags, cwd=place)
+    lines = [
+        [json.loads(line) for line in (place / name / "scalars.jsonl").read_text().splitlines()]
+        for name in ("one", "both")
+    ]
+    assert len(lines[0]) == len(lines[1]) == 3
+    for alone, together in zip(*lines, strict=True):
+        for key in alone:
+            if key not in ("seconds", "loader_rate"):
+                assert together[key] == pytest.approx(alone[key], rel=5e-3, abs=5e-4), key
+
+
+def test_latents_and_references_take_turns_and_references_teach_the_generator_alone(
+    train_here, place
+):
+    train_here("turns", "--alternate", "--total-images", "16", "--weight-decay", "0")
+    state = final_state(place / "turns")
+    steps = {
+        name: {float(s["step"]) for s in state[f"optimizer_{name}"]["state"].values()}
+        for name in (*training.TRAINED, "discriminator")
+    }
+    both, latents = {4.0}, {2.0}
+    assert steps == {
+        "generator": both, "discriminator": both, "mapping_network": latents,
+        "style_encoder": latents,
+    }  # fmt: skip
+
+
+def test_a_skip_asks_the_landmark_network(train_here, place):
+    torch.manual_seed(0)
+    torch.save({"state_dict": FAN().state_dict()}, place / "wing.ckpt")
+    flags = ["--w-hpf", "1", "--landmarks", "wing.ckpt", "--total-images", "4", "--batch-size", "2"]
+    train_here("edges", *flags)
+    pipeline = StarGANv2Pipeline.from_weights(place / "edges" / "weights", device="cpu")
+    assert pipeline.skips and not pipeline.notice
+
+
+def test_domains_are_drawn_equally_often_and_references_are_of_their_domain(place):
+    stream = open_domains(place / "pets", size=32, mirror=True, crop_probability=0.5)
+    assert stream.classes == ["cat", "dog"]
+    batches = stream.batches({}, 12)
+    batch, _ = next(batches)
+    assert np.bincount(batch["domains"]).tolist() == [6, 6]
+    bright = batch["images"].float().mean((1, 2, 3)) > 125
+    assert torch.equal(bright.long(), batch["domains"])
+    bright = batch["references"].float().mean((2, 3, 4)) > 125
+    assert torch.equal(bright.long(), batch["targets"][:, None].expand(-1, 2))
+    assert batch["targets"].unique().tolist() == [0, 1]
+    assert batch["references"].shape == (12, 2, 3, 32, 32)
+
+
+@pytest.mark.parametrize(
+    ("flags", "sentence"),
+    [
+        (["--data", "nowhere"], "nowhere"),
+        (["--data", "pets/cat"], "outside a domain"),
+        (["--data", "alone"], "two domains or more"),
+        (["--data", "hollow"], "hollow/bird has no pictures"),
+        (["--size", "48"], "32, 64, 128"),
+        (["--w-hpf", "1"], "--landmarks"),
+        (["--w-hpf", "1", "--landmarks", "pets/cat/0.png"], "0.png"),
+        (["--crop-probability", "2"], "share from 0 to 1"),
+        (["--ema-decay", "1"], "--ema-decay 1"),
+        (["--batch-size", "0"], "--batch-size 0"),
+    ],
+)
+def test_bad_options_are_refused_in_a_sentence(train_here, place, flags, sentence):
+    if not (place / "alone").exists():
+        make_domains(place / "alone", (2, 0))
+        (place / "alone" / "dog").rmdir()
+        make_domains(place / "hollow", (1, 1))
+        (place / "hollow" / "bird").mkdir()
+    with pytest.raises(SystemExit) as refused:
+        train_here("bad", *flags)
+    assert sentence in str(refused.value)
+    assert not (place / "bad").exists()
+
+
+def test_schedule_and_presets():
+    config = options.PRESETS["afhq"]
+    assert options.diversity_weight(config, 0) == 2
+    assert options.diversity_weight(config, 400_000) == 1
+    assert options.diversity_weight(config, 900_000) == 0
+    for preset in options.PRESETS.values():
+        options.check(preset, 1)
+    arguments = options.network_arguments(options.PRESETS["celeba_hq"], 2)
+    assert arguments["generator"]["channels"] == 64
