@@ -20,6 +20,7 @@ from tests.test_fomm_trainer import make_clips
 from tests.test_progan_trainer import TINY as PROGAN
 from tests.test_spade_trainer import TINY as SPADE
 from tests.test_spade_trainer import make_maps
+from tests.test_stargan_v2_trainer import TINY as STARGAN_V2
 from trainers import capture, distributed, optim, run
 from trainers.fomm import __main__ as fomm
 from trainers.fomm import train as fomm_train
@@ -29,6 +30,8 @@ from trainers.progan import __main__ as progan
 from trainers.progan import train as progan_train
 from trainers.spade import __main__ as spade
 from trainers.spade import train as spade_train
+from trainers.stargan_v2 import __main__ as stargan_v2
+from trainers.stargan_v2 import train as stargan_v2_train
 
 JUDGE = [
     *("--widths", "4", "4", "4", "4", "--features", "4", "--hidden", "4", "--batch-size", "4"),
@@ -48,6 +51,7 @@ SYSTEMS = {  # the discriminator sets in; levels fade in, with a lazy penalty; o
     ),
     "judge": (judge, judge_train, JUDGE),
     "spade": (spade, spade_train, [*SPADE, "--total-images", "32"]),
+    "stargan_v2": (stargan_v2, stargan_v2_train, [*STARGAN_V2, "--total-images", "32"]),
 }
 
 READS = {
@@ -194,6 +198,7 @@ def recorded(monkeypatch):
         ("progan", 9),  # 4, to 8, 8, to 16, 16 px, and most with a penalty too
         ("judge", 1),
         ("spade", 1),
+        ("stargan_v2", 1),
     ],
 )
 def test_a_captured_step_trains_as_the_plain_one(trained, monkeypatch, recorded, system, kinds):

@@ -19,6 +19,7 @@ from trainers.judge import scores as judge
 from trainers.metrics import rounded
 from trainers.progan import scores as progan
 from trainers.spade import scores as spade
+from trainers.stargan_v2 import scores as stargan_v2
 
 
 def quietly(command):
@@ -35,7 +36,7 @@ def quietly(command):
 def main(args: list[str] | None = None) -> None:
     """Run the command line and print the JSON line."""
     systems = {"progan": progan.score, "fomm": fomm.score, "spade": spade.score}
-    systems["judge"] = judge.score
+    systems |= {"stargan_v2": stargan_v2.score, "judge": judge.score}
     commands = {name: quietly(score) for name, score in systems.items()}
     with ended_by_a_sentence():
         result = tyro.extras.subcommand_cli_from_dict(commands, args=args, description=__doc__)

@@ -1,0 +1,52 @@
+"""StarGAN v2's scores tell good translations from bad ones."""
+
+import numpy as np
+import pytest
+from tiny_stargan_v2 import save_stargan_v2
+
+from gan_models.errors import UserError
+from trainers.puppets import DOMAINS, draw, puppet_seed, random_parameters
+from trainers.stargan_v2 import scores
+
+
+def drawings(domain, first, count):
+    numbers = [puppet_seed(0, index, training=False) for index in range(first, first + count)]
+    return np.stack([draw(random_parameters(number, domain), 64).picture for number in numbers])
+
+
+def test_the_judge_tells_right_translations_from_unchanged_sources():
+    count = 12
+    real = {domain: drawings(domain, 0, 2 * count) for domain in DOMAINS}
+    others = {domain: [name for name in DOMAINS if name != domain] for domain in DOMAINS}
+    sources = {
+        domain: np.concatenate([real[name][: count // 2] for name in others[domain]])
+        for domain in DOMAINS
+    }
+    own = {domain: real[domain][:count] for domain in DOMAINS}  # exactly the references
+
+    def read(pictures):
+        fake = {
+            "latent": {name: np.stack([one, one[::-1]], axis=1) for name, one in pictures.items()},
+            "reference": pictures,
+        }
+        return scores.read(None, real, fake, count, 0)
+
+    good, unchanged = read(own), read(sources)
+    assert good["reference"]["domain_accuracy"] > 0.9
+    assert unchanged["reference"]["domain_accuracy"] < 0.1
+    assert good["reference"]["style_closer"] > 0.85 > unchanged["reference"]["style_closer"]
+    assert unchanged["reference"]["pose_error"] == 0 < good["reference"]["pose_error"]
+    assert good["latent"]["diversity"] > 0.5
+    fake = {"latent": {name: one[:, None] for name, one in own.items()}, "reference": sources}
+    for found in scores.distances("swd", real, fake, 0).values():
+        same, floor, other = (found[way]["mean"] for way in ("latent", "floor", "reference"))
+        assert same < floor < other
+
+
+def test_scores_of_weights(tmp_path):
+    folder = save_stargan_v2(tmp_path / "tiny")
+    result = scores.score(str(folder), "puppets", count=4, device="cpu")
+    assert set(result["swd"]) == set(DOMAINS)
+    assert set(result["judge"]) == {"latent", "reference"}
+    with pytest.raises(UserError, match="puppets as data"):
+        scores.score(str(folder), str(tmp_path), names=("judge",), device="cpu")

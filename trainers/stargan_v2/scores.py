@@ -1,0 +1,190 @@
+"""Scores of StarGAN v2's translations of pictures that no training saw.
+
+swd         per domain: translations into it beside its real pictures; swd_floor is what as many
+            other real pictures of it score
+fid         the same in Inception's features
+judge       puppets: what the judge reads in the translations of sources into other domains
+    domain_accuracy     share that it takes for the domain that was asked for
+    pose_error          mean distance of landmarks from the source's, as a share of the width
+    style_closer        share of translations whose style numbers are nearer to their
+                        reference's than to a random other one's of that domain
+    diversity           mean difference of two seeds' style numbers, divided by that of two
+                        drawn puppets of the domain
+"""
+
+from typing import Annotated, Literal
+
+import numpy as np
+import tyro
+from tqdm import tqdm
+
+from gan_models import images
+from gan_models.errors import UserError
+from gan_models.judge import SIZE, judge
+from gan_models.names import find_weights
+from gan_models.stargan_v2.pipeline import StarGANv2Pipeline
+from gan_models.weights import read_config
+from trainers import metrics
+from trainers.data import open_domains
+from trainers.puppets import DOMAINS, draw, puppet_seed, random_parameters
+
+
+def score(
+    weights: metrics.Weights,
+    data: metrics.Data,
+    count: int = 256,
+    seed: int = 0,
+    names: Annotated[
+        tuple[Literal["swd", "fid", "judge"], ...], tyro.conf.arg(name="metrics")
+    ] = (),
+    holdout: float = 0.0,
+    device: str = "auto",
+) -> dict:
+    """Score translations of pictures that training did not see, by seeds and by references.
+
+    Args:
+        weights: Folder, shipped name, run folder or Hub name of the weights.
+        data: A folder with a folder for each domain (its val part, if it has one), puppets, or
+            puppets:held_out.
+        count: Sources for each domain to translate into; of a folder with fewer, all of them.
+        seed: Of styles, and of the distance's patches and directions.
+        names: What to compute; by default swd, and judge on puppets; fid needs torch-fidelity and
+            its Inception weights.
+        holdout: For a folder without val: the share given to training.
+        device: auto, cpu, cuda or cuda:N.
+    """
+    metrics.check_count(count, "pictures")
+    drawn = metrics.puppet_style(data)
+    folder = find_weights(weights)
+    pipeline = StarGANv2Pipeline.from_weights(folder, device=device)
+    names = names or (("swd", "judge") if drawn else ("swd",))
+    if "judge" in names and not drawn:
+        raise UserError("The metric judge reads drawn puppets: give puppets as data.")
+    if drawn and set(pipeline.domains) != set(DOMAINS):
+        raise UserError("These weights know no puppets: score them on a folder of their own set.")
+    if "fid" in names:
+        metrics.inception_file()
+    if "swd" in names:
+        metrics.check_size(np.empty((0, pipeline.size, 0, 3)))
+    if drawn:
+        real = drawn_domains(pipeline, 2 * count, drawn)
+    else:
+        real = given(pipeline, data, 2 * count, seed, holdout)
+    about = {"data": data, "count": count, "size": pipeline.size}
+    result = metrics.described("stargan_v2", read_config(folder, "stargan_v2"), about)
+    fake = translated(pipeline, real, count, seed)
+    for name in ("swd", "fid"):
+        if name in names:
+            result[name] = distances(name, real, fake, seed)
+    if "judge" in names:
+        result["judge"] = read(pipeline, real, fake, count, seed)
+    return result
+
+
+def drawn_domains(pipeline, count, style):
+    """{domain: pictures (count, S, S, 3)} of puppets that no training sees."""
+    found = {}
+    for domain in pipeline.domains:
+        seeds = (puppet_seed(0, index, training=False) for index in range(count))
+        bar = tqdm(seeds, domain, total=count, disable=None, leave=False)
+        drawings = (draw(random_parameters(number, domain), pipeline.size, style) for number in bar)
+        found[domain] = np.stack([drawing.picture for drawing in drawings])
+    return found
+
+
+def given(pipeline, data, count, seed, holdout):
+    """{domain: pictures (n, S, S, 3)}, n at most `count`, of a folder's part left out."""
+    opened = open_domains(data, size=pipeline.size, part="held_out", seed=seed, holdout=holdout)
+    if tuple(opened.classes) != pipeline.domains:
+        raise UserError(
+            f"{data} has the domains {', '.join(opened.classes)}, and the weights know "
+            f"{', '.join(pipeline.domains)}."
+        )
+    random, source, found = np.random.default_rng(seed), opened.source, {}
+    for domain, members in zip(opened.classes, source.members, strict=True):
+        some = [source.picture(index, random) for index in members[:count]]
+        found[domain] = np.stack(some).transpose(0, 2, 3, 1)
+    return found
+
+
+def translated(pipeline, real, count, seed):
+    """{way: {domain: pictures}} of the other domains' pictures: by "latent" styles (two seeds of
+    each source, (n, 2, S, S, 3)), and by "reference" (n, S, S, 3), in turn the domain's own.
+    """
+    found = {"latent": {}, "reference": {}}
+    for domain, references in real.items():
+        sources = np.concatenate([
+            one[: -(-count // (len(real) - 1))] for name, one in real.items() if name != domain
+        ])[:count]  # fmt: skip
+        by_seeds, by_references = [], []
+        bar = tqdm(sources, f"to {domain}", disable=None, leave=False)
+        for index, source in enumerate(bar):
+            styles = [pipeline.style(domain, seed + 2 * index + i) for i in range(2)]
+            styles.append(pipeline.style_of(references[index % len(references)], domain))
+            *two, one = pipeline.translations(np.ascontiguousarray(source), styles)
+            by_seeds.append(two)
+            by_references.append(one)
+        found["latent"][domain] = np.array(by_seeds)
+        found["reference"][domain] = np.stack(by_references)
+    return found
+
+
+def distances(name, real, fake, seed):
+    """{domain: {way: distance, "floor": that of other real pictures}}."""
+    result = {}
+    for domain, pictures in real.items():
+        half = len(pictures) // 2
+        here = {"latent": fake["latent"][domain][:, 0], "reference": fake["reference"][domain]}
+        here["floor"] = pictures[half:]
+        if name == "swd":
+            reference = metrics.SWDReference(pictures[:half], seed)
+            result[domain] = {way: reference.distance(some) for way, some in here.items()}
+        else:
+            known = metrics.inception_features(pictures[:half])
+            result[domain] = {
+                way: metrics.fid(known, metrics.inception_features(some))
+                for way, some in here.items()
+            }
+    return result
+
+
+def smaller(pictures):
+    """Pictures as the judge sees them."""
+    return np.stack([images.resize(np.ascontiguousarray(one), SIZE) for one in pictures])
+
+
+def read(pipeline, real, fake, count, seed):
+    """The judge's numbers, over all domains, for both ways."""
+    random, result = np.random.default_rng(seed), {}
+    number = {domain: DOMAINS.index(domain) for domain in real}
+    of_real = {domain: judge(smaller(pictures)) for domain, pictures in real.items()}
+    ways = {
+        "latent": {domain: some[:, 0] for domain, some in fake["latent"].items()},
+        "reference": fake["reference"],
+    }
+    for way, pictures in ways.items():
+        right, off, closer = [], [], []
+        for domain, some in pictures.items():
+            found = judge(smaller(some))
+            right += (found.domain == number[domain]).tolist()
+            kept = [name for name in real if name != domain]
+            sources = np.concatenate(
+                [of_real[name].landmarks[: -(-count // len(kept))] for name in kept]
+            )[: len(some)]
+            off += np.linalg.norm(found.landmarks - sources, axis=2).mean(1).tolist()
+            styles = of_real[domain].style
+            own = styles[np.arange(len(some)) % len(styles)]
+            other = styles[random.permutation(len(styles))[np.arange(len(some)) % len(styles)]]
+            gaps = [np.abs(found.style - one).mean(1) for one in (own, other)]
+            closer += (gaps[0] < gaps[1]).tolist()
+        result[way] = {"domain_accuracy": np.mean(right), "pose_error": np.mean(off) / SIZE}
+        if way == "reference":
+            result[way]["style_closer"] = np.mean(closer)
+    spread = []
+    for domain, two in fake["latent"].items():
+        first, second = (judge(smaller(two[:, index])).style for index in range(2))
+        drawn = of_real[domain].style
+        between = np.abs(drawn - drawn[random.permutation(len(drawn))]).mean()
+        spread.append(np.abs(first - second).mean() / between)
+    result["latent"]["diversity"] = np.mean(spread)
+    return result
