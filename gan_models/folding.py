@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+WIDE = 96  # channels from which Winograd's products outweigh its transformations
 HEAVY = 2**19  # channels in x channels out from which the weights outweigh the pixels
 
 # Winograd's transformations for 4 outputs of a 3-tap filter from 6 inputs (Lavin and Gray, 2016),
@@ -128,6 +129,21 @@ class WinogradConv(nn.Module):
             y.copy_(tiles.permute(2, 0, 3, 1, 4))
         out = out.view(n, 4 * rows, 4 * columns, -1)[:, :h, :w]
         return out.permute(0, 3, 1, 2)
+
+
+def instance_norm(x, scale, shift, epsilon, activate=None):
+    """Each channel of x (N, C, H, W) at mean 0 and variance 1, times scale plus shift, (C,) or
+    (N, 1, C); then `activate`, which may write where it reads. Statistics are of `scale`'s type.
+    """
+    rows = x.permute(0, 2, 3, 1).flatten(1, 2).to(scale.dtype)  # (N, H W, C)
+    # Averages as products, because torch adds up channels-last pixels slowly.
+    share = rows.new_full((len(rows), 1, rows.shape[1]), 1 / rows.shape[1])
+    mean = share @ rows  # (N, 1, C)
+    scale = scale * (share @ (rows - mean).square_() + epsilon).rsqrt_()
+    rows = torch.addcmul(shift - mean * scale, rows, scale)
+    rows = rows if activate is None else activate(rows)
+    rows = rows.to(x.dtype).view(len(x), *x.shape[2:], -1)
+    return rows.permute(0, 3, 1, 2)
 
 
 def four_shifts(weight):

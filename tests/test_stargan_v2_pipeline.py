@@ -47,9 +47,11 @@ def test_many_styles_of_one_source_are_decoded_in_batches_and_encoded_once(pipel
     crop = pipeline.crop(picture())
     styles = [pipeline.style("human", seed) for seed in range(5)]
     calls = []
-    generator = pipeline._networks["generator"]
+    generator = pipeline._generator
     plain = generator.encoded
-    monkeypatch.setattr(generator, "encoded", lambda x: calls.append(len(x)) or plain(x))
+    monkeypatch.setattr(
+        generator, "encoded", lambda x, masks: calls.append(len(x)) or plain(x, masks)
+    )
     one_by_one = [next(pipeline.translations(crop, [style])) for style in styles]
     monkeypatch.setattr(pipeline, "batch_size", 2)
     together = list(pipeline.translations(crop, styles))

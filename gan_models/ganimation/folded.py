@@ -13,10 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from gan_models.folding import Conv, LastConv, WinogradConv, channels_last
+from gan_models.folding import WIDE, Conv, LastConv, WinogradConv, channels_last, instance_norm
 from gan_models.ganimation.networks import Generator, Residual
-
-WIDE = 96  # channels from which Winograd's products outweigh its transformations
 
 
 class FirstConv(nn.Module):
@@ -59,15 +57,8 @@ class Norm(nn.Module):
         self.register_buffer("shift", norm.bias.detach().clone())
 
     def forward(self, x):
-        rows = x.permute(0, 2, 3, 1).flatten(1, 2).to(self.scale.dtype)  # (N, H W, C)
-        # Averages as products, because torch adds up channels-last pixels slowly.
-        share = rows.new_full((len(rows), 1, rows.shape[1]), 1 / rows.shape[1])
-        mean = share @ rows  # (N, 1, C)
-        scale = self.scale * (share @ (rows - mean).square_() + self.epsilon).rsqrt_()
-        rows = torch.addcmul(self.shift - mean * scale, rows, scale)
-        rows = F.relu_(rows) if self.relu else rows
-        rows = rows.to(x.dtype).view(len(x), *x.shape[2:], -1)
-        return rows.permute(0, 3, 1, 2)
+        activate = F.relu_ if self.relu else None
+        return instance_norm(x, self.scale, self.shift, self.epsilon, activate)
 
 
 class FoldedResidual(nn.Module):

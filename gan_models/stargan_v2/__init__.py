@@ -3,6 +3,7 @@
 networks.py   generator, mapping network, style encoder, discriminator
 landmarks.py  the landmark network FAN and the masks for the high-pass skip
 official.py   the official checkpoints' layouts
+folded.py     the generator as the pipeline runs it, faster
 pipeline.py   StarGANv2Pipeline: picture, domain and style in, picture out
 __main__.py   python -m gan_models.stargan_v2 sample, interpolate
 """

@@ -21,6 +21,7 @@ from gan_models import faces, images
 from gan_models.devices import choose_device, choose_precision
 from gan_models.errors import UserError
 from gan_models.seeds import random_state
+from gan_models.stargan_v2.folded import FoldedGenerator
 from gan_models.stargan_v2.landmarks import FAN
 from gan_models.stargan_v2.networks import Generator, MappingNetwork, StyleEncoder
 from gan_models.weights import build_network, load_weights, read_config
@@ -59,7 +60,7 @@ class StarGANv2Pipeline:
             UserError: An unknown device or precision; domains that do not fit the networks.
         """
         self.device = choose_device(device)
-        self._dtype = choose_precision(precision, self.device)
+        dtype = choose_precision(precision, self.device)
         self.name, self.size = config.get("name") or "these weights", config["size"]
         self.domains = tuple(config.get("domains", ()))
         self.framing = {"kind": "centre", "margin": 0.0, **config.get("framing", {})}
@@ -73,7 +74,8 @@ class StarGANv2Pipeline:
             name: copy.deepcopy(network).to(self.device).eval()
             for name, network in networks.items()
         }
-        generator = self._networks["generator"].to(self._dtype, memory_format=torch.channels_last)
+        generator = self._networks.pop("generator")
+        self._generator = FoldedGenerator(generator, self.device, dtype)
         self.style_dim = generator.decode[0].norm1.fc.in_features
         self.skips = hasattr(generator, "hpf")
         self.notice = NO_LANDMARKS if self.skips and "fan" not in networks else ""
@@ -203,10 +205,7 @@ class StarGANv2Pipeline:
 
     @torch.inference_mode()
     def _encode(self, crop):
-        """(map without a style, kept maps, masks or None) of a crop, from the cache if it is there.
-
-        The skip's kept maps are masked and high-passed here: no style changes them.
-        """
+        """What `FoldedGenerator.encoded` gives of a crop, from the cache if it is there."""
         key = hashlib.blake2b(crop.tobytes()).digest()
         with self._lock:
             if key in self._encoded:
@@ -214,11 +213,7 @@ class StarGANv2Pipeline:
                 return self._encoded[key]
         source = images.to_tensor(crop).to(self.device)
         masks = self._networks["fan"].masks(source) if self.skips and not self.notice else None
-        source = source.to(self._dtype, memory_format=torch.channels_last)
-        encoded = self._networks["generator"].encoded(source)
-        if masks is not None:
-            masks = tuple(mask.to(self._dtype) for mask in masks)
-        made = (*encoded, masks)
+        made = self._generator.encoded(source, masks)
         with self._lock:
             self._encoded[key] = made
             while (
@@ -230,13 +225,10 @@ class StarGANv2Pipeline:
     @torch.inference_mode()
     def _decode(self, encoded, styles):
         """(n, size, size, 3) uint8 of an encoded crop in styles (n, style_dim)."""
-        x, kept, masks = encoded
-        styles = torch.from_numpy(styles).to(self.device, self._dtype)
-        n = len(styles)
-        several = x.expand(n, -1, -1, -1), kept
-        return images.to_pictures(self._networks["generator"].decoded(several, styles, masks))
+        styles = torch.from_numpy(styles).to(self.device)
+        return images.to_pictures(self._generator.decoded(encoded, styles))
 
 
 def bytes_of(encoded) -> int:
-    x, kept, masks = encoded
-    return sum(tensor.nbytes for tensor in (x, *kept.values(), *(masks or ())))
+    x, added = encoded
+    return sum(tensor.nbytes for tensor in (x, *added.values()))
