@@ -1,5 +1,7 @@
 """`python -m gan_models.ganimation`: pictures, folders, films, sheets, animations, mistakes."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from test_action_units import OPENFACE, openface_row, written
@@ -119,6 +121,9 @@ def test_one_bad_file_of_several_is_told_and_the_others_are_made(run, tmp_path, 
 def test_no_face_is_told_and_the_whole_picture_is_offered(run, looking):
     with pytest.raises(SystemExit, match="in/a.png: No face was found .*--whole takes the middle"):
         run("edit in/a.png --au 1=1 --out r.png", looking)
+    with pytest.raises(SystemExit, match="film.mp4: No face was found in any frame. --whole takes"):
+        run("edit film.mp4 --au 1=1 --out r.mp4", looking)
+    assert not Path("r.mp4").exists()
     run("edit in/a.png --au 1=1 --out r.png --whole", looking)
     assert images.read_picture("r.png").shape == (48, 64, 3)
 

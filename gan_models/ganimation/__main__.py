@@ -76,7 +76,7 @@ class Where:
     all_faces: bool = False
     """Edit every face that is found, not the largest one only."""
     click: tuple[float, float] | None = None
-    """Edit the face at this place: x y, in pixels (of a film's first frame)."""
+    """Edit the face at this place: x y, in pixels; of a film where it begins."""
     whole: bool = False
     """Do not look for a face: take the middle square as it is."""
 
@@ -176,6 +176,8 @@ def edit_film(pipeline, file, path, expression, where, maps, settings) -> None:
                     wanted = expression.wanted(pipeline, measured)
                     frame = pipeline.edit(frame, squares, wanted).picture
                 yield frame
+        if follower.without == clip.frame_count:
+            raise UserError(f"{file}: No face was found in any frame. {WHOLE}")
 
     shown = tqdm(edited(), total=clip.frame_count, unit="frame", desc=path.name)
     label = {"weights": pipeline.name, "settings": settings}

@@ -18,7 +18,7 @@ class Follower:
     """
 
     def __init__(self, pipeline, click=None, all_faces=False, whole=False):
-        """As for `GANimationPipeline.squares`; `click` counts in the first frame."""
+        """As for `GANimationPipeline.squares`; `click` counts where a face is looked for anew."""
         self.pipeline, self.click, self.all_faces = pipeline, click, all_faces
         self.fixed = whole or pipeline.framing["kind"] == "centre"
         self.squares, self.missed, self.without = [], 0, 0
@@ -43,9 +43,8 @@ class Follower:
         return [on_pixels(square) for square in self.squares]
 
     def _chosen(self, found):
-        click, self.click = self.click, None
-        if click:
-            found = sorted(found, key=lambda square: math.dist(square.centre, click))
+        if self.click:
+            found = sorted(found, key=lambda square: math.dist(square.centre, self.click))
         return found if self.all_faces else found[:1]
 
     def _same(self, square, found):
