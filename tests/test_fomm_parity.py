@@ -13,9 +13,7 @@ jacobian term 10 %.
 
 import functools
 import json
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -31,26 +29,19 @@ from gan_models.fomm.networks import (
     Keypoints,
 )
 from gan_models.fomm.official import import_network
+from tests import recorded
+from tests.parity.fill import fill, noise, smooth_image
 from trainers import optim
 from trainers.fomm import objective
 from trainers.fomm.config import PRESETS
 from trainers.vgg import VGG19
 
-PARITY = Path(__file__).resolve().parent / "parity"
-sys.path.insert(0, str(PARITY))
-from fill import fill, noise, smooth_image  # noqa: E402
-
+case = functools.partial(recorded.case, "fomm")
 NETWORKS = {
     "detector": KeypointDetector,
     "generator": Generator,
     "discriminator": Discriminator,
 }
-
-
-def case(name):
-    """(description, recorded arrays by name) of a case."""
-    description = json.loads((PARITY / "fomm" / f"{name}.json").read_text())
-    return description, dict(np.load(PARITY / "fomm" / f"{name}.npz"))
 
 
 @functools.cache

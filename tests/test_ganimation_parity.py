@@ -8,8 +8,6 @@ Tolerances: 1e-4, uint8 pictures 1.
 import functools
 import json
 import re
-import sys
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -18,16 +16,10 @@ import torch
 
 from gan_models.faces import Box, Paster
 from gan_models.ganimation import folded, networks, official
+from tests import recorded
+from tests.parity.fill import fill, noise, smooth_image
 
-PARITY = Path(__file__).resolve().parent / "parity"
-sys.path.insert(0, str(PARITY))
-from fill import fill, noise, smooth_image  # noqa: E402
-
-
-def case(name):
-    """(description, recorded arrays by name) of a case."""
-    description = json.loads((PARITY / "ganimation" / f"{name}.json").read_text())
-    return description, dict(np.load(PARITY / "ganimation" / f"{name}.npz"))
+case = functools.partial(recorded.case, "ganimation")
 
 
 @functools.cache

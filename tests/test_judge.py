@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import signal
 from pathlib import Path
 
 import numpy as np
@@ -123,15 +122,11 @@ def test_errors_of_perfect_and_of_blind_readings():
 
 @pytest.fixture
 def one_thread():
-    """As the commands that tests start: one thread; and pytest's signal handlers afterwards."""
-    threads, handlers = torch.get_num_threads(), {}
-    for name in (signal.SIGINT, signal.SIGTERM):
-        handlers[name] = signal.getsignal(name)
+    """As the commands that tests start."""
+    threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
-    for name, handler in handlers.items():
-        signal.signal(name, handler)
 
 
 def test_four_steps_are_two_a_kill_and_two(tmp_path, monkeypatch, one_thread):

@@ -13,6 +13,7 @@ from tabs.kit import jobs
 from tabs.kit import texts as words
 from tabs.latent import texts as latent
 from tabs.motion import texts as motion
+from tabs.painting import texts as painting
 from tests.test_browser import BROWSERS, FLAGS, PATIENCE, missing
 
 POLICY = "--autoplay-policy=document-user-activation-required"
@@ -175,6 +176,15 @@ ROWS = """() => [...document.querySelectorAll('.picks')].filter((one) => one.off
     .map((each) => Math.round(each.getBoundingClientRect().top))).size)"""
 
 
+def test_on_a_phone_every_system_is_in_sight(opening):
+    page = opening(width=360, height=780)
+    for tab in page.locator("[role=tablist]").first.get_by_role("tab").all():
+        box = tab.bounding_box()
+        assert box["x"] >= 0 and box["x"] + box["width"] <= 360 and box["y"] < 200
+    assert page.get_by_role("tab", name=painting.NAME).is_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") == 360
+
+
 @pytest.mark.parametrize("tab", [motion.NAME, latent.NAME])
 def test_on_a_phone_the_result_comes_before_what_changes_it(opening, tab):
     page = opening(width=360, height=780)
@@ -238,7 +248,7 @@ PALE = """() => {
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_every_text_can_be_read(opening, scheme):
     page = opening(color_scheme=scheme)
-    for tab in (motion.NAME, latent.NAME):
+    for tab in (motion.NAME, latent.NAME, painting.NAME):
         page.get_by_role("tab", name=tab).click()
         for accordion in (words.MORE_SETTINGS, words.HUB, words.HOW):
             page.get_by_role("button", name=accordion).locator("visible=true").click()

@@ -16,10 +16,8 @@ Parity only, because nothing here trains or runs with them; the tests write them
 """
 
 import copy
-import json
-import sys
+import functools
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -32,19 +30,13 @@ from gan_models.checkpoints import unwrapped
 from gan_models.progan.networks import Discriminator, Generator
 from gan_models.progan.official import import_network
 from gan_models.progan.pipeline import ProGANPipeline, smoothed
+from tests import recorded
+from tests.parity.fill import fill, noise, smooth_image
 from trainers import losses, optim
 from trainers.progan import train
 from trainers.progan.config import PRESETS, Config, Phase, schedule
 
-PARITY = Path(__file__).resolve().parent / "parity"
-sys.path.insert(0, str(PARITY))
-from fill import fill, noise, smooth_image  # noqa: E402
-
-
-def case(name):
-    """(description, recorded arrays by name) of a case."""
-    description = json.loads((PARITY / "progan" / f"{name}.json").read_text())
-    return description, dict(np.load(PARITY / "progan" / f"{name}.npz"))
+case = functools.partial(recorded.case, "progan")
 
 
 def network(description, name, **settings):

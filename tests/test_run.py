@@ -3,7 +3,6 @@ the order of what is saved, runs in which nothing learns. The judge stands for t
 """
 
 import json
-import signal
 from pathlib import Path
 
 import pytest
@@ -36,7 +35,6 @@ TINY = [
 def train_here(tmp_path, monkeypatch):
     """The command in this process and an empty folder; it ends after so many images."""
     monkeypatch.chdir(tmp_path)
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     step = run.Training.step
 
     def train(images, *more):
@@ -47,9 +45,7 @@ def train_here(tmp_path, monkeypatch):
         monkeypatch.setattr(run.Training, "step", until)
         command.main([*TINY, "--total-images", "16", "--out", "run", *more])
 
-    yield train
-    for number, handler in handlers.items():
-        signal.signal(number, handler)
+    return train
 
 
 def seen(folder="run"):

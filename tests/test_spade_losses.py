@@ -7,8 +7,6 @@ because with a first moment of 0 they begin as signs, which rounding turns.
 
 import functools
 import json
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,20 +14,15 @@ import torch
 from PIL import Image
 
 from gan_models.spade.networks import Discriminator, Encoder, Generator, one_hot
+from tests import recorded
+from tests.parity.fill import fill, noise, smooth_image
 from trainers import optim
 from trainers.data import Framing
 from trainers.spade import config as options
 from trainers.spade import train
 from trainers.vgg import VGG19
 
-PARITY = Path(__file__).resolve().parent / "parity"
-sys.path.insert(0, str(PARITY))
-from fill import fill, noise, smooth_image  # noqa: E402
-
-
-def case(name):
-    description = json.loads((PARITY / "spade" / f"{name}.json").read_text())
-    return description, dict(np.load(PARITY / "spade" / f"{name}.npz"))
+case = functools.partial(recorded.case, "spade")
 
 
 @functools.cache

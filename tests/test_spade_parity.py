@@ -5,12 +5,10 @@ Tolerances: outputs in [-1, 1], means and deviations 1e-4, uint8 pictures 1; wha
 range, 1e-4 of its largest value.
 """
 
+import functools
 import io
-import json
 import re
-import sys
 import zlib
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,16 +17,10 @@ from PIL import Image
 
 from gan_models.spade import SPADEPipeline, networks, official
 from gan_models.spade.labels import LABELS, colour_map, read_map
+from tests import recorded
+from tests.parity.fill import fill, noise, smooth_image
 
-PARITY = Path(__file__).resolve().parent / "parity"
-sys.path.insert(0, str(PARITY))
-from fill import fill, noise, smooth_image  # noqa: E402
-
-
-def case(name):
-    """(description, recorded arrays by name) of a case."""
-    description = json.loads((PARITY / "spade" / f"{name}.json").read_text())
-    return description, dict(np.load(PARITY / "spade" / f"{name}.npz"))
+case = functools.partial(recorded.case, "spade")
 
 
 def official_state(description, kind):

@@ -2,8 +2,6 @@
 take equal types, and a captured step, replayed over its buffers, trains as the plain one does.
 """
 
-import signal
-
 import pytest
 import torch
 from torch.overrides import TorchFunctionMode
@@ -94,15 +92,12 @@ def trained(tmp_path, monkeypatch):
     for folder in ("pictures", "pets/cats", "pets/dogs"):
         commands.make_pictures(tmp_path / folder)
     monkeypatch.chdir(tmp_path)
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
     def train(system, out, *more):
         SYSTEMS[system][0].main([*SYSTEMS[system][2], "--out", out, *more])
         return final_state(tmp_path / out)
 
-    yield train
-    for number, handler in handlers.items():
-        signal.signal(number, handler)
+    return train
 
 
 @pytest.mark.parametrize("system", SYSTEMS)
