@@ -8,7 +8,8 @@ import pytest
 from gan_models import faces, images, video
 from gan_models.fomm.pipeline import FOMMPipeline
 from tabs import motion
-from tabs.kit import jobs, results
+from tabs.kit import jobs, results, tickets
+from tabs.kit import texts as words
 from tabs.motion import live, texts
 from tests import motion_given, tiny_fomm
 from tests.motion_given import last, visitor
@@ -101,7 +102,7 @@ def test_no_face_is_looked_for_in_a_camera_frame(system, given, camera, monkeypa
         FOMMPipeline, "encode", lambda self, crop: crops.append(crop) or encoded(self, crop)
     )
     value, _ = prepared(system, given, weights="filmed", portrait_crop=shown)
-    taken = images.read_picture(live.source_of(value["ticket"]))
+    taken = images.read_picture(tickets.file_of(value["ticket"], live.PORTRAIT))
     portrait = images.read_picture(given.portrait)
     assert np.array_equal(taken, faces.crop(portrait, faces.Box(10, 5, 50, 45), len(taken)))
     monkeypatch.setattr("gan_models.faces.framing.find_faces", None)
@@ -131,8 +132,8 @@ def test_live_says_what_is_missing(system, given, monkeypatch):
 @pytest.mark.parametrize(
     ("wrong", "told"),
     [
-        ({"ticket": "made up"}, texts.LIVE_OVER),
-        ({"ticket": None}, texts.LIVE_OVER),
+        ({"ticket": "made up"}, words.VISIT_OVER),
+        ({"ticket": None}, words.VISIT_OVER),
         ({"picture": "no base64!"}, texts.BAD_FRAME_SENT),
         ({"picture": "A" * (live.LARGEST_FRAME + 4)}, texts.BAD_FRAME_SENT),
         ({"picture": None}, texts.BAD_FRAME_SENT),
@@ -158,9 +159,11 @@ def test_a_ticket_is_ours_alone_and_ends_with_the_visit(system, given, camera):
         f"{folder}/{name[::-1]}",
         f"{folder}/../{value['ticket']}",
     ):
-        assert live.move(system, ask(value, camera[0], ticket=forged)) == {"error": texts.LIVE_OVER}
+        assert live.move(system, ask(value, camera[0], ticket=forged)) == {
+            "error": words.VISIT_OVER
+        }
     assert value["ticket"] == prepared(system, given, visit, strength=0.5)[0]["ticket"]
     assert value["ticket"] != prepared(system, given, visit, weights="filmed")[0]["ticket"]
     assert "picture" in live.move(system, ask(value, camera[0]))
     jobs.end_visit(visit)
-    assert live.move(system, ask(value, camera[0])) == {"error": texts.LIVE_OVER}
+    assert live.move(system, ask(value, camera[0])) == {"error": words.VISIT_OVER}

@@ -7,6 +7,7 @@ all that changes the picture. Nobody guesses another's: the folder is named afte
 import json
 import os
 import re
+from pathlib import Path
 
 from gan_models.errors import UserError
 from tabs.kit import jobs
@@ -24,7 +25,12 @@ def write(name: str, noted: dict, request) -> str:
 
 def read(name: str, ticket: object) -> dict:
     """What was noted. Raises UserError for what is no ticket, and for one that ended."""
+    return json.loads(file_of(ticket, rf"{name}-live\.json").read_text())
+
+
+def file_of(ticket: object, name: str) -> Path:
+    """The file of a ticket; name: a pattern of its name. Raises UserError as `read`."""
     file = jobs.visitors() / str(ticket)
-    if not re.fullmatch(rf"[0-9a-f]{{20}}/{name}-live\.json", str(ticket)) or not file.is_file():
+    if not re.fullmatch(rf"[0-9a-f]{{20}}/{name}", str(ticket)) or not file.is_file():
         raise UserError(words.VISIT_OVER)
-    return json.loads(file.read_text())
+    return file

@@ -11,7 +11,6 @@ import binascii
 import functools
 import hashlib
 import json
-import re
 from pathlib import Path
 
 import gradio as gr
@@ -21,7 +20,7 @@ from gan_models import faces, images
 from gan_models.errors import UserError
 from gan_models.fomm.motion import Motion
 from gan_models.fomm.sources import Source
-from tabs.kit import crop, jobs, look, results
+from tabs.kit import crop, jobs, look, results, tickets
 from tabs.kit import texts as words
 from tabs.kit.answers import answers
 from tabs.kit.framing import is_puppet
@@ -32,7 +31,7 @@ LARGEST_FRAME = 2**19  # characters of a frame that comes from the browser
 GHOST = 320  # pixels of the portrait that is laid over the camera picture
 SHOWN = 512  # pixels of the moved portrait, where the weights can make that many
 LARGEST_SENT = 256  # pixels of the camera's square, twice the network's where that is small
-TICKET = re.compile(r"[0-9a-f]{20}/live-[0-9a-f]{20}\.png")
+PORTRAIT = r"live-[0-9a-f]{20}\.png"  # the file's name that a ticket ends with
 
 
 def widget(system: Motions) -> gr.HTML:
@@ -98,7 +97,7 @@ def move(system: Motions, asked: dict) -> dict:
     "found"}, or {"error": sentence}.
     """
     try:
-        source = source_of(asked["ticket"])
+        source = tickets.file_of(asked["ticket"], PORTRAIT)
         weights = images.read_settings(source)["weights"]
         frame = decoded(asked["picture"])
         if asked.get("find"):
@@ -125,14 +124,6 @@ def encoded(pipeline, file: Path, stamp: int) -> Source:
     stamp: When the file was written, for another portrait takes its place.
     """
     return pipeline.encode(images.read_picture(file))
-
-
-def source_of(ticket: str) -> Path:
-    """The portrait's crop. Raises UserError for what is no ticket, and for one that ended."""
-    file = jobs.visitors() / str(ticket)
-    if not TICKET.fullmatch(str(ticket)) or not file.is_file():
-        raise UserError(texts.LIVE_OVER)
-    return file
 
 
 def decoded(text: str) -> np.ndarray:

@@ -106,7 +106,6 @@ LIVE_WORDS = {
 LIVE_PUPPETS = (
     "These weights know drawn puppets: a person before the camera moves the portrait only roughly."
 )
-LIVE_OVER = "This live view has ended. Choose the portrait again and start the camera."
 LIVE_NOT_HERE = "Live needs a computer of its own; on this shared one, record a clip instead."
 BAD_FRAME_SENT = "The camera's frame could not be read. Start the camera again."
 BAD_POSE = "The neutral pose is damaged. Set it again."

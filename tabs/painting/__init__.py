@@ -41,10 +41,7 @@ def _give(tab: Tab) -> None:
     tab.picks = layout.picks(files, texts.PICKS, "by-three", columns=3, visible=bool(files))
     tab.noise = layout.button(texts.NOISE)
     with gr.Accordion(texts.PICTURE, open=False):
-        tab.source = layout.PictureFile(
-            label=texts.PICTURE, sources=["upload", "clipboard", "webcam"], type="filepath",
-            height=170, buttons=[], elem_id="painting-source", alt_text=texts.PICTURE,
-        )  # fmt: skip
+        tab.source = _picture_file(texts.PICTURE, "painting-source", "webcam")
         tab.source_help = gr.Markdown(texts.PICTURE_HELP, elem_classes=["caption"])
         with gr.Column(visible=False) as tab.segmenter_box:
             tab.segmenter = gr.Textbox(
@@ -55,15 +52,20 @@ def _give(tab: Tab) -> None:
             )
             tab.read = layout.button(texts.READ)
     with gr.Accordion(texts.OWN, open=False):
-        tab.map_file = layout.PictureFile(
-            label=texts.OWN, sources=["upload", "clipboard"], type="filepath", height=170,
-            buttons=[], elem_id="painting-map", alt_text=texts.OWN,
-        )  # fmt: skip
+        tab.map_file = _picture_file(texts.OWN, "painting-map")
         tab.reading = gr.Dropdown(
             texts.READINGS, value="auto", label=texts.READING, info=texts.READING_HELP
         )
         gr.Markdown(texts.OWN_HELP, elem_classes=["caption"])
     tab.give_notice = gr.HTML()
+
+
+def _picture_file(label: str, elem_id: str, *more: str) -> layout.PictureFile:
+    """In an accordion of the same title."""
+    return layout.PictureFile(
+        label=label, show_label=False, sources=["upload", "clipboard", *more], type="filepath",
+        height=170, buttons=[], elem_id=elem_id, alt_text=label,
+    )  # fmt: skip
 
 
 def _seed_row(tab: Tab, which: str, title: str, number: int) -> None:
@@ -84,11 +86,7 @@ def _change(tab: Tab) -> None:
         tab.more = gr.Button(texts.MORE, size="md")
         tab.share = layout.slider(0, 100, 0, 1, texts.SHARE)
         with gr.Accordion(texts.STYLE_PICTURE, open=False, visible=True) as tab.picture_box:
-            tab.style_picture = layout.PictureFile(
-                label=texts.STYLE_PICTURE, sources=["upload", "clipboard", "webcam"],
-                type="filepath", height=170, buttons=[], elem_id="painting-style",
-                alt_text=texts.STYLE_PICTURE,
-            )  # fmt: skip
+            tab.style_picture = _picture_file(texts.STYLE_PICTURE, "painting-style", "webcam")
         with gr.Accordion(words.MORE_SETTINGS, open=False):
             _seed_row(tab, "second", texts.SECOND, 2)
             tab.swap = layout.button(texts.SWAP)
