@@ -4,26 +4,18 @@ weights and inputs come from parity/fill.py; the weights pass through the import
 Tolerances: 1e-4 of the largest value; masks, in [0, 1], 1e-4.
 """
 
-import json
 import re
-import sys
-from pathlib import Path
+from functools import partial
 
 import numpy as np
 import pytest
 import torch
 
 from gan_models.stargan_v2 import landmarks, official
+from tests.parity.fill import fill, noise, smooth_image
+from tests.recorded import case
 
-PARITY = Path(__file__).resolve().parent / "parity"
-sys.path.insert(0, str(PARITY))
-from fill import fill, noise, smooth_image  # noqa: E402
-
-
-def case(name):
-    """(description, recorded arrays by name) of a case."""
-    description = json.loads((PARITY / "starganv2" / f"{name}.json").read_text())
-    return description, dict(np.load(PARITY / "starganv2" / f"{name}.npz"))
+case = partial(case, "starganv2")
 
 
 def theirs(description):

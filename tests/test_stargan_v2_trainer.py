@@ -1,7 +1,6 @@
 """The StarGAN v2 trainer: resuming, several processes, data, bad input."""
 
 import json
-import signal
 
 import numpy as np
 import pytest
@@ -45,13 +44,10 @@ def place(tmp_path_factory):
 
 
 @pytest.fixture
-def train_here(place, monkeypatch):
+def train_here(place, monkeypatch, pytests_own_signals):
     """The command in this process."""
     monkeypatch.chdir(place)
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    yield lambda folder, *flags: command.main([*TINY, "--out", folder, *flags])
-    for number, handler in handlers.items():
-        signal.signal(number, handler)
+    return lambda folder, *flags: command.main([*TINY, "--out", folder, *flags])
 
 
 def train(folder, *flags, cwd):
