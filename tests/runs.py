@@ -27,7 +27,7 @@ SERVER.set_forkserver_preload(
     ["tests.runs", "torch.utils.tensorboard"]
     + [
         f"trainers.{system}.__main__"
-        for system in ("fomm", "progan", "judge", "spade", "stargan_v2")
+        for system in ("fomm", "progan", "judge", "spade", "stargan_v2", "ganimation")
     ]
 )
 

@@ -15,6 +15,8 @@ from tests import commands
 from tests.runs import assert_equal, final_state
 from tests.test_fomm_trainer import TINY as FOMM
 from tests.test_fomm_trainer import make_clips
+from tests.test_ganimation_trainer import OURS, make_faces
+from tests.test_ganimation_trainer import TINY as GANIMATION
 from tests.test_progan_trainer import TINY as PROGAN
 from tests.test_spade_trainer import TINY as SPADE
 from tests.test_spade_trainer import make_maps
@@ -22,6 +24,8 @@ from tests.test_stargan_v2_trainer import TINY as STARGAN_V2
 from trainers import capture, distributed, optim, run
 from trainers.fomm import __main__ as fomm
 from trainers.fomm import train as fomm_train
+from trainers.ganimation import __main__ as ganimation
+from trainers.ganimation import train as ganimation_train
 from trainers.judge import __main__ as judge
 from trainers.judge import train as judge_train
 from trainers.progan import __main__ as progan
@@ -35,6 +39,7 @@ JUDGE = [
     *("--widths", "4", "4", "4", "4", "--features", "4", "--hidden", "4", "--batch-size", "4"),
     *("--total-images", "24", "--device", "cpu"),
 ]
+PAIRS = ["--data", "puppets:8", "--reconstruction-weight", "10", "--identity-weight", "1"]
 BFLOAT16 = ["--precision", "bfloat16"]
 SYSTEMS = {  # the discriminator sets in; levels fade in, with a lazy penalty; one network
     "fomm": (fomm, fomm_train, ["puppets", *FOMM, "--ema-decay", "0.9", "--total-images", "32"]),
@@ -50,6 +55,11 @@ SYSTEMS = {  # the discriminator sets in; levels fade in, with a lazy penalty; o
     "judge": (judge, judge_train, JUDGE),
     "spade": (spade, spade_train, [*SPADE, "--total-images", "32"]),
     "stargan_v2": (stargan_v2, stargan_v2_train, [*STARGAN_V2, "--total-images", "32"]),
+    "ganimation": (ganimation, ganimation_train, [*GANIMATION, "--total-images", "32"]),
+    "ganimation, ours": (
+        *(ganimation, ganimation_train),
+        [*GANIMATION, *OURS, *PAIRS, "--critic-every", "2", "--total-images", "32"],
+    ),
 }
 
 READS = {
@@ -88,6 +98,7 @@ def trained(tmp_path, monkeypatch):
     """Runs a system's command in this process; returns the state at its end."""
     make_clips(tmp_path / "clips")
     make_maps(tmp_path / "maps")
+    make_faces(tmp_path / "faces")
     monkeypatch.setenv("GAN_ATELIER_CACHE", str(tmp_path / "cache"))
     for folder in ("pictures", "pets/cats", "pets/dogs"):
         commands.make_pictures(tmp_path / folder)
@@ -194,6 +205,8 @@ def recorded(monkeypatch):
         ("judge", 1),
         ("spade", 1),
         ("stargan_v2", 1),
+        ("ganimation", 2),  # without and with the generator
+        ("ganimation, ours", 4),  # the warm-up, with or without critic and penalty
     ],
 )
 def test_a_captured_step_trains_as_the_plain_one(trained, monkeypatch, recorded, system, kinds):

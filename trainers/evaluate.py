@@ -15,6 +15,7 @@ import tyro
 
 from gan_models.commands import ended_by_a_sentence
 from trainers.fomm import scores as fomm
+from trainers.ganimation import scores as ganimation
 from trainers.judge import scores as judge
 from trainers.metrics import rounded
 from trainers.progan import scores as progan
@@ -36,7 +37,8 @@ def quietly(command):
 def main(args: list[str] | None = None) -> None:
     """Run the command line and print the JSON line."""
     systems = {"progan": progan.score, "fomm": fomm.score, "spade": spade.score}
-    systems |= {"stargan_v2": stargan_v2.score, "judge": judge.score}
+    systems |= {"stargan_v2": stargan_v2.score, "ganimation": ganimation.score}
+    systems["judge"] = judge.score
     commands = {name: quietly(score) for name, score in systems.items()}
     with ended_by_a_sentence():
         result = tyro.extras.subcommand_cli_from_dict(commands, args=args, description=__doc__)

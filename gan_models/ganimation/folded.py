@@ -56,20 +56,30 @@ class Norm(nn.Module):
         self.register_buffer("scale", norm.weight.detach().clone())
         self.register_buffer("shift", norm.bias.detach().clone())
 
-    def forward(self, x):
+    def forward(self, x, modulation=None):
+        """x (N, C, H, W); modulation (N, 2 C): shift and scale of what goes into the ReLU."""
+        scale, shift = self.scale, self.shift
+        if modulation is not None:
+            more, factor = modulation[:, None].to(scale.dtype).chunk(2, dim=2)  # (N, 1, C)
+            scale, shift = scale + scale * factor, shift + shift * factor + more
         activate = F.relu_ if self.relu else None
-        return instance_norm(x, self.scale, self.shift, self.epsilon, activate)
+        return instance_norm(x, scale, shift, self.epsilon, activate)
 
 
 class FoldedResidual(nn.Module):
     """See `networks.Residual`."""
 
-    def __init__(self, main):
+    def __init__(self, main, modulation):
         super().__init__()
-        self.main = main
+        self.main, self.modulation = main, copy.deepcopy(modulation)
 
-    def forward(self, x):
-        return self.main(x).add_(x)
+    def forward(self, x, action_units):
+        first, norm, *rest = self.main
+        modulation = None if self.modulation is None else self.modulation(action_units)
+        y = norm(first(x), modulation)
+        for layer in rest:
+            y = layer(y)
+        return y.add_(x)
 
 
 def folded(layers, winograd, dtype):
@@ -77,7 +87,8 @@ def folded(layers, winograd, dtype):
     made = []
     for layer in layers:
         if isinstance(layer, Residual):
-            made.append(FoldedResidual(folded(layer.main, winograd, dtype)))
+            main = folded(layer.main, winograd, dtype)
+            made.append(FoldedResidual(main, layer.modulation))
         elif isinstance(layer, nn.InstanceNorm2d):
             made.append(Norm(layer))
         elif isinstance(layer, nn.ReLU):
@@ -117,6 +128,8 @@ class FoldedGenerator(nn.Module):
         """images (N, 3, H, W), action_units (N, A) -> color (N, 3, H, W) in [-1, 1] and attention
         (N, 1, H, W) in [0, 1]; H and W at least 8.
         """
-        x = self.main(self.first(images, action_units))
+        x = self.first(images, action_units)
+        for layer in self.main:
+            x = layer(x, action_units) if isinstance(layer, FoldedResidual) else layer(x)
         color, attention = self.heads(x).float().split([3, 1], dim=1)
         return color.tanh(), attention.sigmoid()

@@ -36,32 +36,41 @@ def doubling(c_in, c_out):
 
 
 class Residual(nn.Module):
-    """x (N, C, H, W) plus two convolutions of it."""
+    """x (N, C, H, W) plus two convolutions of it.
 
-    def __init__(self, channels):
+    With `modulated` action units, each moves and scales the first one's channels before its ReLU.
+    """
+
+    def __init__(self, channels, modulated=0):
         super().__init__()
         second = convolution(channels, channels, 3)[:2]  # no ReLU after the second
         self.main = nn.Sequential(*convolution(channels, channels, 3), *second)
+        self.modulation = nn.Linear(modulated, 2 * channels) if modulated else None
 
-    def forward(self, x):
-        return x + self.main(x)
+    def forward(self, x, action_units):
+        if self.modulation is None:
+            return x + self.main(x)
+        shift, scale = self.modulation(action_units)[:, :, None, None].chunk(2, dim=1)
+        y = self.main[1](self.main[0](x))
+        return x + self.main[2:](torch.addcmul(y + shift, y, scale))
 
 
 class Generator(nn.Module):
     """Image and wanted action units in, colour and attention out (section 4.1).
 
     channels: of the first layer; blocks: residual ones, at a quarter of the size; H and W must be
-    multiples of 4.
+    multiples of 4. modulated: action units act on each block, too. The official networks know them
+    only by the planes beside the image, of which the first norm leaves nothing but at the border.
     """
 
-    def __init__(self, channels=64, action_units=ACTION_UNITS, blocks=6):
+    def __init__(self, channels=64, action_units=ACTION_UNITS, blocks=6, modulated=False):
         super().__init__()
-        c = channels
+        c, acting = channels, action_units if modulated else 0
         self.main = nn.Sequential(
             *convolution(3 + action_units, c, 7),
             *convolution(c, 2 * c, 4, 2),
             *convolution(2 * c, 4 * c, 4, 2),
-            *(Residual(4 * c) for _ in range(blocks)),
+            *(Residual(4 * c, acting) for _ in range(blocks)),
             *doubling(4 * c, 2 * c),
             *doubling(2 * c, c),
         )
@@ -72,8 +81,11 @@ class Generator(nn.Module):
         """images (N, 3, H, W), action_units (N, A) -> color (N, 3, H, W) in [-1, 1] and attention
         (N, 1, H, W) in [0, 1], 1 = keep the image's pixel.
         """
-        planes = action_units.to(images.dtype)[:, :, None, None]
-        x = self.main(torch.cat([images, planes.expand(-1, -1, *images.shape[2:])], dim=1))
+        action_units = action_units.to(images.dtype)
+        planes = action_units[:, :, None, None].expand(-1, -1, *images.shape[2:])
+        x = torch.cat([images, planes], dim=1)
+        for layer in self.main:
+            x = layer(x, action_units) if isinstance(layer, Residual) else layer(x)
         return self.color(x).tanh(), self.attention(x).sigmoid()
 
 

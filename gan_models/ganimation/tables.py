@@ -38,6 +38,7 @@ class Table:
         failed, 1 where it says nothing.
     faces: (rows,) int64, numbers that tell the faces of a picture or film apart.
     files: The name of each row's picture without folders, "" where there is no such column.
+    frames: The number of each row's frame, None where there is no such column.
     times: (rows,) float64, seconds; where there are none, RATE frames or rows are a second.
     missing: Codes that the tool does not measure.
     """
@@ -47,6 +48,7 @@ class Table:
     confidence: np.ndarray
     faces: np.ndarray
     files: list[str]
+    frames: list[int | None]
     times: np.ndarray
     missing: tuple[int, ...]
 
@@ -114,6 +116,13 @@ def read_table(path: str | os.PathLike) -> Table:
     confidence = numbers("facescore" if "facescore" in names else "confidence", 1)
     confidence = confidence * (numbers("success", 1) > 0)
     confidence[~np.isfinite(units).all(1)] = 0  # py-feat's rows without a face
+    # Regressors reach a little beyond their range; numbers that do by far have another scale.
+    for row, index in np.argwhere((np.abs(units - 0.5) > 1.5) & (confidence > 0)[:, None]):
+        name, full = columns[CODES[index]]
+        raise UserError(
+            f"{path}, line {row + 2}: {name} is {units[row, index] * full:g}, but its numbers are "
+            f"0 to {full}."
+        )
     where = next((names.index(name) for name in FILE_COLUMNS if name in names), None)
     files = ["" if where is None else PureWindowsPath(row[where].strip()).name for row in rows[1:]]
     frames = numbers("frame", math.nan) if "frame" in names else np.arange(len(files))
@@ -130,6 +139,7 @@ def read_table(path: str | os.PathLike) -> Table:
         confidence=np.nan_to_num(confidence).clip(0, 1).astype(np.float32),
         faces=np.nan_to_num(faces).astype(np.int64),
         files=files,
+        frames=[int(x) if "frame" in names and math.isfinite(x) else None for x in frames],
         times=times,
         missing=tuple(code for code in CODES if code not in columns),
     )

@@ -5,6 +5,8 @@ from typing import Literal
 
 from gan_models.errors import UserError
 from trainers import run
+from trainers.data.action_units import Crop, Targets
+from trainers.puppets import is_puppets
 
 
 @dataclass(frozen=True)
@@ -13,9 +15,15 @@ class Config(run.Options):
 
     data: str = "puppets"  # folder of pictures with a table of action units, or puppets[:count]
     size: int = 128  # side of the networks' pictures
+    crop: Crop = "face"  # what the networks see of a picture: around its face, the middle, all
+    margin: float = 0.0  # face: added on each side, as a share of the square with hair and neck
+    holdout: float = 0.0  # share left out of training, without lists of names (0 to 0.5)
     mirror: bool = True  # also learn each picture's mirror image
     channels: int = 64  # of the generator's first layer; inside it has 4 times as many
     blocks: int = 6  # residual ones
+    modulated: bool = (
+        False  # action units act on each of these, not on the first layer alone (ours)
+    )
     critic_channels: int = 64  # of the critic's first layer, doubled by each of the next
     critic_layers: int = 6  # each halves the picture's size
     saturate: bool = False  # attention drawn towards 0 and 1
@@ -26,8 +34,9 @@ class Config(run.Options):
     r1_every: int = 8
     expression_weight: float = 160.0  # of the action units' mean squared error
     divide_by_batch: bool = False  # it is divided by the batch size, as officially, with 4000
-    cycle_weight: float = 10.0  # of the way back to the picture
+    cycle_weight: float = 10.0  # of the way back to the picture; 0: it is not gone (ours)
     identity_weight: float = 0.0  # of changes where a picture's own units are the target (ours)
+    reconstruction_weight: float = 0.0  # of the distance to the drawn truth; puppets only (ours)
     attention: Literal["official", "paper"] = "official"  # the mean, or the squares' mean root
     attention_weight: float = 0.1
     smoothness: Literal["official", "paper"] = "official"  # sums of differences, or of squares
@@ -38,6 +47,7 @@ class Config(run.Options):
     warm_up: int = 0  # first images, from which the critic alone learns action units (ours)
     init: Literal["official", "kaiming"] = "official"  # of the critic; kaiming: ours
     d_steps: int = 5  # of the critic for each of the generator
+    critic_every: int = 1  # steps for each of the critic after the warm-up (ours)
     epochs: float = 20  # at the full learning rate
     decay_epochs: float = 10  # more of them, over which it falls
     total_images: int = 0  # in the whole training; 0: all of both
@@ -49,13 +59,15 @@ class Config(run.Options):
 
 
 PRESETS = {
-    # Ours: learns drawn puppets on two CPU cores.
+    # Ours: learns drawn puppets on two CPU cores, from pairs: of a puppet, and the same with other
+    # action units.
     "puppets": Config(
-        size=64, channels=16, blocks=4, critic_channels=24, critic_layers=5, loss="logistic",
-        r1_weight=0.2, clip_targets=True, target_noise=0.0, own_targets=0.5, d_steps=1,
-        expression_weight=50.0, identity_weight=10.0, warm_up=48_000, init="kaiming",
-        batch_size=8, learning_rate=1e-3, critic_learning_rate=1e-3, ema_decay=0.998,
-        epochs=16, decay_epochs=4,
+        size=64, channels=24, blocks=4, modulated=True, critic_channels=24, critic_layers=5,
+        loss="logistic", r1_weight=0.2, expression_weight=40.0, cycle_weight=0.0,
+        reconstruction_weight=100.0,
+        target_noise=0.0, clip_targets=True, own_targets=0.5, warm_up=48_000, init="kaiming",
+        d_steps=1, critic_every=4, batch_size=8, learning_rate=1e-3, critic_learning_rate=1e-3,
+        ema_decay=0.998, epochs=24, decay_epochs=8,
     ),
     "official": Config(
         data="data/faces", expression_weight=4000.0, divide_by_batch=True,
@@ -69,14 +81,26 @@ PRESETS = {
 
 def data_options(config):
     """Arguments of `open_action_units`."""
-    same = ("size", "mirror", "seed", "num_workers")
-    return {"path": config.data, **{name: getattr(config, name) for name in same}}
+    same = ("size", "crop", "margin", "mirror", "seed", "num_workers", "holdout")
+    truth = config.reconstruction_weight > 0
+    targets = Targets(config.target_noise, config.clip_targets, config.own_targets, truth)
+    chosen = {name: getattr(config, name) for name in same}
+    return {"path": config.data, "targets": targets, **chosen}
+
+
+def framing(config):
+    """What the weights want to be shown of a picture, as `faces.frame` does it."""
+    if config.crop == "face" and not is_puppets(config.data):
+        return {"kind": "face", "margin": config.margin}
+    return {"kind": "centre", "margin": 0.0}
 
 
 def network_arguments(config):
     """The networks' constructor arguments by role, as the weights store them."""
     return {
-        "generator": {"channels": config.channels, "blocks": config.blocks},
+        "generator": {
+            "channels": config.channels, "blocks": config.blocks, "modulated": config.modulated,
+        },
         "critic": {
             "image_size": config.size, "channels": config.critic_channels,
             "layers": config.critic_layers,
@@ -109,7 +133,8 @@ def ema_decay(config, images_seen):
 
 
 COUNTS = (
-    "size", "channels", "critic_channels", "critic_layers", "r1_every", "d_steps", "batch_size",
+    "size", "channels", "critic_channels", "critic_layers", "r1_every", "d_steps", "critic_every",
+    "batch_size",
 )  # fmt: skip
 
 

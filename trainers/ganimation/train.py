@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from gan_models import images
-from gan_models.ganimation.networks import LEAK, Critic, Generator, compose, saturated
+from gan_models.ganimation.networks import LEAK, Critic, Generator, Residual, compose, saturated
 from trainers import distributed, losses, optim
 from trainers.capture import Captured
 from trainers.ganimation import config as options
@@ -25,6 +25,8 @@ SIDES = {
     "logistic": (losses.logistic_d, losses.logistic_g),
     "hinge": (losses.hinge_d, losses.hinge_g),
 }
+CHANGE = 0.1  # of the range from -1 to 1: less is no change
+STILL = 0.1  # weight of pixels without one
 SHEET_ROWS = 8
 
 
@@ -44,19 +46,19 @@ def generated(generator, pictures, action_units):
         border = torch.cat([ahead, middle.expand(sizes), behind], dim=dim)
     x = F.conv2d(pictures, of_picture, padding=pad) + border  # (N, C, H, W)
     for layer in rest:
-        x = layer(x)
+        x = layer(x, action_units) if isinstance(layer, Residual) else layer(x)
     heads = torch.cat([generator.color.weight, generator.attention.weight])
     color, attention = F.conv2d(x, heads, padding=generator.color.padding).split([3, 1], dim=1)
     return color.tanh(), attention.sigmoid()
 
 
 def edit(config, generator, pictures, action_units):
-    """Edited images (N, 3, H, W) and attention (N, 1, H, W)."""
+    """Edited images (N, 3, H, W), color (N, 3, H, W) and attention (N, 1, H, W)."""
     color, attention = generated(generator, pictures, action_units)
     color, attention = color.float(), attention.float()
     if config.saturate:
         attention = saturated(attention)
-    return compose(pictures, color, attention), attention
+    return compose(pictures, color, attention), color, attention
 
 
 def expression(config, found, wanted):
@@ -84,6 +86,12 @@ def smoothness(config, attention):
     size = torch.abs if config.smoothness == "official" else torch.square
     sums = size(attention.diff(dim=2)).sum() + size(attention.diff(dim=3)).sum()
     return sums * distributed.world_size()
+
+
+def reconstruction(made, real, truths):
+    """Mean distance of images to the truths (N, 3, H, W), mostly of what differs from the reals."""
+    changes = (truths - real).abs().amax(dim=1, keepdim=True) > CHANGE
+    return ((made - truths).abs() * (STILL + changes)).mean()
 
 
 def critic_loss(config, critic, real, action_units, fake, penalise=False):
@@ -126,51 +134,45 @@ def penalty_loss(config, critic, real, fake, mix):
     return config.penalty_weight * parts["gradient_penalty"], parts
 
 
-def generator_loss(config, generator, critic, real, action_units, targets, fake, attention):
-    """(loss, parts) of the generator's step; fake and attention are its edit of `real` towards
-    `targets` (N, A), action_units (N, A) the reals' own.
+def generator_loss(
+    config, generator, critic, real, action_units, targets, fake, color, attention, truths=None
+):
+    """(loss, parts) of the generator's step; fake, color and attention are its edit of `real`
+    towards `targets` (N, A), action_units (N, A) the reals' own; truths (N, 3, H, W) how the reals
+    look with the targets.
     """
     scores, found = critic(fake)
-    back, attention_back = edit(config, generator, fake, action_units)
-    masks = attention, attention_back
     parts = {
         "adversarial": SIDES[config.loss][1](scores.float()),
         "expression": expression(config, found, targets),
-        "cycle": (back - real).abs().mean(),
-        "attention": sum(attention_size(config, mask) for mask in masks),
-        "smoothness": sum(smoothness(config, mask) for mask in masks),
     }
-    weights = {
-        "adversarial": 1.0, "expression": config.expression_weight, "cycle": config.cycle_weight,
-        "attention": config.attention_weight, "smoothness": config.smoothness_weight,
-    }  # fmt: skip
+    weights = {"adversarial": 1.0, "expression": config.expression_weight}
+    masks = [attention]
+    if config.cycle_weight:
+        back, _, attention_back = edit(config, generator, fake, action_units)
+        masks.append(attention_back)
+        parts["cycle"] = (back - real).abs().mean()
+        weights["cycle"] = config.cycle_weight
+    parts["attention"] = sum(attention_size(config, mask) for mask in masks)
+    parts["smoothness"] = sum(smoothness(config, mask) for mask in masks)
+    weights |= {"attention": config.attention_weight, "smoothness": config.smoothness_weight}
     if config.identity_weight:
         same = (targets == action_units).all(dim=1)
         parts["identity"] = ((fake - real).abs().mean(dim=(1, 2, 3)) * same).mean()
         weights["identity"] = config.identity_weight
+    if config.reconstruction_weight:
+        # Of the colour map, too: edits show little of it where attention is near 1, as at first.
+        parts["reconstruction"] = reconstruction(fake, real, truths)
+        parts["color"] = reconstruction(color, real, truths)
+        weights |= dict.fromkeys(("reconstruction", "color"), config.reconstruction_weight)
     loss = sum(weights[name] * part for name, part in parts.items())
     return loss, parts | {"kept": attention.mean()}
 
 
-def draws(config, images_seen, table, processes):
-    """This process's share of a step's random numbers: other pictures' action units (n, A) with
-    noise; which samples (n, 1) and units (n, A) keep their own, new units (n, A); and the
-    penalty's mixing weights (n, 1, 1, 1).
-    """
-    source, n = step_generator(config, images_seen), config.batch_size
-    chosen = torch.randint(len(table), (n,), generator=source)
-    noise = torch.rand(n, table.shape[1], generator=source) * 2 - 1
-    others = table[chosen] + config.target_noise * noise
-    mix = torch.rand(n, 1, 1, 1, generator=source)
-    own = torch.rand(n, 1, generator=source) < config.own_targets
-    changed = torch.randint(4, (n, 1), generator=source)
-    ranks = torch.rand(n, table.shape[1], generator=source).argsort(dim=1)
-    keeps = own & (ranks >= changed)
-    anew = torch.rand(n, table.shape[1], generator=source)
-    targets = torch.where(own, anew, others)
-    if config.clip_targets:
-        targets = targets.clamp(0, 1)
-    return tuple(processes.share(drawn) for drawn in (targets, keeps, mix))
+def mixing(config, images_seen, processes):
+    """This process's share of the penalty's mixing weights (n, 1, 1, 1) in a step."""
+    source = step_generator(config, images_seen)
+    return processes.share(torch.rand(config.batch_size, 1, 1, 1, generator=source))
 
 
 @torch.no_grad()
@@ -211,8 +213,11 @@ def build(config, device):
         network.to(device, memory_format=torch.channels_last)
     distributed.broadcast(*pair)
     averaged = [copy.deepcopy(network) if config.ema_decay else None for network in pair]
-    adams = [optim.Adam(network, (0.5, 0.999)) for network in pair]
-    return Parts(*pair, *averaged, *adams)
+    return Parts(*pair, *averaged, *adams(pair))
+
+
+def adams(networks):
+    return [optim.Adam(network, (0.5, 0.999)) for network in networks]
 
 
 def for_use(parts):
@@ -231,7 +236,7 @@ def describe(config, parts, images_seen):
         "config": {
             "size": config.size,
             "value_range": [-1, 1],
-            "framing": {"kind": "centre", "margin": 0.0},
+            "framing": options.framing(config),
             "action_units": list(ACTION_UNITS),
             "saturate": config.saturate,
         },
@@ -252,13 +257,67 @@ def draw_sheet(run, parts, pictures, images_seen):
         targets.append(target)
     columns, masks = [real], []
     for target in targets:
-        fake, attention = edit(run.config, networks["generator"], real, target)
+        fake, _, attention = edit(run.config, networks["generator"], real, target)
         columns.append(fake)
         masks.append(attention.expand(-1, 3, -1, -1) * 2 - 1)
     columns += [masks[0], masks[1], masks[4]]
     for row in zip(*(images.to_pictures(column) for column in columns), strict=True):
         shown += row
     return "edits", images.grid(shown, len(columns)), {}
+
+
+def in_range(pictures):
+    """(n, 3, H, W) uint8 to [-1, 1]."""
+    real = pictures.float() / 127.5 - 1
+    return real.contiguous(memory_format=torch.channels_last)
+
+
+def criticised(config, parts, real, units, fake, mix, penalise):
+    """The critic's updates: (whether one was left out, losses)."""
+    critic, update = parts.critic, partial(optim.update, [parts.critic], [parts.optimizer_critic])
+    with optim.autocast(config, real.device):
+        loss, losses_d = critic_loss(config, critic, real, units, fake, penalise)
+    if config.loss != "wgan_gp" or fake is None:
+        return update(loss), losses_d
+    bad = torch.zeros((), dtype=torch.bool, device=real.device)
+    if config.penalty == "separate":
+        bad = update(loss)
+        # As in the official code: the head goes on by its momentum, with a gradient of 0.
+        loss = 0 * critic.action_units.weight.sum()
+    more, penalty = penalty_loss(config, critic, real, fake, mix)
+    return bad | update(loss + more), losses_d | penalty
+
+
+def updates(config, parts, device):
+    """The function that makes a step's updates."""
+    generator, critic = parts.generator, parts.critic
+
+    def step(batch, mix, criticise, edits, generate, penalise):
+        """The critic's updates if `criticise`, of edits only if `edits`, with R1 if `penalise`; the
+        generator's if `generate`: losses by name, and whether one was left out. batch as
+        `open_action_units` makes them, mix as `mixing` does.
+        """
+        real, truths = in_range(batch["images"]), None
+        units, targets, seen = batch["action_units"], batch["targets"], None
+        if "truths" in batch:
+            truths = in_range(batch["truths"])
+        if edits:
+            with optim.autocast(config, device), torch.set_grad_enabled(generate):
+                fake, color, attention = edit(config, generator, real, targets)
+            seen = fake.detach()
+        bad, parts_d, parts_g = torch.zeros((), dtype=torch.bool, device=device), {}, {}
+        if criticise:
+            bad, parts_d = criticised(config, parts, real, units, seen, mix, penalise)
+        if generate:
+            critic.requires_grad_(False)
+            with optim.autocast(config, device):
+                given = real, units, targets, fake, color, attention, truths
+                loss, parts_g = generator_loss(config, generator, critic, *given)
+            bad = bad | optim.update([generator], [parts.optimizer_generator], loss)
+            critic.requires_grad_(True)
+        return optim.named(D=parts_d, G=parts_g), bad
+
+    return step
 
 
 def train(run, pictures):
@@ -269,45 +328,12 @@ def train(run, pictures):
     """
     config, processes, device = run.config, run.processes, run.processes.device
     parts = build(config, device)
-    generator, critic = parts.generator, parts.critic
     total = options.total_images(config, pictures.length)
     about, sheet = partial(describe, config, parts), partial(draw_sheet, run, parts, pictures)
     training = Training(run, parts, pictures, total, about, sheet)
     if training.finished:
         return
-    table = torch.from_numpy(pictures.source.action_units)
-
-    def step(batch, targets, keeps, mix, edits, generate, penalise):
-        """The updates, of edits only if `edits`, the generator's only if `generate`: losses by
-        name, and whether one was left out; batch as `open_action_units` makes them.
-        """
-        real, units = batch["images"].float() * (2 / 255) - 1, batch["action_units"]
-        real = real.contiguous(memory_format=torch.channels_last)
-        targets, seen = torch.where(keeps, units, targets), None
-        if edits:
-            with optim.autocast(config, device), torch.set_grad_enabled(generate):
-                fake, attention = edit(config, generator, real, targets)
-            seen = fake.detach()
-        bad, parts_g = torch.zeros((), dtype=torch.bool, device=device), {}
-        with optim.autocast(config, device):
-            loss, parts_d = critic_loss(config, critic, real, units, seen, penalise)
-        if edits and config.loss == "wgan_gp":
-            if config.penalty == "separate":
-                bad = optim.update([critic], [parts.optimizer_critic], loss)
-                loss = 0
-            more, penalty = penalty_loss(config, critic, real, seen, mix)
-            loss, parts_d = loss + more, parts_d | penalty
-        bad = bad | optim.update([critic], [parts.optimizer_critic], loss)
-        if generate:
-            critic.requires_grad_(False)
-            with optim.autocast(config, device):
-                given = real, units, targets, fake, attention
-                loss, parts_g = generator_loss(config, generator, critic, *given)
-            bad = bad | optim.update([generator], [parts.optimizer_generator], loss)
-            critic.requires_grad_(True)
-        return optim.named(D=parts_d, G=parts_g), bad
-
-    step = Captured(step, config.capture and device.type == "cuda")
+    step = Captured(updates(config, parts, device), config.capture and device.type == "cuda")
     for batch in training.batches(pictures, config.batch_size):
         seen = training.images_seen
         factor = options.learning_rate_factor(config, seen, pictures.length)
@@ -315,12 +341,13 @@ def train(run, pictures):
         parts.optimizer_critic.set_rate(factor * config.critic_learning_rate)
         edits = seen >= config.warm_up
         generate = edits and (training.steps + 1) % config.d_steps == 0
-        penalise = edits and config.r1_weight > 0 and training.steps % config.r1_every == 0
-        drawn = draws(config, seen, table, processes)
-        losses, bad = step(batch, *drawn, edits, generate, penalise)
+        criticise = not edits or (training.steps + 1) % config.critic_every == 0
+        penalise = edits and config.r1_weight > 0 and (training.steps + 1) % config.r1_every == 0
+        mix = mixing(config, seen, processes)
+        losses, bad = step(batch, mix, criticise, edits, generate, penalise)
         if config.ema_decay:
-            optim.average(parts.critic_ema, critic, options.ema_decay(config, seen))
+            optim.average(parts.critic_ema, parts.critic, options.ema_decay(config, seen))
             if generate:
                 decay = options.ema_decay(config, seen - config.warm_up)
-                optim.average(parts.generator_ema, generator, decay)
+                optim.average(parts.generator_ema, parts.generator, decay)
         training.step(config.batch_size, losses, bad, learning_rate=factor * config.learning_rate)
