@@ -8,9 +8,9 @@ from tabs.kit import jobs
 from tabs.kit import texts as words
 from tests import tiny_ganimation
 from tests.served import in_browser
-from tests.test_browser import browser  # noqa: F401 - a fixture
+from tests.test_browser import PATIENCE, browser  # noqa: F401 - a fixture
 
-SHOWN = "document.querySelector('.compare-{0}').src"
+SHOWN = "document.querySelector('.compare-{0}')?.src"
 VALUES = "[...document.querySelectorAll('.unit input[type=range]')].map((one) => +one.value)"
 OTHER = "(old) => document.querySelector('.compare-{0}').src !== old"
 
@@ -67,8 +67,8 @@ def test_a_face_follows_its_sliders(page):
     assert box["y"] >= 0 and box["width"] >= 320 and box["y"] + box["height"] < 780
     assert page.evaluate("document.documentElement.scrollWidth") == 360
     last.press("Enter")
+    page.get_by_text("75 frames, 3 s").wait_for(timeout=3 * PATIENCE)
     page.wait_for_function("document.querySelector('#expressions-clip video')?.src")
-    page.get_by_text("75 frames, 3 s").wait_for()
 
     # Reset gives back the first face.
     page.get_by_role("button", name=words.RESET).click()

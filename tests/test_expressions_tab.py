@@ -290,6 +290,7 @@ def test_what_ships_fits_the_texts():
 
 def test_the_tab_opens_on_what_the_tool_made(system, tmp_path, monkeypatch):
     monkeypatch.setattr(expressions, "EXAMPLES", tmp_path / "expressions")
+    monkeypatch.setattr(examples.faces, "SIZE", 96)
     examples.make_expressions(system.settings, "drawn")
     with examples.gr.Blocks() as page:
         tab = expressions.build(page, system.settings)
