@@ -7,6 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
+from gan_models.ganimation.folded import FoldedGenerator
 from gan_models.ganimation.networks import Generator
 from gan_models.weights import load_weights
 from tests import runs
@@ -150,18 +151,22 @@ def test_the_rate_falls_over_the_last_epochs_as_officially():
     assert rates[21:] == pytest.approx([0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1])
 
 
-@pytest.mark.parametrize("size", [16, 32])
-def test_the_faster_way_computes_the_same(size):
+@pytest.mark.parametrize("modulated", [False, True])
+def test_the_faster_ways_compute_the_same(modulated):
+    """That of training, with its gradients, and that of use."""
     torch.manual_seed(0)
-    generator, units = Generator(4, blocks=1), torch.rand(2, 17)
-    pictures = torch.randn(2, 3, size, size)
+    generator, units = Generator(4, blocks=1, modulated=modulated), torch.rand(2, 17)
+    pictures = torch.randn(2, 3, 16, 16)
     slow = generator(pictures, units)
-    for a, b in zip(slow, training.generated(generator, pictures, units), strict=True):
+    in_use = FoldedGenerator(generator)(pictures, units)
+    made = training.generated(generator, pictures, units)
+    for a, b, c in zip(slow, made, in_use, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(a, c, rtol=1e-4, atol=1e-5)
     sum(part.sum() for part in slow).backward()
     gradients = [p.grad.clone() for p in generator.parameters()]
     generator.zero_grad()
-    sum(part.sum() for part in training.generated(generator, pictures, units)).backward()
+    sum(part.sum() for part in made).backward()
     for a, b in zip(gradients, generator.parameters(), strict=True):
         torch.testing.assert_close(a, b.grad, rtol=1e-3, atol=1e-3)
 

@@ -189,7 +189,7 @@ def score(
             before, after = difference(pictures, truth), difference(edits, truth)
             changed = before > CHANGED
             distances = {"before": before[changed].mean(), "after": after[changed].mean()}
-            closer = distances["before"] / distances["after"]
+            closer = distances["before"] / max(distances["after"], 1e-3)
             everywhere = {"before": before.mean(), "after": after.mean()}
             result["truth"] = {"closer": closer, **distances, "everywhere": everywhere}
     if "kept" in names:
