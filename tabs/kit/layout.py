@@ -32,15 +32,14 @@ REMEDY = """element.addEventListener('click', (event) => {
   if (!remedy) return;
   const {choice, to} = remedy.dataset;
   trigger('select', {choice});
-  const row = element.closest('.tab-row'), place = to && row.querySelector(to);
-  if (!place) return;
-  new MutationObserver((_, change) => {
-    change.disconnect();
-    const growth = new ResizeObserver(  // what stands above changes, too
-      () => place.scrollIntoView({block: 'center', behavior: 'smooth'}));
-    growth.observe(row);
-    setTimeout(() => growth.disconnect(), 4000);
-  }).observe(place, {childList: true, characterData: true, subtree: true});
+  if (!to) return;
+  const row = element.closest('.tab-row');
+  const follow = setInterval(  // other weights change what stands above it, too
+    () => row.querySelector(to)?.scrollIntoView({block: 'center'}), 400);
+  const stop = () => clearInterval(follow);
+  setTimeout(stop, 10000);
+  for (const move of ['wheel', 'pointerdown', 'keydown'])
+    addEventListener(move, stop, {once: true});
 });"""
 
 
