@@ -479,7 +479,7 @@ def test_a_photograph_is_told_before_the_run(opened, tmp_path):
     page.get_by_role("link", name="Yandex Disk").wait_for()
     page.wait_for_function(
         "[...document.querySelectorAll('.about')].some((one) => one.offsetParent"
-        " && one.getBoundingClientRect().bottom < innerHeight)"
+        " && one.getBoundingClientRect().top < innerHeight)"
     )
 
 
