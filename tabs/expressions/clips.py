@@ -31,6 +31,7 @@ def make_clip(
     system.folder(weights)  # weights that are not there are said before the work starts
     if not picture or not asked:
         raise UserError(texts.NO_PICTURE)
+    subject.small(picture, subject.SHOWN)  # so is a file that cannot be read
     if not 0.5 <= (seconds or 0) <= 30 or not 5 <= (fps or 0) <= 60:
         raise UserError(texts.BAD_DURATION)
     total = round(seconds * fps)
