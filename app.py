@@ -76,7 +76,7 @@ def settings_of(options: argparse.Namespace):
 def build(settings):
     import gradio as gr
 
-    from tabs import expressions, latent, motion, painting
+    from tabs import expressions, latent, motion, painting, styles
     from tabs.kit import jobs, look
 
     def leave(request: gr.Request):
@@ -87,7 +87,8 @@ def build(settings):
         gr.Navbar(visible=False)
         gr.HTML(look.header(NAME, SENTENCE, motion.README, README_LINK))
         with gr.Tabs(overflow_behavior="wrap"):
-            for tab in (motion, latent, painting, expressions):
+            shown = (styles,) if styles.is_shown(settings) else ()  # none of its weights ship yet
+            for tab in (motion, latent, painting, expressions, *shown):
                 with gr.Tab(tab.NAME):
                     tab.build(page, settings)
                 if jobs.ON_ZERO_GPU:

@@ -10,20 +10,22 @@ import gradio as gr
 import httpx
 
 import app
-from tabs import expressions, latent, motion, painting
+from tabs import expressions, latent, motion, painting, styles
 from tabs.kit import jobs
-from tests import motion_given, tiny, tiny_ganimation, tiny_spade
+from tests import motion_given, tiny, tiny_ganimation, tiny_spade, tiny_stargan_v2
 from tests.test_browser import PATIENCE
 
 
 def given_weights(root):
     """--weights of every tab: tiny ones; "drawn" and "filmed" move portraits, "plain" draws,
-    "painter" paints, "mover" moves faces.
+    "painter" paints, "mover" moves faces, "stylist" translates.
     """
     plain = tiny.save_progan(root / "plain")
     painter = tiny_spade.save_spade(root / "painter")
     mover = tiny_ganimation.save_ganimation(root / "mover")
+    stylist = tiny_stargan_v2.save_stargan_v2(root / "stylist")
     more = (("plain", str(plain)), ("painter", str(painter)), ("mover", str(mover)))
+    more += (("stylist", str(stylist)),)
     return motion_given.settings(root).weights + more
 
 
@@ -33,7 +35,7 @@ def page(root, monkeypatch):
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(root / "page"))
     settings = jobs.Settings(device="cpu", weights=given_weights(root))
     blocks = app.build(settings)
-    for tab in (motion, latent, painting, expressions):
+    for tab in (motion, latent, painting, expressions, styles):
         tab.system(settings).load_now()
     options = app.parse(["--host", "127.0.0.1"])
     _, url, _ = app.launch(blocks, options, prevent_thread_lock=True, quiet=True)

@@ -11,12 +11,12 @@ import pytest
 
 import app
 from gan_models import names
-from tabs import expressions, latent, motion, painting
+from tabs import expressions, latent, motion, painting, styles
 from tabs.kit import jobs, look
 from tabs.kit import texts as words
-from tests import tiny, tiny_spade
+from tests import tiny, tiny_spade, tiny_stargan_v2
 
-TABS = (motion, latent, painting, expressions)
+TABS = (motion, latent, painting, expressions, styles)
 ROOT = Path(app.__file__).resolve().parent
 
 
@@ -26,7 +26,9 @@ def page(tmp_path_factory):
     plain = tiny.save_progan(place / "plain", ["cat", "robot"])
     mover = tiny.save_fomm(place / "mover")
     painter = tiny_spade.save_spade(place / "painter")
+    stylist = tiny_stargan_v2.save_stargan_v2(place / "stylist")
     given = (("plain", str(plain)), ("mover", str(mover)), ("painter", str(painter)))
+    given += (("stylist", str(stylist)),)
     return app.build(jobs.Settings(device="cpu", weights=given))
 
 
@@ -110,6 +112,7 @@ def test_only_the_visitors_own_actions_are_an_api(page):
     latents = {"/latent_start", "/latent_end", "/latent_picture", "/latent_clip"}
     assert names == latents | {
         "/motion_clip", "/motion_pose", "/expressions_clip", "/expressions_picture",
+        "/styles_clip", "/styles_picture",
     }  # fmt: skip
 
 
@@ -148,7 +151,7 @@ def test_reset_gives_back_whatever_an_event_changes(page):
     # `draw_all` notes what it drew, which is no choice; others change all else that it changes.
     choices = [one for one in events if not one["api_name"].startswith("draw_all")]
     changed = {one for event in choices for one in event["outputs"]} - set(footers)
-    assert len(resets) == 4 == len({frozenset(one) for one in resets})
+    assert len(resets) == 5 == len({frozenset(one) for one in resets})
     assert sum(map(len, resets)) == len(set.union(*resets))
     missing = {kinds[one] for one in changed - set.union(*resets)}
     assert missing == set(), missing

@@ -58,7 +58,7 @@ def namings(path, widget):
     if widget:
         return [{"box": path, **named[0]}, named[1], *({"box": one} for one in (path, *named))]
     return [
-        *named, path, {"path": None, "url": f"file://{path}", "meta": META},
+        *named, path, [named[0]], {"path": None, "url": f"file://{path}", "meta": META}, [named[1]],
         {"path": f"http://a/../../../../../../../..{path}", "is_stream": True, "meta": META},
     ]  # fmt: skip
 
@@ -71,6 +71,8 @@ def given(served, tmp_path_factory):
         "motion-driving": upload(served, files.clip),
         "expressions-picture": upload(served, files.portrait),
         "expressions-mirror": upload(served, files.photo),
+        "styles-picture": upload(served, files.portrait),
+        "styles-references": [upload(served, files.photo)],
     }
 
 
@@ -107,7 +109,7 @@ def test_no_input_reads_a_file_that_was_not_uploaded(served, given, used, outsid
 
     def refused(visit, event, component, widget):
         named = [namings(path, widget) for path in outside]
-        for ask, count in ((visit.direct, 5), (visit.queued, 2)):  # the queue is slow
+        for ask, count in ((visit.direct, 7), (visit.queued, 2)):  # the queue is slow
             for there, gone in list(zip(*named, strict=True))[:count]:
                 answers = [
                     plain(ask(event, visit.asked(event, {component: value})), path)

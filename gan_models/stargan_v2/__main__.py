@@ -18,7 +18,7 @@ from gan_models import images, video
 from gan_models.commands import AS_USUAL, RunningOptions, ended_by_a_sentence, listed, tell
 from gan_models.errors import UserError
 from gan_models.seeds import parse_seeds
-from gan_models.stargan_v2.pipeline import StarGANv2Pipeline
+from gan_models.stargan_v2.pipeline import StarGANv2Pipeline, path
 
 WHITE = 255
 Files = Annotated[tuple[Path, ...], tyro.conf.Positional]
@@ -133,16 +133,6 @@ def styles_of(pipeline, domain, references, seeds, strength) -> tuple[list, list
 
 def told_of(references, seeds) -> dict:
     return {"references": [path.name for path in references]} if references else {"seeds": seeds}
-
-
-def path(stops, count: int, loop: bool) -> np.ndarray:
-    """The styles (count, style_dim) of a clip: slow at each stop, as fast between all of them."""
-    stops = np.stack([*stops, stops[0]] if loop else stops)
-    where = np.linspace(0, len(stops) - 1, count, endpoint=not loop)
-    before = np.minimum(where.astype(int), len(stops) - 2)
-    share = (where - before)[:, None]
-    share = share**2 * (3 - 2 * share)
-    return stops[before] + share * (stops[before + 1] - stops[before])
 
 
 def main(args: list[str] | None = None) -> None:

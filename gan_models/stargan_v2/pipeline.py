@@ -229,6 +229,16 @@ class StarGANv2Pipeline:
         return images.to_pictures(self._generator.decoded(encoded, styles))
 
 
+def path(stops, count: int, loop: bool) -> np.ndarray:
+    """The styles (count, style_dim) of a clip: slow at each stop, as fast between all of them."""
+    stops = np.stack([*stops, stops[0]] if loop else stops)
+    where = np.linspace(0, len(stops) - 1, count, endpoint=not loop)
+    before = np.minimum(where.astype(int), len(stops) - 2)
+    share = (where - before)[:, None]
+    share = share**2 * (3 - 2 * share)
+    return stops[before] + share * (stops[before + 1] - stops[before])
+
+
 def bytes_of(encoded) -> int:
     x, added = encoded
     return sum(tensor.nbytes for tensor in (x, *added.values()))

@@ -7,7 +7,7 @@ import inspect
 from pathlib import Path
 
 import gradio as gr
-from gradio.data_classes import FileData
+from gradio.data_classes import FileData, ListFiles
 
 from tabs.kit import clips, look, systems
 from tabs.kit import texts as words
@@ -54,6 +54,20 @@ class PictureFile(gr.Image):
 
     def preprocess(self, payload: FileData | None) -> str | None:
         return payload.path if payload else None
+
+
+class PictureFiles(gr.File):
+    """Several pictures at once, as `PictureFile`: each is taken only if it was uploaded, and what
+    is wrong with it is for the handlers to say.
+    """
+
+    is_template = True  # in the browser a gr.File
+
+    def __init__(self, value=None, **options):
+        super().__init__(value, file_count="multiple", **options)
+
+    def preprocess(self, payload: ListFiles | None) -> list[str] | None:
+        return [file.path for file in payload.root] if payload else None
 
 
 def tab_row() -> gr.Row:

@@ -1,0 +1,208 @@
+"""The tab "Style translation" (StarGAN v2): layout and events."""
+
+import functools
+from pathlib import Path
+
+import gradio as gr
+
+from gan_models.errors import UserError
+from gan_models.stargan_v2.pipeline import StarGANv2Pipeline
+from tabs.kit import clips as kit
+from tabs.kit import compare, jobs, layout, systems
+from tabs.kit import texts as words
+from tabs.kit.answers import QUIET, Tab
+from tabs.kit.crop import crop_box
+from tabs.kit.framing import FaceSystem
+from tabs.styles import clips, handlers, subject, texts
+
+NAME, README = texts.NAME, texts.README
+EXAMPLES = Path(__file__).parent.parent.parent / "assets" / "examples" / "expressions"
+OPENING = "face-1.jpg"  # what the tab opens on
+SEEDS = [11, 12, 13, 14]  # the variations shown first
+FILES = [(str(EXAMPLES / name), said) for name, said in texts.NAMES.items()
+         if (EXAMPLES / name).is_file()]  # fmt: skip
+
+
+def system(settings: jobs.Settings) -> FaceSystem:
+    return FaceSystem("stargan_v2", StarGANv2Pipeline, settings)
+
+
+def is_shown(settings: jobs.Settings) -> bool:
+    """Whether there are weights: without any, the tab could do nothing."""
+    return bool(system(settings).first())
+
+
+def build(page: gr.Blocks, settings: jobs.Settings) -> Tab:
+    ours = system(settings)
+    tab = Tab(
+        system=gr.State(ours), seeds=gr.State(SEEDS), given=gr.State([]),
+        first=gr.State(subject.of_seed(1)), second=gr.State(subject.of_seed(2)),
+    )  # fmt: skip
+    with layout.tab_row():
+        with layout.zone("give"):
+            _give(tab, ours)
+        with layout.zone("change"):
+            _change(tab, ours)
+        with layout.zone("get"):
+            _get(tab)
+        systems.layout(tab, ours)
+    _picture_events(tab)
+    _style_events(tab)
+    _file_events(page, tab)
+    return tab
+
+
+def _give(tab: Tab, ours: FaceSystem) -> None:
+    file = str(EXAMPLES / OPENING)
+    try:
+        opening = handlers.framed(ours, ours.first(), file)
+    except UserError:  # the examples are not there
+        opening = handlers.EMPTY
+    layout.title(texts.PICK)
+    with gr.Row():
+        with gr.Column(min_width=140, elem_classes=["point"]):
+            tab.picture = layout.PictureFile(
+                file if Path(file).is_file() else None, label=texts.PICTURE,
+                sources=["upload", "clipboard", "webcam"], type="filepath", height=230, buttons=[],
+                elem_id="styles-picture", visible=opening["picture"]["visible"],
+                alt_text=texts.PICTURE,
+            )  # fmt: skip
+            shown = opening["crop"]
+            tab.crop = crop_box(texts.CROP, shown.get("value"), visible=shown["visible"])
+            tab.other_picture = gr.Button(
+                texts.OTHER_PICTURE, size="md", min_width=100, visible=shown["visible"]
+            )
+        with gr.Column(min_width=140, elem_classes=["point"]):
+            tab.picks = layout.picks(FILES, texts.PICKS, "by-three", columns=3)
+    tab.give_notice = gr.HTML()
+    tab.photograph_notice = layout.notice()
+
+
+def _seed_row(tab: Tab, which: str, title: str, number: int) -> None:
+    with gr.Row(elem_classes=["seed-row"]):
+        seed = layout.number(
+            number, texts.SEED.format(which=title), min_width=100, placeholder=texts.NO_SEED
+        )
+        new = gr.Button(texts.NEW, size="md", min_width=90)
+    vars(tab).update({f"{which}_seed": seed, f"{which}_new": new})
+
+
+def _change(tab: Tab, ours: FaceSystem) -> None:
+    first = ours.first()
+    domains = ours.config(first).get("domains", []) if first else []
+    layout.run_row(tab, texts.ANIMATE, texts.KEYS)
+    tab.missing = gr.HTML()
+    tab.domain = gr.Radio(domains, value=handlers.first_domain(domains), label=texts.DOMAIN)
+    layout.title(texts.STYLE)
+    _seed_row(tab, "first", texts.FIRST, 1)
+    tab.variations = layout.picks(None, texts.VARIATIONS, "by-four", columns=4)
+    tab.more = gr.Button(texts.MORE, size="md")
+    tab.share = layout.slider(0, 100, 0, 1, texts.SHARE)
+    tab.strength = layout.slider(0, 150, 100, 1, texts.STRENGTH, texts.STRENGTH_HELP)
+    tab.change_notice = gr.HTML()
+    with gr.Accordion(texts.REFERENCES):
+        named = [(file, texts.STYLE_OF.format(name=name)) for file, name in FILES]
+        tab.style_picks = layout.picks(named, texts.STYLE_PICKS, columns=6)
+        tab.references = layout.picks(None, texts.GIVEN, columns=6, visible=False)
+        tab.reference_files = layout.PictureFiles(
+            label=texts.OWN_REFERENCES, height=120, elem_id="styles-references"
+        )
+        tab.reference_notice = gr.HTML()
+        gr.Markdown(texts.REFERENCES_HELP, elem_classes=["caption"])
+    with gr.Accordion(words.MORE_SETTINGS, open=False):
+        _seed_row(tab, "second", texts.SECOND, 2)
+        tab.swap = layout.button(texts.SWAP)
+        tab.seconds = layout.slider(0.5, 30, 3, 0.5, texts.SECONDS)
+        tab.fps = layout.slider(5, 60, 25, 1, texts.FPS)
+        tab.back = gr.Checkbox(True, label=texts.BACK, info=texts.BACK_HELP)
+        tab.more_pictures = layout.PictureFiles(
+            label=texts.GRID_MORE, height=120, elem_id="styles-more"
+        )
+
+
+def _get(tab: Tab) -> None:
+    with (
+        layout.zone("stage-zone"),
+        gr.Tabs(selected="picture", elem_id="styles-stage") as tab.stage,
+    ):
+        with gr.Tab(texts.PICTURE_STAGE, id="picture", elem_id="styles-stage-still"):
+            tab.compared = compare.widget(elem_id="styles-picture-shown", elem_classes=["stage"])
+            tab.caption = gr.Markdown(elem_classes=["caption"])
+        with gr.Tab(texts.GRID_STAGE, id="grid", elem_id="styles-stage-grid"):
+            tab.grid = layout.picture(None, texts.GRID, show_label=False, elem_id="styles-grid")
+            tab.grid_caption = gr.Markdown(texts.GRID_HELP, elem_classes=["caption"])
+            with gr.Row():
+                tab.make_grid = layout.button(texts.MAKE_GRID)
+                tab.get_grid = gr.DownloadButton(
+                    texts.GET_GRID, None, size="md", min_width=130, interactive=False
+                )
+            tab.grid_notice = gr.HTML()
+        with gr.Tab(words.CLIP, id="clip", elem_id="styles-stage-clip"):
+            layout.clip(tab, None, texts.FIRST_CLIP, elem_id="styles-clip")
+    with layout.zone("under"):
+        with gr.Column(elem_classes=["with-still"]):
+            with gr.Row():
+                tab.get_picture = layout.button(texts.GET_PICTURE)
+                tab.get_both = layout.button(texts.GET_BOTH)
+            tab.file_notice = gr.HTML()
+        tab.view = gr.Radio(texts.VIEWS, value="face", label=texts.VIEW)
+        with gr.Row(elem_classes=["with-clip"]):
+            layout.get_clip(tab, None)
+        layout.settings(tab, "")
+        tab.picture_file = layout.unseen_file("styles-picture-file")
+    with gr.Accordion(words.HOW, open=False):
+        gr.Markdown(texts.ABOUT)
+
+
+def _picture_events(tab: Tab) -> None:
+    shown = tab.on(tab.picture.change, handlers.show_picture, newest=True)
+    tab.on(shown.then, handlers.vary)
+    tab.on([tab.picture.change, tab.weights.change], handlers.warn, newest=True)
+    systems.remedies(tab, tab.photograph_notice)
+    tab.other_picture.click(lambda: None, None, tab.picture, **QUIET)
+    files = gr.State([file for file, _ in FILES])
+    tab.picks.select(layout.pick, files, tab.picture, **QUIET)
+    clicked = tab.on(tab.crop.select, handlers.click)
+    for moved in (clicked.then, tab.crop.input):
+        tab.on(tab.on(moved, handlers.show).then, handlers.vary)
+
+
+def _style_events(tab: Tab) -> None:
+    live = [tab.share.input, tab.strength.input, tab.view.input]
+    tab.on(live, handlers.show, newest=True, api_name="styles_picture")
+    tab.on(tab.strength.release, handlers.vary)
+    tab.on(tab.on(tab.domain.input, handlers.show, newest=True).then, handlers.vary)
+    for which in ("first", "second"):
+        seed, new = getattr(tab, f"{which}_seed"), getattr(tab, f"{which}_new")
+        named = {"seed": seed, "style": getattr(tab, which)}
+        typed = tab.on(seed.input, handlers.set_seed, newest=True, named=named)
+        rolled = tab.on(new.click, handlers.new_seed, named=named)
+        for event in (typed, tab.on(rolled.then, handlers.set_seed, named=named)):
+            tab.on(event.then, handlers.show)
+    examples = gr.State([subject.of_file(file, name) for file, name in FILES])
+    for event in (
+        tab.on(tab.swap.click, handlers.swap),
+        tab.on(tab.variations.select, handlers.pick_seed),
+        tab.on(tab.style_picks.select, handlers.pick_reference, named={"files": examples}),
+        tab.on(tab.references.select, handlers.pick_reference, named={"files": tab.given}),
+        tab.on(tab.reference_files.change, handlers.read_references),
+    ):
+        tab.on(event.then, handlers.show)
+    tab.on(tab.on(tab.more.click, handlers.next_seeds).then, handlers.vary)
+    wishes = [*live, tab.domain.input, tab.first_seed.input, tab.first_new.click, tab.swap.click,
+              tab.variations.select, tab.style_picks.select, tab.references.select,
+              tab.picks.select, tab.picture.input, tab.crop.input, tab.crop.select]  # fmt: skip
+    tab.turns_to("picture", functools.partial(gr.on, wishes[:2] + wishes[3:]))
+
+
+def _file_events(page: gr.Blocks, tab: Tab) -> None:
+    for button, beside in ((tab.get_picture, False), (tab.get_both, True)):
+        named = {"beside": gr.State(beside)}
+        tab.offers(tab.on(button.click, handlers.save, named=named), tab.picture_file)
+    layout.clip_events(tab, clips.make_clip, tab.stage)
+    began = tab.on(tab.make_grid.click, kit.begin, queue=False)
+    tab.on(began.then, clips.make_grid, concurrency_limit=4)
+    opened, changed = systems.events(page, tab)
+    for event in (opened, changed, layout.reset_event(tab)):
+        ready = tab.on(event.then, handlers.prepare)
+        tab.on(tab.on(ready.then, handlers.show_picture).then, handlers.vary)

@@ -1,0 +1,129 @@
+"""The long jobs of the tab "Style translation": a clip between two styles, and a grid."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import gradio as gr
+import numpy as np
+
+from gan_models import images
+from gan_models.errors import UserError
+from gan_models.stargan_v2.pipeline import path as path_of
+from tabs.kit import clips, jobs, look
+from tabs.kit.answers import answers
+from tabs.kit.results import file_stem, lines, picture_file
+from tabs.styles import subject, texts
+from tabs.styles.handlers import MOST, settings_of
+
+LARGEST = 1280  # pixels of the longer side
+SMALLEST = 512  # pixels of the shorter side
+CELL = 256  # pixels of a grid's pictures, at most
+WHITE = 255
+
+
+@answers(
+    "progress", "preview", "clip", "get_clip", "clip_caption", "text", "clip_notice", "run", "stop",
+    notice="clip_notice", failed=clips.idle(texts.KEYS),
+)  # fmt: skip
+def make_clip(
+    system, weights, picture, crop, domain, first, second, strength, view, seconds, fps, back,
+    request: gr.Request | None = None,
+):  # fmt: skip
+    """From the first style to the second, and `back`. After Stop the clip holds the frames made so
+    far.
+    """
+    system.folder(weights)  # weights that are not there are said before the work starts
+    if not picture:
+        raise UserError(texts.NO_PICTURE)
+    if not 0.5 <= (seconds or 0) <= 30 or not 5 <= (fps or 0) <= 60:
+        raise UserError(texts.BAD_DURATION)
+    if first == second:
+        raise UserError(texts.SAME)
+    total = round(seconds * fps)
+    job = jobs.Job(jobs.stop_file(system, request, "clip"), total)
+
+    def work():
+        box = subject.square(system, weights, picture, crop)
+        record = settings_of(weights, picture, box, domain, strength)
+        record |= {"first style": first["name"], "second style": second["name"]}
+        record |= {"seconds": seconds, "fps": fps, "back": bool(back)}
+        ends = [first, second]
+        stops = subject.numbers(system, weights, domain, ends, subject.checked(strength))
+        styles = path_of(stops, total, bool(back))
+        made = job.watch(frames(system, weights, picture, box, styles, view))
+        info = clips.write(path, made, SMALLEST, fps, weights=weights, settings=record)
+        return info and (info, record)
+
+    stem = file_stem(f"{Path(picture).stem}-{domain}")
+    with jobs.handed_over(request, f"{stem}.mp4") as path:
+        yield from clips.working(job, work, texts.KEYS)
+        if job.result is None:
+            return
+        info, record = job.result
+        yield clips.done(path, clips.caption(job, info, texts.CLIP_DONE), record, texts.KEYS)
+
+
+def frames(system, weights, path: str, box, styles, view: str) -> Iterator[np.ndarray]:
+    for made in subject.translated(system, weights, path, box, styles):
+        yield made if view == "face" else subject.pair(path, box, made, view, LARGEST)[1]
+
+
+@answers(
+    "progress", "preview", "grid", "grid_caption", "get_grid", "text", "run", "stop",
+    notice="grid_notice", failed=clips.idle(texts.KEYS),
+)  # fmt: skip
+def make_grid(
+    system, weights, picture, crop, more_pictures, domain, given, seeds, strength,
+    request: gr.Request | None = None,
+):  # fmt: skip
+    """The pictures above, a row for each style: the references, or the seeds of the variations."""
+    system.folder(weights)
+    sources = [one for one in [picture, *(more_pictures or [])] if one][:MOST]
+    styles = given or list(map(subject.of_seed, seeds))
+    if not sources:
+        raise UserError(texts.NO_PICTURE)
+    total = len(sources) * len(styles)
+    job = jobs.Job(jobs.stop_file(system, request, "clip"), total)
+    boxes = [
+        subject.square(system, weights, one, crop if one == picture else None) for one in sources
+    ]
+    record = settings_of(weights, sources[0], boxes[0], domain, strength)
+    record |= {"pictures": ", ".join(Path(one).name for one in sources)}
+    record |= {"styles": ", ".join(style["name"] for style in styles)}
+
+    def work():
+        codes = subject.numbers(system, weights, domain, styles, subject.checked(strength))
+        made = (
+            one for source, box in zip(sources, boxes, strict=True)
+            for one in subject.translated(system, weights, source, box, codes)
+        )  # fmt: skip
+        return list(job.watch(made)) or None
+
+    yield from clips.working(job, work, texts.KEYS)
+    if job.result is None:
+        return
+    made = sheet(system, weights, list(zip(sources, boxes, strict=True)), styles, job.result)
+    caption = texts.GRID_DONE.format(count=len(sources), styles=len(styles))
+    if job.stopped:
+        caption = texts.GRID_PARTLY.format(done=job.done, total=total)
+    with picture_file(request, f"grid-{file_stem(str(domain))}.png", made, weights, record) as file:
+        yield {
+            **clips.idle(texts.KEYS), "grid": file, "grid_caption": caption,
+            "get_grid": gr.update(value=file, interactive=True), "text": lines(record),
+            "grid_notice": look.notice(""),
+        }  # fmt: skip
+
+
+def sheet(system, weights, sources, styles, made: list) -> np.ndarray:
+    """One picture of the grid; references stand left of their rows, what is not made is white."""
+    side = min(CELL, max(128, len(made[0])))
+    blank = np.full((side, side, 3), WHITE, np.uint8)
+    cells = [images.resize(one, side) for one in made]
+    cells += [blank] * (len(sources) * len(styles) - len(made))
+    rows = [[subject.cut(path, box, side) for path, box in sources]]
+    rows += [cells[row :: len(styles)] for row in range(len(styles))]
+    files = [style.get("file") for style in styles]
+    if any(files):
+        left = [subject.cut(file, subject.square(system, weights, file), side) for file in files]
+        rows = [[first, *row] for first, row in zip([blank, *left], rows, strict=True)]
+    return images.grid([cell for row in rows for cell in row], len(rows[0]))

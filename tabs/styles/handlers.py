@@ -1,0 +1,237 @@
+"""What the tab "Style translation" does beside its clips and grids."""
+
+import random
+from contextlib import ExitStack
+from pathlib import Path
+
+import gradio as gr
+import numpy as np
+
+from gan_models import images
+from gan_models.errors import Unreadable, UserError
+from tabs.kit import crop as crops
+from tabs.kit import jobs, look, results
+from tabs.kit.answers import Answer, answers
+from tabs.kit.framing import FaceSystem, is_puppet, said
+from tabs.styles import subject, texts
+
+SHOWN = ("compared", "caption", "text")
+THUMB = 160  # pixels of the variations and references
+MOST = 12  # references, and pictures of a grid
+EMPTY = {
+    "picture": gr.update(visible=True), "crop": gr.update(visible=False),
+    "other_picture": gr.update(visible=False),
+}  # fmt: skip
+
+# --- weights and pictures
+
+
+@answers("domain", notice="missing", loading=True)
+def prepare(system, weights, domain):
+    """When the page opens and for other weights: their domains, and what they lack."""
+    pipeline = system.open(weights)
+    kept = domain if domain in pipeline.domains else first_domain(pipeline.domains)
+    return {
+        "domain": gr.update(choices=list(pipeline.domains), value=kept),
+        "missing": look.notice(pipeline.notice),
+    }
+
+
+def first_domain(domains) -> str | None:
+    """The second where there is one: the first picture is of the first."""
+    return next(iter([*domains[1:2], *domains]), None)
+
+
+def framed(system: FaceSystem, weights: str | None, path: str) -> Answer:
+    """The picture with its crop on it. Raises UserError."""
+    picture = images.read_picture(path)
+    found = system.frame(weights, picture, is_puppet(path))
+    value = crops.shown(picture, found.box, found.faces)
+    return {
+        "picture": gr.update(visible="hidden"), "other_picture": gr.update(visible=True),
+        "crop": gr.update(value=value, visible=True),
+        "give_notice": look.notice(said(found, picture, texts.THE_PICTURE)),
+    }  # fmt: skip
+
+
+@answers(*EMPTY, *SHOWN, notice="give_notice", loading=True, failed=EMPTY)
+def show_picture(system, weights, picture, domain, first, second, share, strength, view):
+    """Another picture, or other weights."""
+    if not picture:
+        yield EMPTY
+        return
+    answer = framed(system, weights, picture)
+    yield answer
+    crop = answer["crop"]["value"]
+    made = shown(system, weights, picture, crop, domain, first, second, share, strength, view)
+    yield {"give_notice": answer["give_notice"]} | made
+
+
+@answers("crop", notice="give_notice")
+def click(system, weights, picture, crop, event: gr.EventData):
+    """A click in the picture: the crop goes to the face there, or around that place."""
+    whole = images.read_picture(picture)
+    return {"crop": system.clicked(weights, whole, is_puppet(picture), crop, event)}
+
+
+@answers("photograph_notice")
+def warn(system, weights, picture):
+    """The notice before anything is made: a photograph is given to weights of drawn puppets."""
+    if not system.unknown(weights, picture):
+        return {"photograph_notice": ""}
+    button = system.remedy(lambda name: not system.knows_puppets(name))
+    told = texts.PHOTOGRAPH.format(remedy="" if button else texts.NO_OTHERS)
+    return {"photograph_notice": look.notice(told.strip(), remedy=button)}
+
+
+# --- the picture in a style
+
+
+@answers(*SHOWN, notice="change_notice", loading=True)
+def show(system, weights, picture, crop, domain, first, second, share, strength, view):
+    """The picture in the style that is chosen."""
+    if not picture:
+        return {}
+    return shown(system, weights, picture, crop, domain, first, second, share, strength, view)
+
+
+def shown(system, weights, picture, crop, domain, first, second, share, strength, view) -> Answer:
+    asked = system, weights, picture, crop, domain, first, second, share, strength
+    box, made, record = planned(*asked)
+    before, after = (
+        results.data_url(one, quality=92, subsampling=0)
+        for one in subject.pair(picture, box, made, view)
+    )
+    caption = texts.DONE.format(picture=record["picture"], domain=domain, style=record["style"])
+    return {
+        "compared": {
+            "before": before, "after": after, "before_alt": texts.BEFORE_ALT,
+            "after_alt": texts.AFTER_ALT,
+        },
+        "caption": caption, "text": results.lines(record),
+    }  # fmt: skip
+
+
+def planned(system, weights, picture, crop, domain, first, second, share, strength):
+    """(the square, it translated, the settings). Raises UserError."""
+    box = subject.square(system, weights, picture, crop)
+    style = subject.mixed(system, weights, domain, first, second, share, strength)
+    made = next(subject.translated(system, weights, picture, box, [style]))
+    record = settings_of(weights, picture, box, domain, strength)
+    return box, made, record | {"style": subject.name_of(first, second, share)}
+
+
+def settings_of(weights, picture, box, domain, strength) -> dict:
+    square = ", ".join(f"{edge:g}" for edge in crops.corners(box))
+    record = {"weights": weights, "picture": Path(picture).name[-120:], "square": square}
+    return record | {"domain": domain, "strength": f"{strength:g} %"}
+
+
+# --- styles
+
+
+@answers("seed")
+def new_seed():
+    return {"seed": random.randrange(1000, 10000)}
+
+
+@answers("style", notice="change_notice")
+def set_seed(seed):
+    """The style of a typed seed; an empty field changes nothing."""
+    return {} if seed is None else {"style": subject.of_seed(seed)}
+
+
+@answers("first", "second", "first_seed", "second_seed")
+def swap(first, second):
+    return {"first": second, "second": first,
+            "first_seed": second.get("seed"), "second_seed": first.get("seed")}  # fmt: skip
+
+
+@answers("first", "first_seed", "share")
+def pick_seed(seeds, event: gr.SelectData):
+    """A click on a variation takes its style, unmixed."""
+    return taken(subject.of_seed(seeds[event.index]))
+
+
+@answers("first", "first_seed", "share")
+def pick_reference(files, event: gr.SelectData):
+    """A click on a reference takes its style; files: styles, as in `subject`."""
+    return taken(files[event.index])
+
+
+def taken(style: dict) -> Answer:
+    return {"first": style, "first_seed": style.get("seed"), "share": 0}
+
+
+@answers("references", "given", "first", "first_seed", "share", notice="reference_notice",
+         loading=True)  # fmt: skip
+def read_references(system, weights, reference_files, request: gr.Request | None = None):
+    """The visitor's own references; the newest becomes the first style. What cannot be read is
+    said, the others stay.
+    """
+    told, made, styles = [], [], []
+    paths = reference_files or []
+    with ExitStack() as files:
+        for path in paths[:MOST]:
+            try:
+                part = subject.cut(path, subject.square(system, weights, path), THUMB)
+            except Unreadable as error:
+                told.append(jobs.sentence(error))
+                continue
+            name = results.file_stem(Path(path).stem)[:60]
+            file = results.picture_file(request, f"{len(made)}-{name}.jpg", part, weights, {})
+            made.append((files.enter_context(file), Path(path).name[-60:]))
+            styles.append(subject.of_file(path))
+        if len(paths) > MOST:
+            told.append(texts.TOO_MANY.format(most=MOST, count=len(paths)))
+        answer = {"references": gr.update(value=made, visible=bool(made)), "given": styles}
+        kind = {"kind": "error"} if told and not made else {}
+        answer["reference_notice"] = look.notice(" ".join(told), **kind)
+        yield answer | (taken(styles[-1]) if styles else {})
+
+
+@answers("seeds")
+def next_seeds(seeds):
+    return {"seeds": [seed + len(seeds) for seed in seeds]}
+
+
+@answers("variations", notice="change_notice", loading=True)
+def vary(
+    system, weights, picture, crop, domain, strength, seeds, request: gr.Request | None = None
+):
+    """The square in the styles of other seeds, small."""
+    if not picture:
+        return
+    box, styles = subject.square(system, weights, picture, crop), list(map(subject.of_seed, seeds))
+    codes = subject.numbers(system, weights, domain, styles, subject.checked(strength))
+    with ExitStack() as files:
+        made = []
+        for style, one in zip(
+            styles, subject.translated(system, weights, picture, box, codes), strict=True
+        ):
+            one, name = results.enlarge(one, THUMB), f"seed-{style['seed']}.jpg"
+            file = results.picture_file(request, name, one, weights, {"seed": style["seed"]})
+            made.append((files.enter_context(file), style["name"]))
+        yield {"variations": made}
+
+
+# --- downloads
+
+
+@answers("picture_file", notice="file_notice", loading=True)
+def save(
+    system, weights, picture, crop, domain, first, second, share, strength, view, beside,
+    request: gr.Request | None = None,
+):  # fmt: skip
+    """What is shown as a PNG, the whole picture at full size; `beside`: before on its left."""
+    if not picture:
+        raise UserError(texts.NO_PICTURE)
+    asked = system, weights, picture, crop, domain, first, second, share, strength
+    box, made, record = planned(*asked)
+    both = subject.pair(picture, box, made, view, largest=None)
+    made = np.hstack(both) if beside else both[1]
+    stem = results.file_stem(f"{Path(picture).stem}-{domain}")
+    with results.picture_file(
+        request, f"{stem}{'-both' if beside else ''}.png", made, weights, record
+    ) as path:
+        yield {"picture_file": path}

@@ -1,0 +1,129 @@
+"""What is translated, and the styles: a dict with a "name" that a visitor reads, and "seed" or the
+"file" of a reference. The last few pictures are remembered, small.
+"""
+
+import functools
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from gan_models import faces, images
+from gan_models.errors import UserError
+from gan_models.faces import Box
+from gan_models.faces.pasting import Paster
+from gan_models.seeds import check_seed
+from tabs.kit import crop as crops
+from tabs.kit import jobs, results
+from tabs.kit.framing import is_puppet
+from tabs.styles import texts
+
+SHOWN = 768  # pixels of the longer side of a whole picture
+KEPT = 16  # pictures, and squares of them
+
+
+@functools.lru_cache(KEPT)
+def small(path: str, largest: int) -> tuple[np.ndarray, float, tuple[int, int]]:
+    """(the picture with at most `largest` pixels a side, its scale, (height, width) of the file).
+
+    Raises UserError.
+    """
+    picture = images.read_picture(path)
+    sides = picture.shape[:2]
+    scale = min(1.0, largest / max(sides))
+    return (
+        images.resize(picture, tuple(max(1, round(scale * side)) for side in sides)),
+        scale,
+        sides,
+    )
+
+
+@functools.lru_cache(4 * KEPT)
+def cut(path: str, box: Box, size: int) -> np.ndarray:
+    """(size, size, 3) uint8: a square of the picture."""
+    return faces.crop(images.read_picture(path), box, size)
+
+
+def square(system, weights, path: str | None, crop: dict | None = None) -> Box:
+    """What is translated of a picture: the crop, or what the weights see. Raises UserError."""
+    if not path:
+        raise UserError(texts.NO_PICTURE)
+    chosen = crops.chosen(crop, small(path, SHOWN)[2])
+    return chosen or system.frame(weights, images.read_picture(path), is_puppet(path)).box
+
+
+# --- styles
+
+
+def of_seed(seed: object) -> dict:
+    """Raises UserError for what is not a seed."""
+    seed = check_seed(seed)
+    return {"name": f"seed {seed}", "seed": seed}
+
+
+def of_file(path: str, name: str | None = None) -> dict:
+    return {"name": f"style of {name or Path(path).name}"[:90], "file": path}
+
+
+@jobs.lease
+def numbers(system, weights, domain, styles: list[dict], strength: float) -> list[np.ndarray]:
+    """(style_dim,) float32 of each; strength: 0 to 2. Raises UserError."""
+    pipeline = system.open(weights)
+    made = []
+    for style in styles:
+        if "seed" in style:
+            with jobs.device:
+                made.append(pipeline.style(domain, style["seed"], strength))
+        else:
+            part = cut(style["file"], square(system, weights, style["file"]), pipeline.size)
+            with jobs.device:
+                made.append(pipeline.style_of(part, domain, strength))
+    return made
+
+
+def mixed(system, weights, domain, first, second, share, strength) -> np.ndarray:
+    """(style_dim,): the style `share` percent of the way from first to second."""
+    if not is_number(share, 100):
+        raise UserError(texts.BAD_SHARE)
+    ends = [first] if share == 0 else [first, second]
+    made = numbers(system, weights, domain, ends, checked(strength))
+    return system.open(weights).mix(*made, share / 100) if share else made[0]
+
+
+def checked(strength) -> float:
+    """A strength in percent as a share."""
+    if not is_number(strength, 200):
+        raise UserError(texts.BAD_STRENGTH)
+    return strength / 100
+
+
+def is_number(value: object, largest: float) -> bool:
+    return isinstance(value, int | float) and 0 <= value <= largest
+
+
+def name_of(first: dict, second: dict, share: float) -> str:
+    if share in (0, 100):
+        return (second if share else first)["name"]
+    return f"{first['name']} to {second['name']}, {share:g} %"
+
+
+# --- pictures
+
+
+@jobs.lease
+def translated(system, weights, path: str, box: Box, styles) -> Iterator[np.ndarray]:
+    """(size, size, 3) uint8 in each of the styles (n, style_dim)."""
+    pipeline = system.open(weights)
+    yield from jobs.batches(pipeline.translations(cut(path, box, pipeline.size), styles))
+
+
+def pair(path: str, box: Box, made: np.ndarray, view: str, largest: int | None = SHOWN):
+    """(before, after), (H, W, 3) uint8, of a translated square: that, or the whole picture.
+
+    largest: pixels of the longer side of the whole picture; None: as the file is.
+    """
+    if view == "face":
+        after = results.enlarge(made, results.DISPLAY)
+        return cut(path, box, len(after)), after
+    picture, scale = (images.read_picture(path), 1) if largest is None else small(path, largest)[:2]
+    return picture, Paster(picture, box.scaled(scale)).paste(made)

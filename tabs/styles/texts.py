@@ -1,0 +1,88 @@
+"""Every text of the tab "Style translation" that a visitor reads, in one place."""
+
+NAME = "Style translation"
+README = "readme#style-translation-stargan-v2"
+
+# Give
+PICK = "## Pick a picture\nIts pose stays; what it is and how it looks change."
+PICTURE, OTHER_PICTURE = "Picture", "Your own picture"
+PICKS, STYLE_PICKS = "Pictures to translate", "Pictures whose style is taken"
+NAMES = {
+    "face-1.jpg": "Short brown hair",
+    "face-2.jpg": "Long brown hair",
+    "face-3.jpg": "Grey curls",
+    "face-4.jpg": "Cream cat",
+    "face-5.jpg": "Ginger cat",
+    "face-6.jpg": "Pink robot",
+}
+STYLE_OF = "Style: {name}"
+CROP = "What is translated. Drag it or use the arrow keys; + and - change its size."
+THE_PICTURE = "The picture"
+
+# Change
+ANIMATE = "Animate"
+DOMAIN = "Turn it into"
+STYLE = "## Choose a style"
+SEED, NEW, NO_SEED = "{which} style (seed)", "New", "of a picture"
+FIRST, SECOND = "First", "Second"
+VARIATIONS, MORE = "Styles of other seeds: click one", "Other styles"
+REFERENCES = "Style of a picture (reference)"
+OWN_REFERENCES = "Your own references, one or several"
+GIVEN = "Your references: click one"
+REFERENCES_HELP = (
+    "The newest becomes the first style. A reference may be of any domain: it is read as one of "
+    "the domain that is chosen, which looks best where it is one."
+)
+SHARE = "From the first style to the second (%)"
+STRENGTH = "Strength of the style (%)"
+STRENGTH_HELP = "0 is the domain's usual style, 100 the one that was chosen."
+SWAP = "Swap the two"
+SECONDS, FPS = "Duration of the clip (s)", "Frames per second"
+BACK, BACK_HELP = "There and back", "The clip ends where it began, so it can loop."
+GRID_MORE = "More pictures for the grid"
+
+# Get
+PICTURE_STAGE, GRID_STAGE = "Picture", "Grid"
+VIEW = "What is shown"
+VIEWS = [("Square", "face"), ("Whole picture", "picture")]
+BEFORE_ALT, AFTER_ALT = "The picture before", "The picture translated"
+DONE = "{picture} as {domain}, {style}."
+GET_PICTURE, GET_BOTH = "Download picture", "Before and after"
+MAKE_GRID, GET_GRID = "Make the grid", "Download grid"
+GRID = "Pictures by styles"
+GRID_HELP = (
+    "The picture, and more that are given in More settings, in the style of each of your "
+    "references, or of the seeds that are shown."
+)
+GRID_DONE = "{count} pictures in {styles} styles."
+GRID_PARTLY = "Stopped after {done} of {total}: the rest is left white."
+FIRST_CLIP = "Press Animate to make a clip from the first style to the second."
+ABOUT = f"""
+A *style* is a row of numbers. The *mapping network* makes one of a seed, the *style encoder* takes
+one from a picture (a *reference*); both have one exit for each *domain*. The *generator* paints the
+picture anew in that style: pose and place stay, the rest is the style's. Between two styles, every
+mixture is a style again. Strength pulls a style towards the mean of its domain.
+
+The networks see a square of the picture and answer at their own size; in the whole picture the
+square is put back with a soft border. How these weights were trained, and on what, stands in
+[the README]({README}).
+"""
+
+# While it works
+KEYS = "Enter animates, Escape stops."
+CLIP_DONE = "{frames} frames, {seconds:g} s, {width} x {height} px."
+
+# Notices
+PHOTOGRAPH = (
+    "This is not one of the drawn puppets that these weights know: it is translated only roughly. "
+    "{remedy}"
+)
+NO_OTHERS = "How to get weights for photographs, or train some, stands in the README (above)."
+TOO_MANY = "The first {most} of {count} are used."
+
+# Errors
+NO_PICTURE = "There is no picture yet. Upload one, or click one of the faces."
+BAD_SHARE = "The way between two styles is a number from 0 to 100 %."
+BAD_STRENGTH = "A strength is a number from 0 to 200 %."
+BAD_DURATION = "Choose a duration from 0.5 to 30 s and 5 to 60 frames per second."
+SAME = "The two styles are the same, so nothing would change. Choose another second style."

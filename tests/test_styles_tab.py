@@ -1,0 +1,216 @@
+"""The tab "Style translation": its handlers, called as the page calls them, on tiny weights."""
+
+import base64
+from html import escape
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+import app
+from gan_models import faces, images, names, video
+from gan_models.faces.pasting import Paster
+from gan_models.stargan_v2.pipeline import NO_LANDMARKS
+from tabs import styles
+from tabs.kit import jobs, results
+from tabs.kit import texts as words
+from tabs.styles import clips, handlers, subject, texts
+from tests import tiny_stargan_v2
+from tests.motion_given import last, visitor
+
+ONE, TWO = subject.of_seed(1), subject.of_seed(2)
+BOX = faces.Box(15, 0, 75, 60)  # the middle of the pictures given
+
+
+@pytest.fixture(scope="module")
+def system(tmp_path_factory):
+    """Weights "plain", and "masked" without the landmark network that they ask for."""
+    root = tmp_path_factory.mktemp("weights")
+    given = {
+        "plain": tiny_stargan_v2.save_stargan_v2(root / "plain"),
+        "masked": tiny_stargan_v2.save_stargan_v2(root / "masked", w_hpf=1.0, seed=1),
+    }
+    weights = tuple((name, str(folder)) for name, folder in given.items())
+    return styles.system(jobs.Settings(device="cpu", weights=weights))
+
+
+@pytest.fixture(scope="module")
+def pipeline(system):
+    return system.open("plain")
+
+
+@pytest.fixture(scope="module")
+def given(tmp_path_factory):
+    """Files: two wide pictures, and one that is none."""
+    folder, random = tmp_path_factory.mktemp("given"), np.random.default_rng(0)
+    for name in ("wide", "other"):
+        picture = images.resize(random.integers(0, 255, (6, 9, 3), np.uint8), (60, 90))
+        images.save_picture(folder / f"{name}.png", picture, weights="puppets", settings={})
+    (folder / "broken.png").write_bytes(b"no picture")
+    return SimpleNamespace(
+        **{one: str(folder / f"{one}.png") for one in ("wide", "other", "broken")}
+    )
+
+
+def show(system, path, domain="cat", first=ONE, second=TWO, share=0, strength=100, view="face",
+         weights="plain"):  # fmt: skip
+    return last(
+        handlers.show(system, weights, path, None, domain, first, second, share, strength, view)
+    )
+
+
+def near(answer, made, which="after"):
+    """Whether that was made, and sent as a JPEG."""
+    shown = images.read_picture(base64.b64decode(answer["compared"][which].partition(",")[2]))
+    sent = results.data_url(made, quality=92, subsampling=0)
+    sent = images.read_picture(base64.b64decode(sent.partition(",")[2]))
+    return shown.shape == sent.shape and abs(shown.astype(int) - sent).mean() < 1
+
+
+def large(made):
+    return results.enlarge(made, results.DISPLAY)
+
+
+def test_a_picture_in_the_style_of_a_seed_and_of_a_reference(system, given, pipeline):
+    wide, other = map(images.read_picture, (given.wide, given.other))
+    by_seed = show(system, given.wide)
+    assert near(by_seed, large(pipeline.translate(wide, "cat", seed=1)))
+    assert near(by_seed, faces.crop(wide, BOX, results.DISPLAY), "before")
+    assert "domain: cat" in by_seed["text"] and "style: seed 1" in by_seed["text"]
+    by_reference = show(system, given.wide, "robot", subject.of_file(given.other), strength=50)
+    made = pipeline.translate(wide, "robot", reference=other, strength=0.5)
+    assert near(by_reference, large(made)) and "style of other.png" in by_reference["caption"]
+    between = show(system, given.wide, share=25)
+    ends = pipeline.style("cat", 1), pipeline.style("cat", 2)
+    (made,) = pipeline.translations(pipeline.crop(wide), [pipeline.mix(*ends, 0.25)])
+    assert near(between, large(made)) and "seed 1 to seed 2, 25 %" in between["text"]
+
+
+def test_the_square_goes_back_into_the_whole_picture(system, given, pipeline):
+    wide = images.read_picture(given.wide)
+    answer = show(system, given.wide, view="picture")
+    made = pipeline.translate(wide, "cat", seed=1)
+    assert near(answer, Paster(wide, BOX).paste(made)) and near(answer, wide, "before")
+
+
+@pytest.mark.parametrize(
+    "wrong, said",
+    [({"domain": "dog"}, "knows the domains human, cat, robot, and not 'dog'"),
+     ({"share": 101}, texts.BAD_SHARE), ({"share": None}, texts.BAD_SHARE),
+     ({"strength": -1}, texts.BAD_STRENGTH), ({"strength": float("nan")}, texts.BAD_STRENGTH)],
+)  # fmt: skip
+def test_what_cannot_be_asked_gets_a_sentence(system, given, wrong, said):
+    answer = show(system, given.wide, **wrong)
+    assert said.replace("'", "&#x27;") in answer["change_notice"] and "compared" not in answer
+
+
+def test_the_menu_has_the_domains_of_the_weights_and_says_what_they_lack(system):
+    answer = last(handlers.prepare(system, "plain", "dog"))
+    assert answer["domain"] == {
+        "choices": ["human", "cat", "robot"], "value": "cat", "__type__": "update",
+    }  # fmt: skip
+    assert answer["missing"] == ""
+    answer = last(handlers.prepare(system, "masked", "robot"))
+    assert answer["domain"]["value"] == "robot" and escape(NO_LANDMARKS) in answer["missing"]
+    assert handlers.first_domain(["one"]) == "one" and handlers.first_domain([]) is None
+
+
+def references(system, *paths):
+    return last(handlers.read_references(system, "plain", list(paths), visitor()))
+
+
+def test_references_are_kept_where_they_can_be_read(system, given):
+    answer = references(system, given.other, given.broken, given.wide)
+    assert [style["file"] for style in answer["given"]] == [given.other, given.wide]
+    assert answer["first"] == answer["given"][-1] and answer["first_seed"] is None
+    assert "broken.png" in answer["reference_notice"] and answer["references"]["visible"]
+    answer = references(system, given.broken)
+    assert "error" in answer["reference_notice"] and "first" not in answer
+    assert texts.TOO_MANY.format(most=12, count=13) in references(
+        system, *[given.wide] * 13
+    )["reference_notice"]  # fmt: skip
+    event = SimpleNamespace(index=1)
+    assert handlers.pick_reference([ONE, TWO], event)["first"] == TWO
+    assert handlers.pick_seed([5, 6], event) == {
+        "first": subject.of_seed(6), "first_seed": 6, "share": 0,
+    }  # fmt: skip
+
+
+def test_variations_are_the_seeds_that_are_said(system, given, pipeline):
+    made = handlers.vary(system, "plain", given.wide, None, "cat", 100, [3, 4], visitor())
+    for answer in made:
+        files = answer["variations"]
+        assert [name for _, name in files] == ["seed 3", "seed 4"]
+        wide = images.read_picture(given.wide)
+        expected = results.enlarge(pipeline.translate(wide, "cat", seed=4), handlers.THUMB)
+        assert abs(images.read_picture(files[1][0]).astype(int) - expected).mean() < 4
+
+
+@pytest.mark.parametrize("beside", [False, True])
+def test_a_download_is_the_whole_picture_with_its_settings(system, given, beside):
+    asked = system, "plain", given.wide, None, "cat", ONE, TWO, 0, 100, "picture", beside
+    for answer in handlers.save(*asked, visitor()):
+        picture = images.read_picture(answer["picture_file"])
+        assert picture.shape == (60, 180 if beside else 90, 3)
+        kept = images.read_settings(answer["picture_file"])
+        assert kept["weights"] == "plain" and kept["settings"]["domain"] == "cat"
+
+
+def make_clip(system, path, first=ONE, second=TWO, seconds=1.0, view="face"):
+    asked = system, "plain", path, None, "cat", first, second, 100, view, seconds, 6, True
+    return clips.make_clip(*asked, visitor())
+
+
+def test_a_clip_goes_from_style_to_style(system, given):
+    seen = []
+    for answer in make_clip(system, given.wide, view="picture"):
+        if "clip" in answer:
+            clip = video.open_clip(answer["clip"])
+            seen = list(clip.frames())
+            assert (len(seen), clip.fps) == (6, 6) and "back: True" in answer["text"]
+    apart = [abs(frame.astype(int) - seen[0]).mean() for frame in seen]
+    assert apart[3] == max(apart) and seen[0].shape[0] >= clips.SMALLEST
+
+
+@pytest.mark.parametrize(
+    "wrong, said",
+    [({"path": None}, texts.NO_PICTURE), ({"seconds": 99}, texts.BAD_DURATION),
+     ({"second": ONE}, texts.SAME)],
+)  # fmt: skip
+def test_no_clip_without_what_it_needs(system, given, wrong, said):
+    answer = last(make_clip(system, **{"path": given.wide} | wrong))
+    assert said in answer["clip_notice"] and answer["run"]["interactive"]
+
+
+def test_a_grid_of_pictures_by_references_and_by_seeds(system, given, pipeline):
+    cell = 128 + 2
+
+    def grid(more, files):
+        asked = system, "plain", given.wide, None, more, "cat", files, [3, 4, 5], 100
+        for answer in clips.make_grid(*asked, visitor()):
+            if "grid" in answer:
+                assert answer["grid_caption"] == texts.GRID_DONE.format(
+                    count=1 + len(more), styles=len(files) or 3
+                )
+                return images.read_picture(answer["grid"])
+
+    other = subject.of_file(given.other)
+    by_reference = grid([given.other], [other])
+    assert by_reference.shape[0] // 128 == 2 and by_reference.shape[1] // 128 == 3
+    made = pipeline.translate(
+        images.read_picture(given.other), "cat", reference=images.read_picture(given.other)
+    )
+    right = by_reference[-128:, -128:] if by_reference.shape[1] == 3 * cell - 2 else None
+    assert right is not None and abs(right.astype(int) - images.resize(made, 128)).max() <= 1
+    by_seed = grid([], [])
+    assert by_seed.shape[0] // 128 == 4 and by_seed.shape[1] == 128
+    made = clips.sheet(system, "plain", [(given.wide, BOX)], [ONE, TWO], [made])
+    assert (made[-128:] == 255).all()  # what Stop left unmade
+
+
+def test_the_tab_stands_on_the_page_only_where_there_are_weights(system, monkeypatch):
+    monkeypatch.setattr(names, "known_weights", lambda system: [])
+    assert f"'{texts.NAME}'" not in str(app.build(jobs.Settings()).config)
+    page = app.build(system.settings)
+    assert f"'{texts.NAME}'" in str(page.config)
+    assert words.NO_WEIGHTS.format(system="stargan_v2") not in str(page.config)
