@@ -57,14 +57,11 @@ class PictureFile(gr.Image):
 
 
 class PictureFiles(gr.File):
-    """Several pictures at once, as `PictureFile`: each is taken only if it was uploaded, and what
-    is wrong with it is for the handlers to say.
+    """Several pictures (file_count="multiple"), as `PictureFile`: each is taken only if it
+    was uploaded, and what is wrong with it is for the handlers to say.
     """
 
     is_template = True  # in the browser a gr.File
-
-    def __init__(self, value=None, **options):
-        super().__init__(value, file_count="multiple", **options)
 
     def preprocess(self, payload: ListFiles | None) -> list[str] | None:
         return [file.path for file in payload.root] if payload else None

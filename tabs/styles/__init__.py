@@ -105,7 +105,10 @@ def _change(tab: Tab, ours: FaceSystem) -> None:
         tab.style_picks = layout.picks(named, texts.STYLE_PICKS, columns=6)
         tab.references = layout.picks(None, texts.GIVEN, columns=6, visible=False)
         tab.reference_files = layout.PictureFiles(
-            label=texts.OWN_REFERENCES, height=120, elem_id="styles-references"
+            file_count="multiple",
+            label=texts.OWN_REFERENCES,
+            height=120,
+            elem_id="styles-references",
         )
         tab.reference_notice = gr.HTML()
         gr.Markdown(texts.REFERENCES_HELP, elem_classes=["caption"])
@@ -116,7 +119,7 @@ def _change(tab: Tab, ours: FaceSystem) -> None:
         tab.fps = layout.slider(5, 60, 25, 1, texts.FPS)
         tab.back = gr.Checkbox(True, label=texts.BACK, info=texts.BACK_HELP)
         tab.more_pictures = layout.PictureFiles(
-            label=texts.GRID_MORE, height=120, elem_id="styles-more"
+            file_count="multiple", label=texts.GRID_MORE, height=120, elem_id="styles-more"
         )
 
 

@@ -54,7 +54,7 @@ GRID_HELP = (
     "The picture, and more that are given in More settings, in the style of each of your "
     "references, or of the seeds that are shown."
 )
-GRID_DONE = "{count} pictures in {styles} styles."
+GRID_DONE = "Pictures: {count}; styles: {styles}."
 GRID_PARTLY = "Stopped after {done} of {total}: the rest is left white."
 FIRST_CLIP = "Press Animate to make a clip from the first style to the second."
 ABOUT = f"""
