@@ -12,3 +12,7 @@ class Unreadable(UserError):
     """A file that is no picture, clip or sound that can be read;
     data readers count it and go on.
     """
+
+
+class NoFace(UserError):
+    """No face in a picture, where weights look for one."""

@@ -36,8 +36,8 @@ register_heif_opener()
 ANIMATED = ("PNG", "WEBP", "AVIF", "GIF")  # in others a second picture is no next frame
 # Endings of their files, by which folders are searched; a single file is known by its content.
 PICTURE_ENDINGS = frozenset(
-    ".png .apng .jpg .jpeg .jpe .jfif .jif .jfi .pjpeg .pjp .mpo .heic .heif .hif .webp "
-    ".avif .avifs .bmp .gif .ico .jp2 .j2k .jpc .jpf .jpx .j2c .ppm .pgm .pbm .pnm .tif "
+    ".png .apng .jpg .jpeg .jpe .jfif .jif .jfi .pjpeg .pjp .mpo .heic .heics .heif .heifs .hif "
+    ".webp .avif .avifs .bmp .gif .ico .jp2 .j2k .jpc .jpf .jpx .j2c .ppm .pgm .pbm .pnm .tif "
     ".tiff".split()
 )
 WRITABLE = (".png", ".jpg", ".jpeg", ".webp")

@@ -160,7 +160,7 @@ def test_it_starts_from_finished_weights(train_here, place, capsys):
         weights = [key for key in base[role] if key.endswith(".weight")]
         assert weights and all(torch.equal(tuned[role][key], base[role][key]) for key in weights)
     with pytest.raises(SystemExit, match="--start-from base: its generator is built otherwise"):
-        train_here("other", "--start-from", "base", "--hidden", "5")
+        train_here("another", "--start-from", "base", "--hidden", "5")
 
 
 @pytest.mark.parametrize("name", list(options.PRESETS))

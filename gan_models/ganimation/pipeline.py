@@ -20,7 +20,7 @@ from PIL import Image
 
 from gan_models import faces, images
 from gan_models.devices import choose_device, choose_precision
-from gan_models.errors import UserError
+from gan_models.errors import NoFace, UserError
 from gan_models.faces.framing import face_square
 from gan_models.ganimation.action_units import CODES, checked, said
 from gan_models.ganimation.folded import FoldedGenerator
@@ -47,10 +47,6 @@ NO_FACE = (
 REMEDY = "Turn or enlarge the picture, or take its middle square as it is."
 TURNS = (30, -30, 90, -90, 180)  # degrees to the left; the finder itself sees up to about 20
 LOOK = 200  # pixels of a picture that is turned to find out why no face was found
-
-
-class NoFace(UserError):
-    """No face where weights look for one. `squares(..., whole=True)` takes the middle square."""
 
 
 @dataclass(frozen=True, eq=False)
