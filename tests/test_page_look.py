@@ -9,6 +9,7 @@ import time
 import pytest
 
 import app
+from tabs.expressions import texts as expressions
 from tabs.kit import jobs
 from tabs.kit import texts as words
 from tabs.latent import texts as latent
@@ -154,13 +155,21 @@ def test_examples_have_names_and_are_walked_through_by_arrows(opening):
     assert page.locator("button.stop-button:visible").is_disabled()
 
 
+AT_THE_END = """() => new Promise((done) => {
+  [...document.querySelectorAll('.reset')].find((one) => one.offsetParent).scrollIntoView();
+  requestAnimationFrame(() => {
+    const box = document.querySelector('#motion-clip').getBoundingClientRect();
+    done([box.top, box.bottom]);
+  });
+})"""
+
+
 def test_enter_runs_from_a_slider_and_escape_stops_with_the_stage_in_sight(opening):
     page = opening(width=360, height=780)
     page.get_by_role("slider", name="range slider for " + motion.STRENGTH).press("Enter")
     page.get_by_text(" of 90 frames, ").locator("visible=true").first.wait_for()
-    page.locator(".reset:visible").scroll_into_view_if_needed()
-    box = page.locator("#motion-clip").bounding_box()
-    assert box["y"] >= 0 and box["y"] + box["height"] <= 780
+    top, bottom = page.evaluate(AT_THE_END)
+    assert 0 <= top < bottom <= 780
     page.get_by_role("tab", name=motion.STILL).click()
     page.keyboard.press("Escape")
     page.get_by_text("Stopped at frame").first.wait_for(state="attached")
@@ -178,10 +187,11 @@ ROWS = """() => [...document.querySelectorAll('.picks')].filter((one) => one.off
 
 def test_on_a_phone_every_system_is_in_sight(opening):
     page = opening(width=360, height=780)
-    for tab in page.locator("[role=tablist]").first.get_by_role("tab").all():
+    for name in (motion.NAME, latent.NAME, painting.NAME, expressions.NAME):
+        tab = page.get_by_role("tab", name=name)
+        tab.wait_for()
         box = tab.bounding_box()
         assert box["x"] >= 0 and box["x"] + box["width"] <= 360 and box["y"] < 200
-    assert page.get_by_role("tab", name=painting.NAME).is_visible()
     assert page.evaluate("document.documentElement.scrollWidth") == 360
 
 
