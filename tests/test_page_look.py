@@ -164,8 +164,17 @@ AT_THE_END = """() => new Promise((done) => {
 })"""
 
 
-def test_enter_runs_from_a_slider_and_escape_stops_with_the_stage_in_sight(opening):
+def test_enter_runs_from_a_slider_and_escape_stops_with_the_stage_in_sight(opening, monkeypatch):
+    watch = jobs.Job.watch
+
+    def slowly(job, items):  # so that the job still runs when it is looked at
+        for item in watch(job, items):
+            time.sleep(0.2)
+            yield item
+
+    monkeypatch.setattr(jobs.Job, "watch", slowly)
     page = opening(width=360, height=780)
+    page.locator(".run-button:visible").wait_for()
     page.get_by_role("slider", name="range slider for " + motion.STRENGTH).press("Enter")
     page.get_by_text(" of 90 frames, ").locator("visible=true").first.wait_for()
     top, bottom = page.evaluate(AT_THE_END)
