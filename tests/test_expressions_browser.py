@@ -33,10 +33,13 @@ def test_a_face_follows_its_sliders(page):
         act()
         page.wait_for_function(OTHER.format(which), arg=seen)
 
-    # A slider by the keyboard; the picture before stays.
+    # A slider by the keyboard: live, and then with its settings; the picture before stays.
+    page.wait_for_timeout(1000)  # for the ticket
     smile = page.get_by_role("slider", name="Lip corner puller (AU12)")
     end = "Home" if float(smile.input_value()) > 0.5 else "End"
-    changes(lambda: smile.press(end))
+    with page.expect_response(lambda answer: "component_server" in answer.url) as live:
+        changes(lambda: smile.press(end))
+    assert "data:image" in live.value.text()
     told = "[...document.querySelectorAll('textarea')].some((one) => one.value.includes('AU12: '))"
     page.wait_for_function(told)
     assert page.evaluate(SHOWN.format("before")) == before

@@ -9,7 +9,7 @@ import pytest
 from gan_models import faces, images, video
 from gan_models.ganimation.action_units import CODES, EMOTIONS, UNITS, emotion
 from tabs import expressions
-from tabs.expressions import clips, handlers, subject, texts
+from tabs.expressions import clips, handlers, live, subject, texts
 from tabs.kit import clips as kit
 from tabs.kit import crop, jobs, results
 from tabs.kit import texts as words
@@ -108,6 +108,26 @@ def test_a_slider_changes_the_face_in_the_whole_picture(system, given, pipeline)
         assert near(picture_in(show(system, given.wide, moved, view=view)), part)
     attention = picture_in(show(system, given.wide, moved, view="attention"))
     assert near(attention, np.rint(255 * made.attention[0])[:, :, None].repeat(3, axis=2))
+
+
+def test_the_picture_follows_while_the_sliders_move(system, given):
+    visit = visitor("mover")
+    noted = live.prepare(system, "drawn", given.wide, None, False, "picture", visit)["live"]
+    values = [0.0] * 17
+    asked = noted | {"units": {str(code): 0.0 for code in CODES}, "strength": 100}
+    assert (
+        live.follow(system, asked)["after"] == show(system, given.wide, values)["compared"]["after"]
+    )
+    asked["units"]["12"], values[SMILE] = 0.9, 0.9
+    assert (
+        live.follow(system, asked)["after"] == show(system, given.wide, values)["compared"]["after"]
+    )
+    for wrong in ({"units": {}}, {"units": [0.0] * 17}, {"units": asked["units"] | {"12": "much"}}):
+        assert live.follow(system, asked | wrong) == {"error": texts.BAD_UNIT}
+    assert live.follow(system, asked | {"strength": None}) == {"error": texts.BAD_STRENGTH}
+    for ticket in (None, "../../etc/passwd", "0" * 20 + "/expressions-live.json"):
+        assert live.follow(system, asked | {"ticket": ticket}) == {"error": words.VISIT_OVER}
+    assert live.prepare(system, "drawn", None, None, False, "picture", visit) == {"live": None}
 
 
 @pytest.mark.parametrize("wrong", [-0.1, 1.5, None, float("nan"), "much"])

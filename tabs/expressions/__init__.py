@@ -9,7 +9,7 @@ from gan_models import images
 from gan_models.errors import UserError
 from gan_models.ganimation.action_units import CODES, EMOTIONS, UNITS
 from gan_models.ganimation.pipeline import GANimationPipeline
-from tabs.expressions import clips, handlers, texts
+from tabs.expressions import clips, handlers, live, texts
 from tabs.kit import compare, jobs, layout, results, systems
 from tabs.kit import texts as words
 from tabs.kit.answers import QUIET, Tab
@@ -45,7 +45,7 @@ def build(page: gr.Blocks, settings: jobs.Settings) -> Tab:
             _get(tab, example)
         systems.layout(tab, ours)
     _face_events(tab)
-    _slider_events(tab)
+    _slider_events(page, tab)
     _file_events(page, tab, first_look=not example)
     return tab
 
@@ -89,7 +89,9 @@ def _change(tab: Tab) -> None:
         for name in EMOTIONS:
             button = gr.Button(texts.EMOTIONS[name], size="md", min_width=90)
             setattr(tab, f"to_{name}", button)
-    tab.strength = layout.slider(0, 100, 100, 1, texts.STRENGTH, texts.STRENGTH_HELP)
+    tab.strength = layout.slider(
+        0, 100, 100, 1, texts.STRENGTH, texts.STRENGTH_HELP, elem_id="expressions-strength"
+    )
     tab.change_notice = gr.HTML()
     with gr.Accordion(texts.MIRROR):
         gr.Markdown(texts.MIRROR_HELP, elem_classes=["caption"])
@@ -126,6 +128,7 @@ def _get(tab: Tab, example: dict) -> None:
                 layout.clip(tab, clip, caption, elem_id="expressions-clip")
         with layout.zone("beside", "units"):
             _sliders(tab, example)
+            tab.live = live.widget(tab.system.value)
         with layout.zone("under"):
             with gr.Column(elem_classes=["with-still"]):
                 tab.view = gr.Radio(texts.VIEWS, value="picture", label=texts.VIEW)
@@ -189,10 +192,12 @@ def _face_events(tab: Tab) -> None:
     tab.on([tab.crop.input, tab.all_faces.input], handlers.move, newest=True)
 
 
-def _slider_events(tab: Tab) -> None:
-    moved = [getattr(tab, name).input for name in handlers.SLIDERS]
-    moved += [tab.strength.input, tab.view.input]
-    tab.on(moved, handlers.show, newest=True, api_name="expressions_picture")
+def _slider_events(page: gr.Blocks, tab: Tab) -> None:
+    moved = [getattr(tab, name).input for name in (*handlers.SLIDERS, "strength")]
+    rested = [tab.live.input, tab.view.input]
+    tab.on(rested, handlers.show, newest=True, api_name="expressions_picture")
+    changes = [one.change for one in (tab.crop, tab.all_faces, tab.view, tab.weights)]
+    tab.on([page.load, *changes], live.prepare, newest=True)
     buttons = {getattr(tab, f"to_{name}"): name for name in EMOTIONS}
     for button, name in buttons.items():
         tab.on(button.click, handlers.aim, newest=True, named={"emotion": gr.State(name)})
@@ -200,8 +205,9 @@ def _slider_events(tab: Tab) -> None:
     tab.on(tab.measured.click, handlers.to_measured, newest=True)
     tab.on(tab.mirror_picture.change, handlers.mirror, newest=True)
     clicks = [one.click for one in (*buttons, tab.random, tab.measured)]
-    wishes = [*moved, *clicks, tab.picks.select, tab.picture.input, tab.mirror_picks.select,
-              tab.mirror_picture.input, tab.crop.input, tab.crop.select]  # fmt: skip
+    picked = [tab.picks.select, tab.picture.input, tab.crop.input, tab.crop.select]
+    picked += [tab.mirror_picks.select, tab.mirror_picture.input]
+    wishes = [*moved, *clicks, *picked, tab.view.input]
     tab.turns_to("picture", functools.partial(gr.on, wishes))
 
 

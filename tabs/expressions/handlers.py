@@ -191,22 +191,30 @@ def url(picture: np.ndarray) -> str:
 
 def planned(system, weights, picture, crop, all_faces, strength, values):
     """(the squares, (n, 17) action units wanted of them, the settings)."""
+    boxes = subject.squares(system, weights, picture, crop, all_faces)
+    units, moved = wanted(system, weights, picture, boxes, strength, values)
+    record = {"weights": weights, "picture": Path(picture).name[-120:]}
+    record["faces"] = "; ".join(", ".join(f"{edge:g}" for edge in crops.corners(b)) for b in boxes)
+    record |= {"strength": f"{strength:g} %"}
+    record |= {f"AU{code}": f"{value:g} (measured {was:g})" for code, (value, was) in moved.items()}
+    return boxes, units, record
+
+
+def wanted(system, weights, picture, boxes, strength, values) -> tuple[np.ndarray, dict]:
+    """((n, 17) action units of these squares, {code: (value, as measured)} of moved sliders)."""
     values = [checked(value, texts.BAD_UNIT) for value in values]
     share = checked(strength, texts.BAD_STRENGTH, 100) / 100
-    boxes = subject.squares(system, weights, picture, crop, all_faces)
     measured = subject.measure(system, weights, picture, boxes)
     first = rounded(measured[0])
     far = differs(values, first)
-    units = {code: value for code, value, one in zip(CODES, values, far, strict=True) if one}
-    wanted = measured + share * (system.open(weights).wanted(measured, units) - measured)
-    record = {"weights": weights, "picture": Path(picture).name[-120:]}
-    record["faces"] = "; ".join(", ".join(f"{edge:g}" for edge in crops.corners(b)) for b in boxes)
-    record |= {"strength": f"{100 * share:g} %"}
-    record |= {
-        f"AU{code}": f"{value:g} (measured {first[CODES.index(code)]:g})"
-        for code, value in units.items()
+    moved = {
+        code: (value, was)
+        for code, value, was, one in zip(CODES, values, first, far, strict=True)
+        if one
     }
-    return boxes, wanted, record
+    units = {code: value for code, (value, _) in moved.items()}
+    aim = system.open(weights).wanted(measured, units)
+    return measured + share * (aim - measured), moved
 
 
 def caption_of(record: dict) -> str:
