@@ -12,6 +12,7 @@ from tabs import expressions
 from tabs.expressions import clips, handlers, live, subject, texts
 from tabs.kit import clips as kit
 from tabs.kit import crop, jobs, results
+from tabs.kit import given as giving
 from tabs.kit import texts as words
 from tests import tiny_ganimation
 from tests.motion_given import last, visitor
@@ -155,7 +156,7 @@ def test_what_was_moved_stays_with_another_crop_and_goes_with_another_picture(sy
 def test_a_click_moves_the_crop(system, given):
     event = SimpleNamespace(x=20, y=30)
     box = {"box": [15, 0, 75, 60], "width": 90, "height": 60, "picture": "", "faces": []}
-    answer = last(handlers.click(system, "drawn", given.wide, box, event))
+    answer = last(giving.click(system, "drawn", given.wide, box, event))
     assert answer["crop"]["box"] == [-10, 0, 50, 60]
 
 
@@ -221,9 +222,9 @@ def test_several_faces_are_offered_and_changed_together(system, given, two_faces
 
 def test_a_photograph_is_told_to_be_strange_to_weights_of_puppets(system, given, monkeypatch):
     monkeypatch.setattr(type(system), "knows_puppets", lambda self, weights: weights == "drawn")
-    assert handlers.warn(system, "drawn", given.wide)["photograph_notice"] == ""
-    assert handlers.warn(system, "filmed", given.photo)["photograph_notice"] == ""
-    told = handlers.warn(system, "drawn", given.photo)["photograph_notice"]
+    assert giving.warn(system, "drawn", given.wide, texts.PHOTOGRAPH)["photograph_notice"] == ""
+    assert giving.warn(system, "filmed", given.photo, texts.PHOTOGRAPH)["photograph_notice"] == ""
+    told = giving.warn(system, "drawn", given.photo, texts.PHOTOGRAPH)["photograph_notice"]
     assert "drawn puppets" in told and "filmed (--weights)" in told
 
 
@@ -247,7 +248,7 @@ def test_the_picture_is_downloaded_at_full_size_with_its_settings(system, given,
         if beside:
             assert (made[:, :900] == large).all()
     nothing = last(handlers.save(system, "drawn", path, None, False, 100, "face", None, False))
-    assert texts.NO_PICTURE in nothing["file_notice"]
+    assert words.NO_PICTURE in nothing["file_notice"]
 
 
 def clip_of(system, path, asked, view="picture", visit=None, back=True, **changes):
@@ -291,14 +292,14 @@ def test_an_unreadable_picture_gets_a_sentence_and_the_chooser(system, tmp_path,
 
 def test_without_weights_or_a_picture_a_sentence_says_so(system, given):
     assert "no weights yet" in opened(system, given.wide, None)["give_notice"]
-    assert texts.NO_PICTURE in show(system, None, [0.0] * 17)["change_notice"]
-    assert texts.NO_PICTURE in last(clip_of(system, None, None))["clip_notice"]
+    assert words.NO_PICTURE in show(system, None, [0.0] * 17)["change_notice"]
+    assert words.NO_PICTURE in last(clip_of(system, None, None))["clip_notice"]
     assert "compared" not in opened(system, None)
 
 
 def test_what_ships_fits_the_texts():
-    for names in (texts.NAMES, texts.MIRROR_NAMES):
-        assert len(expressions.named(names)) == len(names) == 6
+    for names in (words.FACES, texts.MIRROR_NAMES):
+        assert len(giving.named(names)) == len(names) == 6
     sheet = images.read_picture(expressions.EXAMPLES / "units.jpg")
     assert sheet.shape == (17 * sheet.shape[1] // 2, sheet.shape[1], 3)
     for row in np.split(sheet, 17):

@@ -12,6 +12,7 @@ from gan_models.ganimation.networks import Generator
 from gan_models.weights import load_weights
 from tests import runs
 from tests.runs import assert_equal, final_state, killed_after_first_save
+from trainers import schedules
 from trainers.ganimation import __main__ as command
 from trainers.ganimation import config as options
 from trainers.ganimation import train as training
@@ -146,7 +147,7 @@ def test_bad_options_are_refused_in_a_sentence(train_here, place, capsys, flags,
 
 def test_the_rate_falls_over_the_last_epochs_as_officially():
     config = options.PRESETS["official"]
-    rates = [options.learning_rate_factor(config, 100 * epoch, 100) for epoch in range(30)]
+    rates = [schedules.learning_rate_factor(config, 100 * epoch, 100) for epoch in range(30)]
     assert rates[:21] == [1.0] * 21
     assert rates[21:] == pytest.approx([0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1])
 

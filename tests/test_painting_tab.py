@@ -15,12 +15,13 @@ from gan_models.spade.labels import LABELS, read_map
 from tabs import painting
 from tabs.kit import jobs
 from tabs.kit import texts as words
+from tabs.kit.seeds import of_seed
 from tabs.painting import canvas, handlers, maps, styles, texts
 from tests import tiny_spade
 from trainers.puppets import draw, random_parameters
 
 VISITOR = SimpleNamespace(session_hash="a painter")
-FIRST, SECOND = styles.of_seed(1), styles.of_seed(2)
+FIRST, SECOND = of_seed(1), of_seed(2)
 PUPPETS = LABELS["puppets"]
 
 
@@ -251,7 +252,7 @@ def test_four_variations_and_a_click_takes_one(system, value):
         assert [name for _, name in answer["variations"]] == [f"seed {seed}" for seed in seeds]
     assert len({one.tobytes() for one in shown}) == 4
     taken = handlers.pick_style(seeds, SimpleNamespace(index=2))
-    assert taken["first"] == styles.of_seed(seeds[2]) and taken["share"] == 0
+    assert taken["first"] == of_seed(seeds[2]) and taken["share"] == 0
     assert handlers.next_seeds(seeds)["seeds"] == [15, 16, 17, 18]
     assert list(handlers.vary(system, "plain", None, seeds, VISITOR)) == []
 
@@ -268,7 +269,7 @@ def test_the_picture_is_downloaded_with_its_settings(system, value):
 @pytest.mark.parametrize("seed", [-1, 1.5, 2**32, "x", float("nan")])
 def test_wrong_seeds_and_mixes_get_a_sentence(system, seed):
     with pytest.raises(UserError, match="whole number"):
-        styles.of_seed(seed)
+        of_seed(seed)
     answer = last(handlers.restyle(system, "painter", FIRST, SECOND, 101, VISITOR))
     assert texts.BAD_SHARE in answer["style_notice"]
 
@@ -276,7 +277,7 @@ def test_wrong_seeds_and_mixes_get_a_sentence(system, seed):
 def test_a_swap_and_a_rolled_seed():
     assert handlers.swap(FIRST, SECOND)["first"] == SECOND
     assert handlers.new_seed()["seed"] >= 1000
-    assert last(handlers.set_seed(5)) == {"style_notice": "", "style": styles.of_seed(5)}
+    assert last(handlers.set_seed(5)) == {"style_notice": "", "style": of_seed(5)}
     assert last(handlers.set_seed(None)) == {"style_notice": ""}
 
 

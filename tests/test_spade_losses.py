@@ -16,7 +16,7 @@ from PIL import Image
 from gan_models.spade.networks import Discriminator, Encoder, Generator, one_hot
 from tests import recorded
 from tests.parity.fill import fill, noise, smooth_image
-from trainers import optim
+from trainers import optim, schedules
 from trainers.data import Framing
 from trainers.spade import config as options
 from trainers.spade import train
@@ -220,7 +220,7 @@ def test_the_learning_rates():
         within = [options.learning_rates(config, 10 * epoch + 9, 10) for epoch in range(9)]
         assert within == found
     short = options.Config(epochs=5, decay_epochs=4, total_images=20)
-    assert options.learning_rate_factor(short, 0, 10) == 1
+    assert schedules.learning_rate_factor(short, 0, 10) == 1
     assert options.betas(options.Config()) == (0.0, 0.9)
     assert options.betas(options.Config(two_rates=False)) == (0.5, 0.999)
 

@@ -3,6 +3,7 @@ picture."""
 
 from tabs import styles
 from tabs.kit import jobs
+from tabs.kit import texts as words
 from tabs.styles import texts
 from tests import tiny_stargan_v2
 from tests.served import in_browser
@@ -22,7 +23,7 @@ def test_an_example_is_translated_by_a_seed_and_by_a_reference(browser, tmp_path
         page.get_by_role("button", name="seed 12").click()
         page.get_by_text("face-1.jpg as cat, seed 12.").wait_for()
         by_seed = page.evaluate(SHOWN.format("after"))
-        reference = texts.STYLE_OF.format(name=texts.NAMES["face-5.jpg"])
+        reference = texts.STYLE_OF.format(name=words.FACES["face-5.jpg"])
         page.get_by_role("button", name=reference).click()
         page.get_by_text("face-1.jpg as cat, style of Ginger cat.").wait_for()
         assert len({after, by_seed, page.evaluate(SHOWN.format("after"))}) == 3

@@ -14,11 +14,12 @@ from gan_models.stargan_v2.pipeline import NO_LANDMARKS
 from tabs import styles
 from tabs.kit import jobs, results
 from tabs.kit import texts as words
+from tabs.kit.seeds import of_seed
 from tabs.styles import clips, handlers, subject, texts
 from tests import tiny_stargan_v2
 from tests.motion_given import last, visitor
 
-ONE, TWO = subject.of_seed(1), subject.of_seed(2)
+ONE, TWO = of_seed(1), of_seed(2)
 BOX = faces.Box(15, 0, 75, 60)  # the middle of the pictures given
 
 
@@ -132,7 +133,7 @@ def test_references_are_kept_where_they_can_be_read(system, given):
     event = SimpleNamespace(index=1)
     assert handlers.pick_reference([ONE, TWO], event)["first"] == TWO
     assert handlers.pick_seed([5, 6], event) == {
-        "first": subject.of_seed(6), "first_seed": 6, "share": 0,
+        "first": of_seed(6), "first_seed": 6, "share": 0,
     }  # fmt: skip
 
 
@@ -174,7 +175,7 @@ def test_a_clip_goes_from_style_to_style(system, given):
 
 @pytest.mark.parametrize(
     "wrong, said",
-    [({"path": None}, texts.NO_PICTURE), ({"seconds": 99}, texts.BAD_DURATION),
+    [({"path": None}, words.NO_PICTURE), ({"seconds": 99}, texts.BAD_DURATION),
      ({"second": ONE}, texts.SAME)],
 )  # fmt: skip
 def test_no_clip_without_what_it_needs(system, given, wrong, said):

@@ -1,24 +1,21 @@
 """The tab "Expressions" (GANimation): layout and events."""
 
 import functools
-from pathlib import Path
 
 import gradio as gr
 
 from gan_models import images
-from gan_models.errors import UserError
 from gan_models.ganimation.action_units import CODES, EMOTIONS, UNITS
 from gan_models.ganimation.pipeline import GANimationPipeline
 from tabs.expressions import clips, handlers, live, texts
-from tabs.kit import compare, jobs, layout, results, systems
+from tabs.kit import compare, given, jobs, layout, results, systems
 from tabs.kit import texts as words
-from tabs.kit.answers import QUIET, Tab
-from tabs.kit.crop import crop_box
+from tabs.kit.answers import Tab
 from tabs.kit.framing import FaceSystem
 
 NAME, README = texts.NAME, texts.README
-EXAMPLES = Path(__file__).parent.parent.parent / "assets" / "examples" / "expressions"
-OPENING, TARGET = "face-1.jpg", "happiness"  # what the tab opens on
+EXAMPLES, OPENING = given.FACES, given.OPENING
+TARGET = "happiness"  # what the tab opens on
 TILE = 44  # pixels of the small picture beside a slider, in page.css
 # Each row of the sheet is a unit at rest and at its most.
 ICONS = (
@@ -38,7 +35,7 @@ def build(page: gr.Blocks, settings: jobs.Settings) -> Tab:
     tab = Tab(system=gr.State(ours), face=gr.State(face), asked=gr.State(example.get("values")))
     with layout.tab_row():
         with layout.zone("give"):
-            _give(tab, ours, file)
+            _give(tab, ours)
         with layout.zone("change"):
             _change(tab)
         with layout.zone("get"):
@@ -50,36 +47,14 @@ def build(page: gr.Blocks, settings: jobs.Settings) -> Tab:
     return tab
 
 
-def named(files: dict[str, str]) -> list[tuple[str, str]]:
-    """(path, name) of those of the examples that are there."""
-    return [(str(EXAMPLES / name), said) for name, said in files.items()
-            if (EXAMPLES / name).is_file()]  # fmt: skip
-
-
-def _give(tab: Tab, ours: FaceSystem, file: str) -> None:
-    try:
-        opening = handlers.framed(ours, ours.first(), file)
-    except UserError:  # there are no weights yet
-        opening = handlers.EMPTY
+def _give(tab: Tab, ours: FaceSystem) -> None:
     layout.title(texts.PICK)
     with gr.Row():
+        given.widget(tab, ours, texts.CROP, "expressions-picture")
         with gr.Column(min_width=140, elem_classes=["point"]):
-            tab.picture = layout.PictureFile(
-                file if Path(file).is_file() else None, label=texts.PICTURE,
-                sources=["upload", "clipboard", "webcam"], type="filepath", height=230, buttons=[],
-                elem_id="expressions-picture", visible=opening["picture"]["visible"],
-                alt_text=texts.PICTURE,
-            )  # fmt: skip
-            shown = opening["crop"]
-            tab.crop = crop_box(texts.CROP, shown.get("value"), visible=shown["visible"])
-            tab.other_picture = gr.Button(
-                texts.OTHER_PICTURE, size="md", min_width=100, visible=shown["visible"]
-            )
-        with gr.Column(min_width=140, elem_classes=["point"]):
-            tab.picks = layout.picks(named(texts.NAMES), texts.PICKS, "by-three", columns=3)
+            tab.picks = layout.picks(given.named(words.FACES), texts.PICKS, "by-three", columns=3)
             tab.all_faces = gr.Checkbox(False, label=texts.ALL_FACES, visible=False)
-    tab.give_notice = gr.HTML()
-    tab.photograph_notice = layout.notice()
+    given.notices(tab)
 
 
 def _change(tab: Tab) -> None:
@@ -95,7 +70,8 @@ def _change(tab: Tab) -> None:
     tab.change_notice = gr.HTML()
     with gr.Accordion(texts.MIRROR):
         gr.Markdown(texts.MIRROR_HELP, elem_classes=["caption"])
-        tab.mirror_picks = layout.picks(named(texts.MIRROR_NAMES), texts.MIRROR_PICKS, columns=6)
+        files = given.named(texts.MIRROR_NAMES)
+        tab.mirror_picks = layout.picks(files, texts.MIRROR_PICKS, columns=6)
         tab.mirror_picture = layout.PictureFile(
             label=texts.MIRROR_PICTURE, sources=["upload", "clipboard", "webcam"],
             type="filepath", height=170, buttons=[], elem_id="expressions-mirror",
@@ -179,16 +155,8 @@ def _sliders(tab: Tab, example: dict) -> None:
 def _face_events(tab: Tab) -> None:
     picture, weights = tab.picture.change, tab.weights.change
     tab.on([picture, weights], handlers.show_picture, newest=True)
-    tab.on([picture, weights], handlers.warn, newest=True)
-    systems.remedies(tab, tab.photograph_notice)
-    tab.other_picture.click(lambda: None, None, tab.picture, **QUIET)
-    for shown, files, given in (
-        (tab.picks, texts.NAMES, tab.picture),
-        (tab.mirror_picks, texts.MIRROR_NAMES, tab.mirror_picture),
-    ):
-        files = gr.State([file for file, _ in named(files)])
-        shown.select(layout.pick, files, given, **QUIET)
-    tab.on(tab.on(tab.crop.select, handlers.click).then, handlers.move)
+    given.picked(tab.mirror_picks, tab.mirror_picture, given.named(texts.MIRROR_NAMES))
+    tab.on(given.events(tab, texts.PHOTOGRAPH).then, handlers.move)
     tab.on([tab.crop.input, tab.all_faces.input], handlers.move, newest=True)
 
 

@@ -9,7 +9,8 @@ from gan_models.errors import UserError
 from gan_models.ganimation.pipeline import between
 from tabs.expressions import subject, texts
 from tabs.expressions.handlers import planned
-from tabs.kit import clips, jobs
+from tabs.kit import clips, given, jobs
+from tabs.kit import texts as words
 from tabs.kit.answers import answers
 from tabs.kit.results import file_stem
 
@@ -30,8 +31,8 @@ def make_clip(
     """
     system.folder(weights)  # weights that are not there are said before the work starts
     if not picture or not asked:
-        raise UserError(texts.NO_PICTURE)
-    subject.small(picture, subject.SHOWN)  # so is a file that cannot be read
+        raise UserError(words.NO_PICTURE)
+    given.small(picture, subject.SHOWN)  # so is a file that cannot be read
     if not 0.5 <= (seconds or 0) <= 30 or not 5 <= (fps or 0) <= 60:
         raise UserError(texts.BAD_DURATION)
     total = round(seconds * fps)

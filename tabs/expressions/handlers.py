@@ -16,36 +16,27 @@ from gan_models.errors import UserError
 from gan_models.ganimation.action_units import CODES, EMOTIONS
 from tabs.expressions import subject, texts
 from tabs.kit import crop as crops
-from tabs.kit import look, results
+from tabs.kit import given, look, results
+from tabs.kit import texts as words
 from tabs.kit.answers import Answer, answers
-from tabs.kit.framing import FaceSystem, is_puppet, said
+from tabs.kit.framing import FaceSystem, is_puppet
 
 SLIDERS = tuple(f"au{code}" for code in CODES)
 STEP = 0.01  # of the sliders
 NEAR = 0.05  # to what is measured: there a named expression changes nothing
 SHOWN = ("compared", "caption", "text", "asked")
 PLACED = (*SLIDERS, *SHOWN, "face")
-EMPTY = {
-    "picture": gr.update(visible=True), "crop": gr.update(visible=False),
-    "other_picture": gr.update(visible=False), "all_faces": gr.update(visible=False),
-}  # fmt: skip
+EMPTY = given.EMPTY | {"all_faces": gr.update(visible=False)}
 
 # --- faces
 
 
 def framed(system: FaceSystem, weights: str | None, path: str) -> Answer:
     """The picture with its crop on it, and whether there are several faces. Raises UserError."""
-    picture = images.read_picture(path)
-    found = system.frame(weights, picture, is_puppet(path))
-    value = crops.shown(picture, found.box, found.faces)
-    several = len(found.faces) > 1
-    label = texts.ALL_FACES.format(count=len(found.faces))
-    return {
-        "picture": gr.update(visible="hidden"), "other_picture": gr.update(visible=True),
-        "crop": gr.update(value=value, visible=True),
-        "all_faces": gr.update(value=False, visible=several, label=label),
-        "give_notice": look.notice(said(found, picture, texts.THE_PICTURE)),
-    }  # fmt: skip
+    shown = given.framed(system, weights, path)
+    count = len(shown["crop"]["value"]["faces"])
+    label = texts.ALL_FACES.format(count=count)
+    return shown | {"all_faces": gr.update(value=False, visible=count > 1, label=label)}
 
 
 @answers(*EMPTY, *PLACED, notice="give_notice", loading=True, failed=EMPTY)
@@ -59,13 +50,6 @@ def show_picture(system, weights, picture, strength, view, face, asked):
     crop = shown["crop"]["value"]
     answer = measured_anew(system, weights, picture, crop, False, strength, view, face, asked)
     yield {"give_notice": shown["give_notice"]} | answer
-
-
-@answers("crop", notice="give_notice")
-def click(system, weights, picture, crop, event: gr.EventData):
-    """A click in the picture: the crop goes to the face there, or around that place."""
-    whole = images.read_picture(picture)
-    return {"crop": system.clicked(weights, whole, is_puppet(picture), crop, event)}
 
 
 @answers(*PLACED, notice="give_notice", loading=True)
@@ -89,16 +73,6 @@ def measured_anew(system, weights, picture, crop, all_faces, strength, view, fac
     if system.open(weights).critic is None:
         answer["give_notice"] = look.notice(texts.NOT_MEASURED)
     return answer
-
-
-@answers("photograph_notice")
-def warn(system, weights, picture):
-    """The notice before anything is made: a photograph is given to weights of drawn puppets."""
-    if not system.unknown(weights, picture):
-        return {"photograph_notice": ""}
-    button = system.remedy(lambda name: not system.knows_puppets(name))
-    told = texts.PHOTOGRAPH.format(remedy="" if button else texts.NO_OTHERS)
-    return {"photograph_notice": look.notice(told.strip(), remedy=button)}
 
 
 # --- sliders
@@ -248,7 +222,7 @@ def save(
 ):  # fmt: skip
     """What is shown as a PNG at full size; `beside`: with the picture before on its left."""
     if not asked:
-        raise UserError(texts.NO_PICTURE)
+        raise UserError(words.NO_PICTURE)
     boxes, wanted, record = planned(system, weights, picture, crop, all_faces, strength, asked)
     made = subject.edit(system, weights, picture, boxes, wanted, view, full=True)
     if beside:

@@ -10,32 +10,15 @@ import math
 import numpy as np
 
 from gan_models import faces, images
-from gan_models.errors import UserError
 from gan_models.faces import Box
 from gan_models.faces.framing import face_square
 from gan_models.ganimation.pipeline import on_pixels
-from tabs.expressions import texts
 from tabs.kit import crop as crops
-from tabs.kit import jobs
+from tabs.kit import given, jobs
 from tabs.kit.framing import is_puppet
 
 SHOWN = 768  # pixels of the longer side, while sliders move
 KEPT = 8  # pictures, and faces of each
-
-
-@functools.lru_cache(KEPT)
-def small(path: str, largest: int) -> tuple[np.ndarray, float, tuple[int, int]]:
-    """(the picture with at most `largest` pixels a side, its scale, (height, width) of the file).
-
-    Raises UserError.
-    """
-    if not path:
-        raise UserError(texts.NO_PICTURE)
-    picture = images.read_picture(path)
-    sides = picture.shape[:2]
-    scale = min(1.0, largest / max(sides))
-    shape = tuple(max(1, round(scale * side)) for side in sides)
-    return images.resize(picture, shape), scale, sides
 
 
 @functools.lru_cache(4 * KEPT)
@@ -51,7 +34,7 @@ def found(path: str) -> list[Box]:
 
 def squares(system, weights, path: str, crop: dict | None, all_faces: bool) -> list[Box]:
     """The squares that are changed: the crop, or one for each face. Raises UserError."""
-    height, width = small(path, SHOWN)[2]
+    height, width = given.small(path, SHOWN)[2]
     if all_faces and (there := found(path)):
         margin = system.framing(weights, drawn=False)["margin"]
         boxes = [face_square(face, width, height, margin) for face in there]
@@ -111,7 +94,7 @@ def parts(path: str, boxes: list[Box], view: str, full: bool) -> list[tuple]:
 
 def fitted(path: str, boxes: list[Box], largest: int) -> tuple[np.ndarray, list[Box]]:
     """(the picture with at most `largest` pixels a side, the boxes in it)."""
-    picture, scale, _ = small(path, largest)
+    picture, scale, _ = given.small(path, largest)
     return picture, [on_pixels(box.scaled(scale)) for box in boxes]
 
 

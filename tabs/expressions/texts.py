@@ -8,18 +8,8 @@ README = "readme#expressions-ganimation"
 
 # Give
 PICK = "## Pick a face\nIts muscles are measured, and the sliders start there."
-PICTURE, OTHER_PICTURE = "Picture", "Your own picture"
 PICKS = "Faces to pick from"
-NAMES = {
-    "face-1.jpg": "Short brown hair",
-    "face-2.jpg": "Long brown hair",
-    "face-3.jpg": "Grey curls",
-    "face-4.jpg": "Cream cat",
-    "face-5.jpg": "Ginger cat",
-    "face-6.jpg": "Pink robot",
-}
 CROP = "The face that changes. Drag it or use the arrow keys; + and - change its size."
-THE_PICTURE = "The picture"
 ALL_FACES = "Change all {count} faces"
 
 # Change
@@ -104,13 +94,10 @@ PHOTOGRAPH = (
     "This is not one of the drawn puppets that these weights know: it is measured and changed only "
     "roughly. {remedy}"
 )
-NO_OTHERS = "How to get weights for photographs, or train some, stands in the README (above)."
 
 NOT_MEASURED = "These weights have no critic and measure nothing: the sliders start at rest."
 
-
 # Errors
-NO_PICTURE = "There is no picture yet. Upload one, or click one of the faces."
 NOTHING_MOVES = (
     "The sliders say what the face does already, so nothing would move. Move one, or click an "
     "expression."

@@ -16,6 +16,19 @@ CLIP_SIZES = [("As the network makes it", 0), ("256", 256), ("512", 512)]
 BEFORE, AFTER = "Before", "After"
 COMPARE = "How much of the picture before is shown, from the left (%)"
 
+# The picture that is given
+PICTURE, OTHER_PICTURE, THE_PICTURE = "Picture", "Your own picture", "The picture"
+NO_PICTURE = "There is no picture yet. Upload one, or click one of the faces."
+NO_OTHERS = "How to get weights for photographs, or train some, stands in the README (above)."
+FACES = {
+    "face-1.jpg": "Short brown hair",
+    "face-2.jpg": "Long brown hair",
+    "face-3.jpg": "Grey curls",
+    "face-4.jpg": "Cream cat",
+    "face-5.jpg": "Ginger cat",
+    "face-6.jpg": "Pink robot",
+}
+
 # Crops
 FACE_FOUND = "{what} is cropped around its face: drag the crop, or click another place, to move it."
 BAD_CROP = "The crop is not a square in the picture. Click the picture to set it anew."

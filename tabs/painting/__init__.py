@@ -6,7 +6,8 @@ from gan_models.spade.pipeline import SPADEPipeline
 from tabs.kit import jobs, layout, systems
 from tabs.kit import texts as words
 from tabs.kit.answers import Tab
-from tabs.painting import canvas, handlers, maps, styles, texts
+from tabs.kit.seeds import of_seed
+from tabs.painting import canvas, handlers, maps, texts
 
 NAME, README = texts.NAME, texts.README
 EXAMPLES = maps.EXAMPLES
@@ -21,7 +22,7 @@ def build(page: gr.Blocks, settings: jobs.Settings) -> Tab:
     ours = system(settings)
     tab = Tab(
         system=gr.State(ours), seeds=gr.State(SEEDS),
-        first=gr.State(styles.of_seed(1)), second=gr.State(styles.of_seed(2)),
+        first=gr.State(of_seed(1)), second=gr.State(of_seed(2)),
     )  # fmt: skip
     with layout.tab_row():
         with layout.zone("give"):

@@ -14,6 +14,7 @@ from gan_models.spade.labels import read_map
 from tabs.kit import jobs, look, systems
 from tabs.kit.answers import answers
 from tabs.kit.results import DISPLAY, enlarge, file_stem, lines, picture_file
+from tabs.kit.seeds import name_of, of_seed
 from tabs.painting import canvas as canvases
 from tabs.painting import maps, styles, texts
 
@@ -36,7 +37,7 @@ def prepare(
     if label_map is None:
         label_map, _ = pipeline.fitted(maps.start(pipeline.labels, pipeline.size))
     first, second = (
-        style if styles.fits(pipeline, style) else styles.of_seed(number)
+        style if styles.fits(pipeline, style) else of_seed(number)
         for number, style in enumerate((first, second), 1)
     )
     yield {
@@ -154,7 +155,7 @@ def new_seed():
 @answers("style", notice="style_notice")
 def set_seed(seed):
     """The style of a typed seed; an empty field changes nothing."""
-    return {} if seed is None else {"style": styles.of_seed(seed)}
+    return {} if seed is None else {"style": of_seed(seed)}
 
 
 @answers("first", "first_seed", notice="style_notice", loading=True)
@@ -177,7 +178,7 @@ def swap(first, second):
 @answers("first", "first_seed", "share")
 def pick_style(seeds: list[int], event: gr.SelectData):
     """A click on a variation takes its style, unmixed."""
-    style = styles.of_seed(seeds[event.index])
+    style = of_seed(seeds[event.index])
     return {"first": style, "first_seed": style["seed"], "share": 0}
 
 
@@ -233,7 +234,7 @@ def settings_of(weights, pipeline, first, second, share) -> dict:
     height, width = pipeline.size
     record = {"weights": weights, "size": f"{width} x {height} px"}
     if pipeline.latent_size:
-        record["style"] = styles.name_of(first, second, share)
+        record["style"] = name_of(first, second, share)
     return record
 
 

@@ -4,14 +4,6 @@ or the "numbers" that were found in a picture.
 
 import numpy as np
 
-from gan_models.seeds import check_seed
-
-
-def of_seed(seed: object) -> dict:
-    """Raises UserError for what is not a seed."""
-    seed = check_seed(seed)
-    return {"name": f"seed {seed}", "seed": seed}
-
 
 def of_picture(pipeline, name: str, picture: np.ndarray) -> dict:
     numbers = pipeline.style_of(picture)
@@ -34,9 +26,3 @@ def mixed(pipeline, first: dict, second: dict, share: float) -> np.ndarray | Non
         return None
     start = numbers_of(pipeline, first)
     return pipeline.mix(start, numbers_of(pipeline, second), share / 100) if share else start
-
-
-def name_of(first: dict, second: dict, share: float) -> str:
-    if share in (0, 100):
-        return (second if share else first)["name"]
-    return f"{first['name']} to {second['name']}, {share:g} %"

@@ -1,26 +1,21 @@
 """The tab "Style translation" (StarGAN v2): layout and events."""
 
 import functools
-from pathlib import Path
 
 import gradio as gr
 
-from gan_models.errors import UserError
 from gan_models.stargan_v2.pipeline import StarGANv2Pipeline
 from tabs.kit import clips as kit
-from tabs.kit import compare, jobs, layout, systems
+from tabs.kit import compare, given, jobs, layout, systems
 from tabs.kit import texts as words
-from tabs.kit.answers import QUIET, Tab
-from tabs.kit.crop import crop_box
+from tabs.kit.answers import Tab
 from tabs.kit.framing import FaceSystem
+from tabs.kit.seeds import of_seed
 from tabs.styles import clips, handlers, subject, texts
 
 NAME, README = texts.NAME, texts.README
-EXAMPLES = Path(__file__).parent.parent.parent / "assets" / "examples" / "expressions"
-OPENING = "face-1.jpg"  # what the tab opens on
 SEEDS = [11, 12, 13, 14]  # the variations shown first
-FILES = [(str(EXAMPLES / name), said) for name, said in texts.NAMES.items()
-         if (EXAMPLES / name).is_file()]  # fmt: skip
+FILES = given.named(words.FACES)
 
 
 def system(settings: jobs.Settings) -> FaceSystem:
@@ -36,7 +31,7 @@ def build(page: gr.Blocks, settings: jobs.Settings) -> Tab:
     ours = system(settings)
     tab = Tab(
         system=gr.State(ours), seeds=gr.State(SEEDS), given=gr.State([]),
-        first=gr.State(subject.of_seed(1)), second=gr.State(subject.of_seed(2)),
+        first=gr.State(of_seed(1)), second=gr.State(of_seed(2)),
     )  # fmt: skip
     with layout.tab_row():
         with layout.zone("give"):
@@ -53,29 +48,12 @@ def build(page: gr.Blocks, settings: jobs.Settings) -> Tab:
 
 
 def _give(tab: Tab, ours: FaceSystem) -> None:
-    file = str(EXAMPLES / OPENING)
-    try:
-        opening = handlers.framed(ours, ours.first(), file)
-    except UserError:  # the examples are not there
-        opening = handlers.EMPTY
     layout.title(texts.PICK)
     with gr.Row():
-        with gr.Column(min_width=140, elem_classes=["point"]):
-            tab.picture = layout.PictureFile(
-                file if Path(file).is_file() else None, label=texts.PICTURE,
-                sources=["upload", "clipboard", "webcam"], type="filepath", height=230, buttons=[],
-                elem_id="styles-picture", visible=opening["picture"]["visible"],
-                alt_text=texts.PICTURE,
-            )  # fmt: skip
-            shown = opening["crop"]
-            tab.crop = crop_box(texts.CROP, shown.get("value"), visible=shown["visible"])
-            tab.other_picture = gr.Button(
-                texts.OTHER_PICTURE, size="md", min_width=100, visible=shown["visible"]
-            )
+        given.widget(tab, ours, texts.CROP, "styles-picture")
         with gr.Column(min_width=140, elem_classes=["point"]):
             tab.picks = layout.picks(FILES, texts.PICKS, "by-three", columns=3)
-    tab.give_notice = gr.HTML()
-    tab.photograph_notice = layout.notice()
+    given.notices(tab)
 
 
 def _seed_row(tab: Tab, which: str, title: str, number: int) -> None:
@@ -160,19 +138,14 @@ def _get(tab: Tab) -> None:
 def _picture_events(tab: Tab) -> None:
     shown = tab.on(tab.picture.change, handlers.show_picture, newest=True)
     tab.on(shown.then, handlers.vary)
-    tab.on([tab.picture.change, tab.weights.change], handlers.warn, newest=True)
-    systems.remedies(tab, tab.photograph_notice)
-    tab.other_picture.click(lambda: None, None, tab.picture, **QUIET)
-    files = gr.State([file for file, _ in FILES])
-    tab.picks.select(layout.pick, files, tab.picture, **QUIET)
-    clicked = tab.on(tab.crop.select, handlers.click)
+    clicked = given.events(tab, texts.PHOTOGRAPH)
     for moved in (clicked.then, tab.crop.input):
         tab.on(tab.on(moved, handlers.show).then, handlers.vary)
 
 
 def _style_events(tab: Tab) -> None:
-    live = [tab.share.input, tab.strength.input, tab.view.input]
-    tab.on(live, handlers.show, newest=True, api_name="styles_picture")
+    live = [tab.share.input, tab.strength.input]
+    tab.on([*live, tab.view.input], handlers.show, newest=True, api_name="styles_picture")
     tab.on(tab.strength.release, handlers.vary)
     tab.on(tab.on(tab.domain.input, handlers.show, newest=True).then, handlers.vary)
     for which in ("first", "second"):
@@ -195,7 +168,7 @@ def _style_events(tab: Tab) -> None:
     wishes = [*live, tab.domain.input, tab.first_seed.input, tab.first_new.click, tab.swap.click,
               tab.variations.select, tab.style_picks.select, tab.references.select,
               tab.picks.select, tab.picture.input, tab.crop.input, tab.crop.select]  # fmt: skip
-    tab.turns_to("picture", functools.partial(gr.on, wishes[:2] + wishes[3:]))
+    tab.turns_to("picture", functools.partial(gr.on, wishes))
 
 
 def _file_events(page: gr.Blocks, tab: Tab) -> None:

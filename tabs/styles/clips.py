@@ -10,8 +10,10 @@ from gan_models import images
 from gan_models.errors import UserError
 from gan_models.stargan_v2.pipeline import path as path_of
 from tabs.kit import clips, jobs, look
+from tabs.kit import texts as words
 from tabs.kit.answers import answers
 from tabs.kit.results import file_stem, lines, picture_file
+from tabs.kit.seeds import of_seed
 from tabs.styles import subject, texts
 from tabs.styles.handlers import MOST, settings_of
 
@@ -34,7 +36,7 @@ def make_clip(
     """
     system.folder(weights)  # weights that are not there are said before the work starts
     if not picture:
-        raise UserError(texts.NO_PICTURE)
+        raise UserError(words.NO_PICTURE)
     if not 0.5 <= (seconds or 0) <= 30 or not 5 <= (fps or 0) <= 60:
         raise UserError(texts.BAD_DURATION)
     if first == second:
@@ -79,9 +81,9 @@ def make_grid(
     """The pictures above, a row for each style: the references, or the seeds of the variations."""
     system.folder(weights)
     sources = [one for one in [picture, *(more_pictures or [])] if one][:MOST]
-    styles = given or list(map(subject.of_seed, seeds))
+    styles = given or list(map(of_seed, seeds))
     if not sources:
-        raise UserError(texts.NO_PICTURE)
+        raise UserError(words.NO_PICTURE)
     total = len(sources) * len(styles)
     job = jobs.Job(jobs.stop_file(system, request, "clip"), total)
     boxes = [

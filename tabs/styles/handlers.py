@@ -7,22 +7,17 @@ from pathlib import Path
 import gradio as gr
 import numpy as np
 
-from gan_models import images
 from gan_models.errors import Unreadable, UserError
 from tabs.kit import crop as crops
-from tabs.kit import jobs, look, results
+from tabs.kit import given, jobs, look, results
+from tabs.kit import texts as words
 from tabs.kit.answers import Answer, answers
-from tabs.kit.framing import FaceSystem, is_puppet, said
+from tabs.kit.seeds import name_of, of_seed
 from tabs.styles import subject, texts
 
 SHOWN = ("compared", "caption", "text")
 THUMB = 160  # pixels of the variations and references
 MOST = 12  # references, and pictures of a grid
-EMPTY = {
-    "picture": gr.update(visible=True), "crop": gr.update(visible=False),
-    "other_picture": gr.update(visible=False),
-}  # fmt: skip
-
 # --- weights and pictures
 
 
@@ -42,46 +37,17 @@ def first_domain(domains) -> str | None:
     return next(iter([*domains[1:2], *domains]), None)
 
 
-def framed(system: FaceSystem, weights: str | None, path: str) -> Answer:
-    """The picture with its crop on it. Raises UserError."""
-    picture = images.read_picture(path)
-    found = system.frame(weights, picture, is_puppet(path))
-    value = crops.shown(picture, found.box, found.faces)
-    return {
-        "picture": gr.update(visible="hidden"), "other_picture": gr.update(visible=True),
-        "crop": gr.update(value=value, visible=True),
-        "give_notice": look.notice(said(found, picture, texts.THE_PICTURE)),
-    }  # fmt: skip
-
-
-@answers(*EMPTY, *SHOWN, notice="give_notice", loading=True, failed=EMPTY)
+@answers(*given.EMPTY, *SHOWN, notice="give_notice", loading=True, failed=given.EMPTY)
 def show_picture(system, weights, picture, domain, first, second, share, strength, view):
     """Another picture, or other weights."""
     if not picture:
-        yield EMPTY
+        yield given.EMPTY
         return
-    answer = framed(system, weights, picture)
+    answer = given.framed(system, weights, picture)
     yield answer
     crop = answer["crop"]["value"]
     made = shown(system, weights, picture, crop, domain, first, second, share, strength, view)
     yield {"give_notice": answer["give_notice"]} | made
-
-
-@answers("crop", notice="give_notice")
-def click(system, weights, picture, crop, event: gr.EventData):
-    """A click in the picture: the crop goes to the face there, or around that place."""
-    whole = images.read_picture(picture)
-    return {"crop": system.clicked(weights, whole, is_puppet(picture), crop, event)}
-
-
-@answers("photograph_notice")
-def warn(system, weights, picture):
-    """The notice before anything is made: a photograph is given to weights of drawn puppets."""
-    if not system.unknown(weights, picture):
-        return {"photograph_notice": ""}
-    button = system.remedy(lambda name: not system.knows_puppets(name))
-    told = texts.PHOTOGRAPH.format(remedy="" if button else texts.NO_OTHERS)
-    return {"photograph_notice": look.notice(told.strip(), remedy=button)}
 
 
 # --- the picture in a style
@@ -118,7 +84,7 @@ def planned(system, weights, picture, crop, domain, first, second, share, streng
     style = subject.mixed(system, weights, domain, first, second, share, strength)
     made = next(subject.translated(system, weights, picture, box, [style]))
     record = settings_of(weights, picture, box, domain, strength)
-    return box, made, record | {"style": subject.name_of(first, second, share)}
+    return box, made, record | {"style": name_of(first, second, share)}
 
 
 def settings_of(weights, picture, box, domain, strength) -> dict:
@@ -138,7 +104,7 @@ def new_seed():
 @answers("style", notice="change_notice")
 def set_seed(seed):
     """The style of a typed seed; an empty field changes nothing."""
-    return {} if seed is None else {"style": subject.of_seed(seed)}
+    return {} if seed is None else {"style": of_seed(seed)}
 
 
 @answers("first", "second", "first_seed", "second_seed")
@@ -150,7 +116,7 @@ def swap(first, second):
 @answers("first", "first_seed", "share")
 def pick_seed(seeds, event: gr.SelectData):
     """A click on a variation takes its style, unmixed."""
-    return taken(subject.of_seed(seeds[event.index]))
+    return taken(of_seed(seeds[event.index]))
 
 
 @answers("first", "first_seed", "share")
@@ -202,7 +168,7 @@ def vary(
     """The square in the styles of other seeds, small."""
     if not picture:
         return
-    box, styles = subject.square(system, weights, picture, crop), list(map(subject.of_seed, seeds))
+    box, styles = subject.square(system, weights, picture, crop), list(map(of_seed, seeds))
     codes = subject.numbers(system, weights, domain, styles, subject.checked(strength))
     with ExitStack() as files:
         made = []
@@ -225,7 +191,7 @@ def save(
 ):  # fmt: skip
     """What is shown as a PNG, the whole picture at full size; `beside`: before on its left."""
     if not picture:
-        raise UserError(texts.NO_PICTURE)
+        raise UserError(words.NO_PICTURE)
     asked = system, weights, picture, crop, domain, first, second, share, strength
     box, made, record = planned(*asked)
     both = subject.pair(picture, box, made, view, largest=None)

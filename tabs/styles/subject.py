@@ -12,33 +12,16 @@ from gan_models import faces, images
 from gan_models.errors import UserError
 from gan_models.faces import Box
 from gan_models.faces.pasting import Paster
-from gan_models.seeds import check_seed
 from tabs.kit import crop as crops
-from tabs.kit import jobs, results
+from tabs.kit import given, jobs, results
 from tabs.kit.framing import is_puppet
 from tabs.styles import texts
 
 SHOWN = 768  # pixels of the longer side of a whole picture
-KEPT = 16  # pictures, and squares of them
+KEPT = 64  # squares of pictures
 
 
 @functools.lru_cache(KEPT)
-def small(path: str, largest: int) -> tuple[np.ndarray, float, tuple[int, int]]:
-    """(the picture with at most `largest` pixels a side, its scale, (height, width) of the file).
-
-    Raises UserError.
-    """
-    picture = images.read_picture(path)
-    sides = picture.shape[:2]
-    scale = min(1.0, largest / max(sides))
-    return (
-        images.resize(picture, tuple(max(1, round(scale * side)) for side in sides)),
-        scale,
-        sides,
-    )
-
-
-@functools.lru_cache(4 * KEPT)
 def cut(path: str, box: Box, size: int) -> np.ndarray:
     """(size, size, 3) uint8: a square of the picture."""
     return faces.crop(images.read_picture(path), box, size)
@@ -46,19 +29,11 @@ def cut(path: str, box: Box, size: int) -> np.ndarray:
 
 def square(system, weights, path: str | None, crop: dict | None = None) -> Box:
     """What is translated of a picture: the crop, or what the weights see. Raises UserError."""
-    if not path:
-        raise UserError(texts.NO_PICTURE)
-    chosen = crops.chosen(crop, small(path, SHOWN)[2])
+    chosen = crops.chosen(crop, given.small(path, SHOWN)[2])
     return chosen or system.frame(weights, images.read_picture(path), is_puppet(path)).box
 
 
 # --- styles
-
-
-def of_seed(seed: object) -> dict:
-    """Raises UserError for what is not a seed."""
-    seed = check_seed(seed)
-    return {"name": f"seed {seed}", "seed": seed}
 
 
 def of_file(path: str, name: str | None = None) -> dict:
@@ -101,12 +76,6 @@ def is_number(value: object, largest: float) -> bool:
     return isinstance(value, int | float) and 0 <= value <= largest
 
 
-def name_of(first: dict, second: dict, share: float) -> str:
-    if share in (0, 100):
-        return (second if share else first)["name"]
-    return f"{first['name']} to {second['name']}, {share:g} %"
-
-
 # --- pictures
 
 
@@ -125,5 +94,8 @@ def pair(path: str, box: Box, made: np.ndarray, view: str, largest: int | None =
     if view == "face":
         after = results.enlarge(made, results.DISPLAY)
         return cut(path, box, len(after)), after
-    picture, scale = (images.read_picture(path), 1) if largest is None else small(path, largest)[:2]
+    if largest is None:
+        picture, scale = images.read_picture(path), 1
+    else:
+        picture, scale, _ = given.small(path, largest)
     return picture, Paster(picture, box.scaled(scale)).paste(made)

@@ -5,19 +5,9 @@ README = "readme#style-translation-stargan-v2"
 
 # Give
 PICK = "## Pick a picture\nIts pose stays; what it is and how it looks change."
-PICTURE, OTHER_PICTURE = "Picture", "Your own picture"
 PICKS, STYLE_PICKS = "Pictures to translate", "Pictures whose style is taken"
-NAMES = {
-    "face-1.jpg": "Short brown hair",
-    "face-2.jpg": "Long brown hair",
-    "face-3.jpg": "Grey curls",
-    "face-4.jpg": "Cream cat",
-    "face-5.jpg": "Ginger cat",
-    "face-6.jpg": "Pink robot",
-}
 STYLE_OF = "Style: {name}"
 CROP = "What is translated. Drag it or use the arrow keys; + and - change its size."
-THE_PICTURE = "The picture"
 
 # Change
 ANIMATE = "Animate"
@@ -77,11 +67,9 @@ PHOTOGRAPH = (
     "This is not one of the drawn puppets that these weights know: it is translated only roughly. "
     "{remedy}"
 )
-NO_OTHERS = "How to get weights for photographs, or train some, stands in the README (above)."
 TOO_MANY = "The first {most} of {count} are used."
 
 # Errors
-NO_PICTURE = "There is no picture yet. Upload one, or click one of the faces."
 BAD_SHARE = "The way between two styles is a number from 0 to 100 %."
 BAD_STRENGTH = "A strength is a number from 0 to 200 %."
 BAD_DURATION = "Choose a duration from 0.5 to 30 s and 5 to 60 frames per second."

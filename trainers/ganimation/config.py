@@ -108,30 +108,6 @@ def network_arguments(config):
     }  # fmt: skip
 
 
-def total_images(config, num_pictures):
-    """Images in the whole training."""
-    return config.total_images or int((config.epochs + config.decay_epochs) * num_pictures)
-
-
-def learning_rate_factor(config, images_seen, num_pictures):
-    """1, then over the last `decay_epochs` less with each epoch. As in the official code: the first
-    of them still has the full rate, the last one a share of 1 / decay_epochs.
-    """
-    if not config.decay_epochs:
-        return 1.0
-    decay_images = config.decay_epochs * num_pictures
-    begin = max(0, total_images(config, num_pictures) - decay_images)
-    return 1.0 - max(0, (images_seen - begin) // num_pictures) / config.decay_epochs
-
-
-def ema_decay(config, images_seen):
-    """The decay for one step of a network that has learnt from so many images, which forgets the
-    untrained start early.
-    """
-    steps = images_seen // config.batch_size
-    return min(config.ema_decay, (steps + 1) / (steps + 11))
-
-
 COUNTS = (
     "size", "channels", "critic_channels", "critic_layers", "r1_every", "d_steps", "critic_every",
     "batch_size",

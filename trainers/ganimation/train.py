@@ -13,7 +13,7 @@ from torch import nn
 
 from gan_models import images
 from gan_models.ganimation.networks import LEAK, Critic, Generator, Residual, compose, saturated
-from trainers import distributed, losses, optim
+from trainers import distributed, losses, optim, schedules
 from trainers.capture import Captured
 from trainers.ganimation import config as options
 from trainers.puppets import ACTION_UNITS
@@ -328,7 +328,7 @@ def train(run, pictures):
     """
     config, processes, device = run.config, run.processes, run.processes.device
     parts = build(config, device)
-    total = options.total_images(config, pictures.length)
+    total = schedules.total_images(config, pictures.length)
     about, sheet = partial(describe, config, parts), partial(draw_sheet, run, parts, pictures)
     training = Training(run, parts, pictures, total, about, sheet)
     if training.finished:
@@ -336,7 +336,7 @@ def train(run, pictures):
     step = Captured(updates(config, parts, device), config.capture and device.type == "cuda")
     for batch in training.batches(pictures, config.batch_size):
         seen = training.images_seen
-        factor = options.learning_rate_factor(config, seen, pictures.length)
+        factor = schedules.learning_rate_factor(config, seen, pictures.length)
         parts.optimizer_generator.set_rate(factor * config.learning_rate)
         parts.optimizer_critic.set_rate(factor * config.critic_learning_rate)
         edits = seen >= config.warm_up
@@ -346,8 +346,8 @@ def train(run, pictures):
         mix = mixing(config, seen, processes)
         losses, bad = step(batch, mix, criticise, edits, generate, penalise)
         if config.ema_decay:
-            optim.average(parts.critic_ema, parts.critic, options.ema_decay(config, seen))
+            optim.average(parts.critic_ema, parts.critic, schedules.ema_decay(config, seen))
             if generate:
-                decay = options.ema_decay(config, seen - config.warm_up)
+                decay = schedules.ema_decay(config, seen - config.warm_up)
                 optim.average(parts.generator_ema, parts.generator, decay)
         training.step(config.batch_size, losses, bad, learning_rate=factor * config.learning_rate)

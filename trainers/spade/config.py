@@ -7,7 +7,7 @@ from typing import Literal
 from gan_models.errors import UserError
 from gan_models.spade.labels import LABELS, custom
 from gan_models.spade.networks import UPSAMPLINGS
-from trainers import run
+from trainers import run, schedules
 from trainers.data.labelled import Framing, Layout, Mode
 
 
@@ -142,37 +142,15 @@ def network_arguments(config):
     return arguments
 
 
-def total_images(config, num_pictures):
-    """Images in the whole training."""
-    return config.total_images or int((config.epochs + config.decay_epochs) * num_pictures)
-
-
-def learning_rate_factor(config, images_seen, num_pictures):
-    """1, then over the last `decay_epochs` less with each epoch. As in the official code: the first
-    of them still has the full rate, the last one a share of 1 / decay_epochs.
-    """
-    if not config.decay_epochs:
-        return 1.0
-    decay_images = config.decay_epochs * num_pictures
-    begin = max(0, total_images(config, num_pictures) - decay_images)
-    return 1.0 - max(0, (images_seen - begin) // num_pictures) / config.decay_epochs
-
-
 def learning_rates(config, images_seen, num_pictures):
     """(the generator's and encoder's, the discriminator's)."""
-    rate = config.learning_rate * learning_rate_factor(config, images_seen, num_pictures)
+    rate = config.learning_rate * schedules.learning_rate_factor(config, images_seen, num_pictures)
     return (rate / 2, rate * 2) if config.two_rates else (rate, rate)
 
 
 def betas(config):
     """Adam's."""
     return (0.0, 0.9) if config.two_rates else (0.5, 0.999)
-
-
-def ema_decay(config, images_seen):
-    """The averaged networks' decay for one step, which forgets the untrained start early."""
-    steps = images_seen // config.batch_size + 1
-    return min(config.ema_decay, steps / (steps + 10))
 
 
 COUNTS = (

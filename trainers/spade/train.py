@@ -21,7 +21,7 @@ from gan_models.spade.networks import (
     one_hot,
 )
 from gan_models.spade.pipeline import SPADEPipeline
-from trainers import distributed, optim
+from trainers import distributed, optim, schedules
 from trainers.capture import Captured
 from trainers.run import Training, step_generator
 from trainers.spade import config as options
@@ -337,7 +337,7 @@ def train(run, pictures, vgg):
     parts = build(config, device, "" if run.saved else config.start_from)
     labels = options.labels_of(config)
     generator, encoder, discriminator = parts.generator, parts.encoder, parts.discriminator
-    total = options.total_images(config, pictures.length)
+    total = schedules.total_images(config, pictures.length)
     about, sheet = partial(describe, config, parts), partial(draw_sheet, run, parts, pictures)
     training = Training(run, parts, pictures, total, about, sheet)
     if training.finished:
@@ -374,7 +374,7 @@ def train(run, pictures, vgg):
         paint = training.steps % config.d_steps == 0
         losses, bad = step(batch, *draws(config, seen, processes), paint)
         if config.ema_decay and paint:
-            decay = options.ema_decay(config, seen)
+            decay = schedules.ema_decay(config, seen)
             optim.average(parts.generator_ema, generator, decay)
             if encoder:
                 optim.average(parts.encoder_ema, encoder, decay)
