@@ -102,6 +102,24 @@ def test_latents_and_references_take_turns_and_references_teach_the_generator_al
     }  # fmt: skip
 
 
+def test_the_first_pictures_are_learnt_back_without_an_adversary_and_r1_comes_now_and_then(
+    train_here, place
+):
+    flags = ["--autoencoding-images", "8", "--r1-every", "2", "--report-interval", "4"]
+    train_here("first", *flags, "--total-images", "24")
+    state = final_state(place / "first")
+    steps = {
+        name: {float(s["step"]) for s in state[f"optimizer_{name}"]["state"].values()}
+        for name in (*training.TRAINED, "discriminator")
+    }
+    both, later = {2 + 4 * 2.0}, {4.0}
+    assert steps["generator"] == both and steps["style_encoder"] == {6.0}
+    assert steps["mapping_network"] == later and steps["discriminator"] == {8.0}
+    lines = (place / "first" / "scalars.jsonl").read_text().splitlines()
+    kinds = [("G/autoencoding" in line, "D/latent_r1" in line) for line in lines]
+    assert kinds == [(True, False)] * 2 + [(False, True), (False, False)] * 2
+
+
 def test_a_skip_asks_the_landmark_network(train_here, place):
     torch.manual_seed(0)
     torch.save({"state_dict": FAN().state_dict()}, place / "wing.ckpt")

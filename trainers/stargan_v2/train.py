@@ -36,10 +36,11 @@ def masks_of(fan, pictures):
     return None if fan is None else fan.masks(pictures)
 
 
-def discriminator_loss(config, discriminator, real, domain, fake, target):
+def discriminator_loss(config, discriminator, real, domain, fake, target, penalise=True):
     """(loss, parts): real (N, 3, H, W) of domains (N,), fake ones of target domains (N,).
 
-    Paper, equation 1, with R1 (Mescheder et al. 2018) on every step.
+    penalise: whether this step has its share of the R1 penalty (Mescheder et al. 2018). Paper,
+    equation 1.
     """
 
     def of_real(pictures):  # a penalty differentiates it twice
@@ -50,9 +51,9 @@ def discriminator_loss(config, discriminator, real, domain, fake, target):
     fake_scores = exact(discriminator(fake, target))
     parts = {"real": losses.logistic_g(real_scores), "fake": losses.logistic_g(-fake_scores)}
     loss = parts["real"] + parts["fake"]
-    if config.r1_weight:
+    if penalise and config.r1_weight:
         parts["r1"] = 0.5 * losses.r1_penalty(of_real, real)
-        loss = loss + config.r1_weight * parts["r1"]
+        loss = loss + config.r1_weight * config.r1_every * parts["r1"]
     return loss, parts
 
 
@@ -182,13 +183,34 @@ def in_range(pictures):
     return pictures.float() * (2 / 255) - 1
 
 
+def autoencoding(config, parts):
+    """The function that makes a step of learning pictures back from the style of their mirror
+    images, so that a style says nothing of where things are (ours).
+    """
+    trained = parts.generator, parts.style_encoder
+    adams = parts.optimizer_generator, parts.optimizer_style_encoder
+
+    def step(real, domain):
+        """Losses by name, and whether the update was left out. real (n, 3, H, W) in [-1, 1]."""
+        with optim.autocast(config, real.device):
+            style_code = parts.style_encoder(real.flip(3), domain)
+            loss = difference(parts.generator(real, style_code), real)
+        bad = optim.update(trained, adams, loss)
+        return optim.named(G={"autoencoding": loss}), bad
+
+    return step
+
+
 def updates(config, parts, fan):
     """The function that makes a step's updates; `latent` and `reference` say from which styles."""
     generator, mapping, encoder = parts.generator, parts.mapping_network, parts.style_encoder
     discriminator, networks = parts.discriminator, (generator, encoder, parts.discriminator)
     adams = {name: getattr(parts, f"optimizer_{name}") for name in (*TRAINED, "discriminator")}
 
-    def step(real, domain, target, latents, references, diversity, latent=True, reference=True):
+    def step(
+        real, domain, target, latents, references, diversity,
+        latent=True, reference=True, penalise=True,
+    ):  # fmt: skip
         """Losses by name, and whether an update was left out.
 
         real (n, 3, H, W) in [-1, 1], latents and references: two each, of target domains (n,).
@@ -208,7 +230,8 @@ def updates(config, parts, fan):
             with torch.no_grad(), optim.autocast(config, device):
                 fake = generator.decoded(encoded, ways[side]()[0], masks)
             with optim.autocast(config, device):
-                loss, found = discriminator_loss(config, discriminator, real, domain, fake, target)
+                given = discriminator, real, domain, fake, target, penalise
+                loss, found = discriminator_loss(config, *given)
             bad = bad | optim.update([discriminator], [adams["discriminator"]], loss)
             parts_d |= {f"{side}_{name}": part for name, part in found.items()}
         discriminator.requires_grad_(False)
@@ -238,22 +261,28 @@ def train(run, pictures, fan=None):
     training = Training(run, parts, pictures, config.total_images, about, sheet)
     if training.finished:
         return
-    step = Captured(updates(config, parts, fan), config.capture and device.type == "cuda")
+    capture = config.capture and device.type == "cuda"
+    step = Captured(updates(config, parts, fan), capture)
+    first = Captured(autoencoding(config, parts), capture)
     for batch in training.batches(pictures, config.batch_size):
         seen = training.images_seen
         for name in (*TRAINED, "discriminator"):
             rate = config.mapping_rate if name == "mapping_network" else config.learning_rate
             getattr(parts, f"optimizer_{name}").set_rate(rate)
+        real, domain = in_range(batch["images"]), batch["domains"]
         weight = options.diversity_weight(config, seen)
-        sides = (True, True)
-        if config.alternate:
-            sides = (training.steps % 2 == 0, training.steps % 2 == 1)
-        references = in_range(batch["references"]).unbind(1)
-        diversity = torch.full((), weight, device=device)
-        losses, bad = step(
-            in_range(batch["images"]), batch["domains"], batch["targets"],
-            draws(config, seen, processes), references, diversity, *sides,
-        )  # fmt: skip
+        if seen < config.autoencoding_images:
+            losses, bad = first(real, domain)
+        else:
+            sides = (True, True)
+            if config.alternate:
+                sides = (training.steps % 2 == 0, training.steps % 2 == 1)
+            references = in_range(batch["references"]).unbind(1)
+            diversity = torch.full((), weight, device=device)
+            losses, bad = step(
+                real, domain, batch["targets"], draws(config, seen, processes), references,
+                diversity, *sides, training.steps % config.r1_every == 0,
+            )  # fmt: skip
         for name in TRAINED:
             averaged = getattr(parts, f"{name}_ema")
             optim.average(averaged, getattr(parts, name), config.ema_decay)
