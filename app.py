@@ -77,7 +77,7 @@ def build(settings):
     import gradio as gr
 
     from tabs import expressions, latent, motion, painting, styles
-    from tabs.kit import jobs, look
+    from tabs.kit import jobs, look, sending
 
     def leave(request: gr.Request):
         jobs.end_visit(request)
@@ -86,13 +86,15 @@ def build(settings):
     with gr.Blocks(title=NAME, **options) as page:
         gr.Navbar(visible=False)
         gr.HTML(look.header(NAME, SENTENCE, motion.README, README_LINK))
-        with gr.Tabs(overflow_behavior="wrap"):
+        built = {}
+        with gr.Tabs(overflow_behavior="wrap", elem_id="tabs") as pages:
             shown = (styles,) if styles.is_shown(settings) else ()  # none of its weights ship yet
             for tab in (motion, latent, painting, expressions, *shown):
-                with gr.Tab(tab.NAME):
-                    tab.build(page, settings)
+                with gr.Tab(tab.NAME, id=tab.NAME):
+                    built[tab] = tab.build(page, settings)
                 if jobs.ON_ZERO_GPU:
                     tab.system(settings).load_now()
+        sending.connect(pages, built)
         page.unload(leave)
     with page.route("README", "/readme", show_in_navbar=False):
         gr.Navbar(visible=False)

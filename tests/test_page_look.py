@@ -293,3 +293,20 @@ def test_the_readme_opens_beside_the_app_and_leads_within_itself(opening):
     readme.locator("h2 .md-header-anchor").last.dispatch_event("click")
     readme.wait_for_function(f"scrollY > {before}")
     assert "/readme#h-" in readme.url
+
+
+def test_a_picture_goes_from_tab_to_tab(opening):
+    """A sample's face is measured in the next tab, and then moved in a third."""
+    page = opening()
+    page.get_by_role("tab", name=latent.NAME).click()
+
+    def send(name):
+        row = page.locator(".send:visible")
+        row.get_by_role("button", name=name, exact=True).click()
+
+    send(expressions.NAME)
+    page.locator("#expressions-stage-still").get_by_text(expressions.UNCHANGED).wait_for()
+    before = page.locator("#motion-stage-still img").count()
+    send(motion.NAME)
+    page.locator("#motion-stage-still img:visible").first.wait_for()
+    assert not before

@@ -8,7 +8,7 @@ from gan_models import images
 from gan_models.ganimation.action_units import CODES, EMOTIONS, UNITS
 from gan_models.ganimation.pipeline import GANimationPipeline
 from tabs.expressions import clips, handlers, live, texts
-from tabs.kit import compare, given, jobs, layout, results, systems
+from tabs.kit import compare, given, jobs, layout, results, sending, systems
 from tabs.kit import texts as words
 from tabs.kit.answers import Tab
 from tabs.kit.framing import FaceSystem
@@ -16,6 +16,8 @@ from tabs.kit.framing import FaceSystem
 NAME, README = texts.NAME, texts.README
 EXAMPLES, OPENING = given.FACES, given.OPENING
 TARGET = "happiness"  # what the tab opens on
+TAKES = "picture", "picture"
+SENDS = handlers.save, {"beside": False, "view": "picture"}
 TILE = 44  # pixels of the small picture beside a slider, in page.css
 # Each row of the sheet is a unit at rest and at its most.
 ICONS = (
@@ -111,6 +113,7 @@ def _get(tab: Tab, example: dict) -> None:
                 with gr.Row():
                     tab.get_picture = layout.button(texts.GET_PICTURE)
                     tab.get_both = layout.button(texts.GET_BOTH)
+                sending.row(tab)
                 tab.file_notice = gr.HTML()
             with gr.Row(elem_classes=["with-clip"]):
                 layout.get_clip(tab, clip)

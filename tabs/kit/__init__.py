@@ -10,6 +10,6 @@ films.py     clips that a visitor gives; seeds.py: styles of seeds
 clips.py     the clip job: progress, preview, Stop
 tickets.py   what the browser may ask for by itself
 jobs.py      turns on the device, pipelines, visitors' files, long jobs, sentences
-results.py   pictures and files for the page
+results.py   pictures and files for the page; sending.py: from one tab to another
 look.py      the theme, page.css and page.js, small pieces of HTML
 """

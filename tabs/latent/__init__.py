@@ -5,7 +5,7 @@ from pathlib import Path
 import gradio as gr
 
 from gan_models.progan.pipeline import ProGANPipeline
-from tabs.kit import jobs, layout, results, systems
+from tabs.kit import jobs, layout, results, sending, systems
 from tabs.kit import texts as words
 from tabs.kit.answers import QUIET, Tab
 from tabs.kit.layout import stored
@@ -16,6 +16,7 @@ EXAMPLES = Path(__file__).parent.parent.parent / "assets" / "examples" / "latent
 SEEDS = list(range(1, 13))  # the pictures shown first
 START, END = points.of_seed(1), points.of_seed(2)
 SECONDS = 4
+SENDS = handlers.save_picture, {"enlarged": True}
 DRAG = Path(__file__).with_name("drag.js").read_text(encoding="utf-8")
 MOVING = '<canvas style="display: none; width: 100%; height: 100%"></canvas>'
 
@@ -99,6 +100,7 @@ def _get(tab: Tab, example: dict) -> None:
                 tab.load = gr.UploadButton(
                     texts.LOAD, size="md", file_types=[".safetensors"], min_width=130
                 )
+            sending.row(tab)
             tab.file_notice = gr.HTML()
             layout.settings(tab, example.get("settings", ""))
             tab.picture_file = layout.unseen_file("latent-picture-file")

@@ -15,6 +15,7 @@ from tabs.motion import clips, handlers, live, pose, still, texts
 NAME, README = texts.NAME, texts.README
 EXAMPLES = Path(__file__).parent.parent.parent / "assets" / "examples" / "motion"
 PORTRAIT, SINGER = "portrait-1.jpg", "driving-human.mp4"  # what the tab opens on
+TAKES = "portrait", "still"
 
 # The live view, which may not be there before its first use, starts its camera.
 BE = "() => { window.motionLive = true; dispatchEvent(new Event('motion-live')); }"

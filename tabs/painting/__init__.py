@@ -3,7 +3,7 @@
 import gradio as gr
 
 from gan_models.spade.pipeline import SPADEPipeline
-from tabs.kit import jobs, layout, systems
+from tabs.kit import jobs, layout, sending, systems
 from tabs.kit import texts as words
 from tabs.kit.answers import Tab
 from tabs.kit.seeds import of_seed
@@ -12,6 +12,8 @@ from tabs.painting import canvas, handlers, maps, texts
 NAME, README = texts.NAME, texts.README
 EXAMPLES = maps.EXAMPLES
 SEEDS = [11, 12, 13, 14]  # the variations shown first
+TAKES = "source", None
+SENDS = handlers.save_picture, {"enlarged": True}
 
 
 def system(settings: jobs.Settings) -> systems.System:
@@ -101,6 +103,7 @@ def _get(tab: Tab, ours: systems.System) -> None:
         tab.get_picture = layout.button(texts.GET_PICTURE)
         tab.get_own = layout.button(texts.GET_OWN)
         tab.get_map = layout.button(texts.GET_MAP)
+    sending.row(tab)
     tab.file_notice = gr.HTML()
     tab.picture_file = layout.unseen_file("painting-picture-file")
     tab.map_out = layout.unseen_file("painting-map-file")

@@ -6,7 +6,7 @@ import gradio as gr
 
 from gan_models.stargan_v2.pipeline import StarGANv2Pipeline
 from tabs.kit import clips as kit
-from tabs.kit import compare, given, jobs, layout, systems
+from tabs.kit import compare, given, jobs, layout, sending, systems
 from tabs.kit import texts as words
 from tabs.kit.answers import Tab
 from tabs.kit.framing import FaceSystem
@@ -16,6 +16,8 @@ from tabs.styles import clips, handlers, subject, texts
 NAME, README = texts.NAME, texts.README
 SEEDS = [11, 12, 13, 14]  # the variations shown first
 FILES = given.named(words.FACES)
+TAKES = "picture", "picture"
+SENDS = handlers.save, {"beside": False}
 
 
 def system(settings: jobs.Settings) -> FaceSystem:
@@ -125,6 +127,7 @@ def _get(tab: Tab) -> None:
             with gr.Row():
                 tab.get_picture = layout.button(texts.GET_PICTURE)
                 tab.get_both = layout.button(texts.GET_BOTH)
+            sending.row(tab)
             tab.file_notice = gr.HTML()
         tab.view = gr.Radio(texts.VIEWS, value="face", label=texts.VIEW)
         with gr.Row(elem_classes=["with-clip"]):
