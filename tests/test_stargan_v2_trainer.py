@@ -175,6 +175,9 @@ def test_schedule_and_presets():
     assert options.diversity_weight(config, 0) == 2
     assert options.diversity_weight(config, 400_000) == 1
     assert options.diversity_weight(config, 900_000) == 0
+    config = options.Config(total_images=100, decay_images=40)
+    rates = [options.learning_rates(config, seen) for seen in (0, 60, 80)]
+    assert rates == [(1e-4, 1e-6), (1e-4, 1e-6), (0.5e-4, 0.5e-6)]
     for preset in options.PRESETS.values():
         options.check(preset, 1)
     arguments = options.network_arguments(options.PRESETS["celeba_hq"], 2)

@@ -36,6 +36,7 @@ class Config(run.Options):
     batch_size: int = 8  # over all processes
     learning_rate: float = 1e-4
     mapping_rate: float = 1e-6  # of the mapping network
+    decay_images: int = 0  # over the last this many both rates fall to 0; 0: never (ours)
     weight_decay: float = 1e-4  # as an L2 penalty
     ema_decay: float = 0.999  # of the averaged networks, a step
     sample_interval: int = 20_000  # images between sample sheets
@@ -47,7 +48,8 @@ PRESETS = {
     "puppets": Config(
         size=64, channels=16, most_channels=64, hidden=128, crop_probability=0.0, r1_every=8,
         alternate=True, autoencoding_images=16_000, diversity_images=70_000, total_images=70_000,
-        learning_rate=6e-4, mapping_rate=4e-5, ema_decay=0.995, sample_interval=4_000,
+        learning_rate=6e-4, mapping_rate=4e-5, decay_images=20_000, ema_decay=0.995,
+        sample_interval=4_000,
     ),
     # The official code's two.
     "celeba_hq": Config(data="data/celeba_hq", w_hpf=1.0, landmarks="wing.ckpt", face_crops=True),
@@ -83,6 +85,13 @@ def diversity_weight(config, images_seen):
     if not config.diversity_images:
         return config.diversity_weight
     return config.diversity_weight * max(0.0, 1 - images_seen / config.diversity_images)
+
+
+def learning_rates(config, images_seen):
+    """(of all networks but the mapping network, of that)."""
+    left = config.total_images - images_seen
+    share = min(1.0, left / config.decay_images) if config.decay_images else 1.0
+    return config.learning_rate * share, config.mapping_rate * share
 
 
 COUNTS = (

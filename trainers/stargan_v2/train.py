@@ -266,9 +266,10 @@ def train(run, pictures, fan=None):
     first = Captured(autoencoding(config, parts), capture)
     for batch in training.batches(pictures, config.batch_size):
         seen = training.images_seen
+        rate, mapping_rate = options.learning_rates(config, seen)
         for name in (*TRAINED, "discriminator"):
-            rate = config.mapping_rate if name == "mapping_network" else config.learning_rate
-            getattr(parts, f"optimizer_{name}").set_rate(rate)
+            slow = name == "mapping_network"
+            getattr(parts, f"optimizer_{name}").set_rate(mapping_rate if slow else rate)
         real, domain = in_range(batch["images"]), batch["domains"]
         weight = options.diversity_weight(config, seen)
         if seen < config.autoencoding_images:
