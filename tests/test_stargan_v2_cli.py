@@ -1,12 +1,16 @@
-"""`python -m gan_models.stargan_v2`: grids, clips, mistakes."""
+"""`python -m gan_models.stargan_v2`: grids, clips, alignment, mistakes."""
+
+from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from tiny_stargan_v2 import save_stargan_v2
 
 from gan_models import images, video
 from gan_models.stargan_v2 import StarGANv2Pipeline
 from gan_models.stargan_v2.__main__ import main, path
+from gan_models.stargan_v2.landmarks import FAN
 
 
 def picture(seed):
@@ -55,6 +59,34 @@ def test_a_clip_goes_from_stop_to_stop(run):
     assert np.allclose(along[[0, 2, 4]], stops) and np.allclose(along[1], [0.5, 1])
     around = path(list(stops), 6, loop=True)
     assert np.allclose(around[[0, 2, 4]], stops) and np.allclose(around[5], [1.5, 1])
+
+
+def test_faces_are_aligned_with_the_mean_face(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    torch.manual_seed(0)
+    torch.save({"state_dict": FAN().state_dict(), "epoch": 3}, "wing.ckpt")
+    coarse = np.random.default_rng(0).integers(0, 256, (5, 5, 3), np.uint8)
+    square = images.resize(coarse, 256)
+    wide = np.pad(square, ((0, 0), (40, 40), (0, 0)), mode="reflect")
+    for name, one in (("as wanted/a", square), ("given/a", square), ("given/b", wide)):
+        images.save_picture(f"{name}.png", one, weights="none", settings={})
+    Path("given/c.png").write_bytes(b"no picture")
+    with pytest.raises(SystemExit, match="1 of 3 could not be aligned"):
+        main(["align", "given", "--mean", "as wanted", "--device", "cpu"])
+    assert "given/c.png" in capsys.readouterr().err
+    for name in "ab":  # their landmarks are the mean ones
+        made = images.read_picture(f"aligned/{name}.png")
+        assert images.read_settings(f"aligned/{name}.png") is None
+        assert np.abs(made.astype(int) - square).max() <= 1
+    np.savez("mean.npz", mean=np.zeros((68, 2)))
+    for words, sentence in (
+        ("given --landmarks given/a.png", "neither a torch file"),
+        ("given --mean mean.npz", "shape \\(68, 2\\)"),
+        ("given --mean nowhere.npz", "nowhere.npz"),
+        ("given --size 7", "--size 7"),
+    ):
+        with pytest.raises(SystemExit, match=sentence):
+            main(["align", *words.split(), "--device", "cpu"])
 
 
 def test_mistakes_end_in_a_sentence(run):

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from gan_models.stargan_v2 import landmarks, official
+from gan_models.stargan_v2 import alignment, landmarks, official
 from tests.parity.fill import fill, noise, smooth_image
 from tests.recorded import case
 
@@ -129,6 +129,31 @@ def test_masks_of_heat():
     heat = peaks[..., None, None] * np.exp(-(across[..., None, :] + down[..., None]) / 72)
     for index, mask in enumerate(landmarks.masks_of(torch.from_numpy(heat.astype(np.float32)))):
         check(mask, recorded, f"mask{index}")
+
+
+def test_alignment():
+    _, recorded = case("align")
+    centres = noise("centres_al1", (2, 98, 2), -1, 65).astype(float)
+    line = np.arange(64.0)
+    across, down = (line - centres[..., :1]) ** 2, (line - centres[..., 1:]) ** 2
+    peaks = noise("peaks_al1", (2, 98), 0.05, 1.0).astype(float)
+    heat = peaks[..., None, None] * np.exp(-(across[..., None, :] + down[..., None]) / 5.78)
+    decoded = landmarks.decoded(torch.from_numpy(heat.astype(np.float32)))
+    assert np.abs(decoded.numpy() - recorded["decoded"]).max() <= 1e-4
+    mean = noise("lm_mean_al1", (98, 2), 60, 196)
+    c, s = np.cos(0.3), np.sin(0.3)
+    points = (mean - 128) @ (0.8 * np.array([[c, -s], [s, c]])).T + [120, 135]
+    points = np.float32(points + 0.02 * (noise("lm_al1", (98, 2), 50, 206) - 128))
+    image = smooth_image("align_al1", 1, 3, 256, -1, 1)[0].transpose(1, 2, 0)
+    picture = ((image * 0.5 + 0.5) * 255).astype(np.uint8)
+    assert np.abs(alignment.padded(picture)[::8, ::8] - recorded["padded"]).max() <= 1e-2
+    there = points + 128
+    assert np.abs(there - recorded["padded_landmarks"]).max() <= 1e-3
+    assert np.abs(alignment.matrix(there, mean) - recorded["matrix"]).max() <= 1e-3
+    made = alignment.aligned(picture, points, mean, 256) / 127.5 - 1
+    off = np.abs(made.transpose(2, 0, 1)[None, :, ::4, ::4] - recorded["aligned"])
+    assert off.max() <= 2e-3  # OpenCV rounds places to 1/32 of a pixel, a few of them differently
+    assert off.mean() <= 1e-5 and abs(made.mean() - recorded["aligned.mean"]) <= 1e-6
 
 
 def test_what_is_none_of_its_checkpoints_is_left_to_others():

@@ -3,21 +3,28 @@
     python -m gan_models.stargan_v2 sample faces/ --domain male --references men/ --out grid.jpg
     python -m gan_models.stargan_v2 sample cat.jpg --domain wild --seeds 0-7 --out wild.png
     python -m gan_models.stargan_v2 interpolate cat.jpg --domain dog --seeds 1,2,3 --out dog.mp4
+    python -m gan_models.stargan_v2 align photos/ --mean celeba_lm_mean.npz --out aligned/
 
-Files carry their settings, the weights' name and the words "made by a model".
+Files that are made carry their settings, the weights' name and the words "made by a model".
 """
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import numpy as np
 import tyro
+from PIL import Image
 from tqdm import tqdm
 
 from gan_models import images, video
-from gan_models.commands import AS_USUAL, RunningOptions, ended_by_a_sentence, listed, tell
-from gan_models.errors import UserError
+from gan_models.checkpoints import landmark_network
+from gan_models.commands import AS_USUAL, RunningOptions, ended_by_a_sentence, listed, names, tell
+from gan_models.devices import choose_device
+from gan_models.errors import Unreadable, UserError
 from gan_models.seeds import parse_seeds
+from gan_models.stargan_v2 import alignment
+from gan_models.stargan_v2.landmarks import LANDMARKS, SIZE
 from gan_models.stargan_v2.pipeline import StarGANv2Pipeline, path
 
 WHITE = 255
@@ -108,13 +115,85 @@ def interpolate(
     print(f"{out}: {info.frames} frames, {info.seconds:.2f} s, {info.width} x {info.height} pixels")
 
 
-def opened(pipeline, what, paths) -> dict[Path, np.ndarray]:
-    """The crops (size, size, 3) uint8 that the networks see, by file."""
+def align(
+    sources: Files,
+    landmarks: Path = Path("wing.ckpt"),
+    mean: Path = Path("celeba_lm_mean.npz"),
+    out: Path = Path("aligned"),
+    size: int = SIZE,
+    device: str = "auto",
+) -> None:
+    """Turn, scale and move the largest face of each photograph to where the mean face is, as the
+    official code does for CelebA-HQ: what weights of such faces want to see.
+
+    Args:
+        sources: Pictures, or folders of them.
+        landmarks: The official wing.ckpt, or a checkpoint with the landmark network in it.
+        mean: The official celeba_lm_mean.npz; or a folder of faces that are framed as you want
+            yours, whose mean is taken.
+        out: The folder to which each is written as .png.
+        size: Of the results' sides, in pixels.
+        device: auto, cpu, cuda or cuda:N.
+    """
+    if not 32 <= size <= 4096:
+        raise UserError(f"--size {size}: give 32 to 4096 pixels.")
+    files = found_in("The source", sources)
+    network = landmark_network(landmarks).to(choose_device(device))
+    face, failed = mean_face(mean, network), 0
+    for file, name in tqdm(names(files).items(), unit="picture", disable=None):
+        try:
+            made, notice = alignment.align(network, images.read_picture(file), face, size)
+        except Unreadable as error:
+            if len(files) == 1:
+                raise
+            failed += 1
+            tqdm.write(f"error: {error}", file=sys.stderr)
+            continue
+        write_plain(out / f"{name}.png", made)
+        tell([notice and f"{file}: {notice}"])
+    print(f"{out}: {len(files) - failed} faces of {size} x {size} pixels")
+    if failed:
+        raise UserError(f"{failed} of {len(files)} could not be aligned, see above.")
+
+
+def mean_face(path: Path, network) -> np.ndarray:
+    """(98, 2) as (x, y) in pixels of a square of 256. Raises UserError."""
+    if path.is_dir():
+        files = listed("--mean", path, images.PICTURE_ENDINGS)
+        squares = (images.centre_square(images.read_picture(file), SIZE) for file in files)
+        return np.mean([alignment.landmarks_of(network, square) for square in squares], axis=0)
+    try:
+        mean = np.asarray(np.load(path)["mean"], np.float32)
+        if mean.shape != (LANDMARKS, 2) or not np.isfinite(mean).all():
+            raise ValueError(f"its mean has the shape {mean.shape}")
+    except (OSError, ValueError, LookupError, TypeError, EOFError) as error:
+        raise UserError(
+            f"--mean {path} holds no mean face ({error!s:.100}): give celeba_lm_mean.npz, or a "
+            "folder of faces that are framed as you want yours."
+        ) from error
+    return mean
+
+
+def write_plain(path: Path, picture: np.ndarray) -> None:
+    """Without a label: it is a photograph, and no model made it."""
+    try:
+        with images.written_whole(path) as part:
+            Image.fromarray(picture).save(part)
+    except OSError as error:
+        raise UserError(f"{path} could not be written: {error.strerror or error}.") from error
+
+
+def found_in(what, paths) -> list[Path]:
     files = [file for path in paths for file in listed(what, path, images.PICTURE_ENDINGS)]
     if not files:
         raise UserError(f"{what} is missing: give pictures, or folders of them.")
+    return files
+
+
+def opened(pipeline, what, paths) -> dict[Path, np.ndarray]:
+    """The crops (size, size, 3) uint8 that the networks see, by file."""
     found = {}
-    for file in files:
+    for file in found_in(what, paths):
         picture = images.read_picture(file)
         framing = pipeline.frame(picture)
         tell([framing.notice and f"{file}: {framing.notice}"])
@@ -136,7 +215,7 @@ def told_of(references, seeds) -> dict:
 
 
 def main(args: list[str] | None = None) -> None:
-    commands = {"sample": sample, "interpolate": interpolate}
+    commands = {"sample": sample, "interpolate": interpolate, "align": align}
     prog = "python -m gan_models.stargan_v2"
     with ended_by_a_sentence():
         tyro.extras.subcommand_cli_from_dict(commands, prog=prog, args=args, description=__doc__)
