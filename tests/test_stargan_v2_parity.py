@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from gan_models.stargan_v2 import alignment, landmarks, official
+from gan_models.stargan_v2 import StarGANv2Pipeline, alignment, landmarks, official
 from tests.parity.fill import fill, noise, smooth_image
 from tests.recorded import case
 
@@ -129,6 +129,54 @@ def test_masks_of_heat():
     heat = peaks[..., None, None] * np.exp(-(across[..., None, :] + down[..., None]) / 72)
     for index, mask in enumerate(landmarks.masks_of(torch.from_numpy(heat.astype(np.float32)))):
         check(mask, recorded, f"mask{index}")
+
+
+@pytest.mark.parametrize("name, tag", [("e2e_256_afhq", "e1"), ("e2e_256_celeba", "e2")])
+def test_whole_ways_of_the_pipeline(name, tag):
+    """The first source of the recorded sheets: by references, there and back, by latents (psi), and
+    between two references.
+    """
+    description, recorded = case(name)
+    description["networks"].pop("discriminator")
+    states = theirs(description)
+    networks = {network: made(network, states) for network in states}
+    domains = ["a", "b", "c"][: description["config"]["num_domains"]]
+    pipeline = StarGANv2Pipeline(networks, {"size": 256, "domains": domains}, "cpu")
+    fan, generator = networks.get("fan"), pipeline._generator
+    source, *references = (
+        torch.from_numpy(smooth_image(f"{which}_{tag}", 2, 3, 256, -1, 1))[row : row + 1]
+        for which, row in (("src", 0), ("ref", 0), ("ref", 1))
+    )
+
+    def encoded(x):
+        return generator.encoded(x, fan and fan.masks(x))
+
+    def style(x, domain):
+        return networks["style_encoder"](x, torch.tensor([domain]))
+
+    def compare(sheet, row, column, image, tolerance=1e-4):
+        there = recorded[sheet][:, 32 * row : 32 * row + 32, 32 * column : 32 * column + 32]
+        shown = (image[0] * 0.5 + 0.5).clamp(0, 1)[:, ::8, ::8].numpy()
+        off = np.abs(shown - there)
+        assert (off > tolerance).mean() <= 0.01 and off.mean() <= tolerance
+
+    known, styles = encoded(source), [style(x, 1) for x in references]
+    by_reference = [generator.decoded(known, one) for one in styles]
+    for row, image in enumerate(by_reference):
+        compare("reference_grid", row + 1, 1, image)
+    compare("cycle_grid", 2, 0, by_reference[0])
+    # With masks: a fake's heat that lies at their threshold falls to either side.
+    back = generator.decoded(encoded(by_reference[0]), style(source, 0))
+    compare("cycle_grid", 3, 0, back)
+    draws = noise(f"zmany_{tag}1", (10_000, 16))
+    pipeline._means[1] = pipeline._mapped(draws, 1).mean(0)
+    latent = pipeline._mapped(noise(f"zl_{tag}0", (1, 16)), 1)[0]
+    towards = pipeline._towards(1, latent, float(description["inputs"]["psi"]))
+    compare("latent_grid", 3, 0, generator.decoded(known, torch.from_numpy(towards)[None]))
+    share = float(recorded["alphas"][10])
+    mixed = torch.from_numpy(pipeline.mix(*(one.numpy() for one in styles), share))
+    frame = generator.decoded(known, mixed)[:, :, ::8, ::8].numpy()
+    assert np.abs(frame[0] - recorded["frame10"][0]).max() <= 2e-4
 
 
 def test_alignment():

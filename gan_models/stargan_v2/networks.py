@@ -109,9 +109,9 @@ class HighPass(nn.Module):
 
     def __init__(self, w_hpf):
         super().__init__()
-        kernel = torch.full((3, 3), -1.0)
-        kernel[1, 1] = 8.0
-        self.register_buffer("filter", kernel / w_hpf)
+        kernel = torch.full((3, 3), -1 / w_hpf)
+        kernel[1, 1] = 8 / w_hpf
+        self.register_buffer("filter", kernel)
 
     def forward(self, x):
         kernel = self.filter.to(x.dtype).expand(x.shape[1], 1, 3, 3)
