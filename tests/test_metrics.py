@@ -6,14 +6,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import torchvision
 
 from gan_models.errors import UserError
+from tests import recorded
 from trainers import metrics
 from trainers.metrics import SWDReference
 
 PARITY = Path(__file__).parent / "parity"
 sys.path.insert(0, str(PARITY))
-from fill import noise, smooth_image  # noqa: E402
+from fill import fill, noise, smooth_image  # noqa: E402
 
 KEPT = [
     (..., slice(None, None, 4), slice(None, None, 4)),
@@ -153,6 +155,40 @@ def test_missing_inception_weights_are_said_and_never_fetched(monkeypatch, tmp_p
     (tmp_path / "checkpoints" / metrics.INCEPTION_FILE).write_bytes(b"not weights")
     with pytest.raises(UserError, match="cut short"):
         metrics.inception_features(np.zeros((2, 16, 16, 3), np.uint8))
+
+
+def test_perceptual_distance_and_fid_equal_the_official_numbers(monkeypatch):
+    description, known = recorded.case("starganv2", "metrics")
+    recipe = description["networks"]["lpips"]
+    filled = {key: torch.from_numpy(x) for key, x in fill(recipe["tensors"], 1.0).items()}
+    alexnet = {key.replace("alexnet.layers", "features"): x for key, x in filled.items()}
+    linear = [filled[f"lpips_weights.{layer}.main.1.weight"].abs() for layer in range(5)]
+    network = metrics.Perceptual(alexnet, linear)
+    groups = [torch.from_numpy(smooth_image(f"lp_x{i}", 2, 3, 256, -1, 1)) for i in range(3)]
+    groups = torch.stack(groups)  # (3, 2, 3, 256, 256): pairs are formed over the first
+
+    def distance(*members):
+        return np.mean([float(network(groups[list(members), row])) for row in range(2)])
+
+    pairs = [distance(0, 1), distance(0, 2), distance(1, 2)]
+    assert pairs == pytest.approx(known["lpips_pairs"], rel=1e-4)
+    assert distance(0, 1, 2) == pytest.approx(float(known["lpips_mean"]), rel=1e-4)
+    monkeypatch.setattr(metrics._Given, "num_features", 64)
+    real = torch.from_numpy(noise("act0_x", (300, 64)).astype(float))
+    fake = torch.from_numpy(1.3 * noise("act1_x", (200, 64)).astype(float) + 0.2)
+    assert metrics.fid(real, fake) == pytest.approx(float(known["fid"]), rel=1e-4)
+
+
+def test_missing_alexnet_weights_are_said_and_never_fetched(monkeypatch, tmp_path):
+    monkeypatch.setattr(torch.hub, "_hub_dir", str(tmp_path))
+    with pytest.raises(UserError, match="put https://download.pytorch.org/models/alexnet"):
+        metrics.lpips(np.zeros((2, 64, 64, 3), np.uint8))
+    state = torchvision.models.alexnet(weights=None).features.state_dict()
+    (tmp_path / "checkpoints").mkdir()
+    named = {f"features.{key}": tensor for key, tensor in state.items()}
+    torch.save(named, tmp_path / "checkpoints" / metrics.ALEXNET_FILE)
+    same, other = np.zeros((64, 64, 3), np.uint8), np.full((64, 64, 3), 255, np.uint8)
+    assert metrics.lpips(np.stack([same, same])) < 1e-6 < metrics.lpips(np.stack([same, other]))
 
 
 def test_fid_and_kid_of_features(monkeypatch):

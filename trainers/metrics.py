@@ -1,4 +1,4 @@
-"""Scores of generated pictures: sliced Wasserstein distance, MS-SSIM, FID and KID.
+"""Scores of generated pictures: sliced Wasserstein distance, MS-SSIM, FID, KID and LPIPS.
 
 The first two follow metrics/sliced_wasserstein.py and metrics/ms_ssim.py of the official
 Progressive GAN code number for number (Karras et al. 2018, section 5); FID and KID come from
@@ -34,6 +34,9 @@ MS_SSIM_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 INCEPTION_FILE = "weights-inception-2015-12-05-6726825d.pth"
 RELEASE = "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0"
 INCEPTION_ADDRESS = f"{RELEASE}/{INCEPTION_FILE}"
+ALEXNET_FILE = "alexnet-owt-7be5be79.pth"
+ALEXNET_ADDRESS = f"https://download.pytorch.org/models/{ALEXNET_FILE}"
+PERCEIVED_MEAN, PERCEIVED_SPREAD = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)  # of images
 
 
 # ---------------------------------------------------------------- what every score command does
@@ -274,25 +277,35 @@ def inception_file():
         raise UserError(
             "FID and KID need the package torch-fidelity: run `pip install torch-fidelity`."
         )
-    path = Path(torch.hub.get_dir()) / "checkpoints" / INCEPTION_FILE
+    return kept_file("FID and KID need Inception", INCEPTION_FILE, INCEPTION_ADDRESS)
+
+
+def kept_file(what, name, address):
+    """Path of others' weights where torch.hub keeps them; UserError if they are not there."""
+    path = Path(torch.hub.get_dir()) / "checkpoints" / name
     if not path.is_file():
         raise UserError(
-            "FID and KID need Inception weights, which are never downloaded on their own: "
-            f"put {INCEPTION_ADDRESS} into {path.parent} (TORCH_HOME moves that folder)."
+            f"{what} weights, which are never downloaded on their own: put {address} into "
+            f"{path.parent} (TORCH_HOME moves that folder)."
         )
     return path
+
+
+def plain_tensors(path, address):
+    """What a file of weights holds: nothing but plain tensors is read."""
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+        raise UserError(
+            f"{path} is not the weights file that it is called, or is cut short: fetch {address}."
+        ) from error
 
 
 @cache
 def _inception(path):
     from torchmetrics.image.fid import NoTrainInceptionV3
 
-    try:  # torch-fidelity would unpickle anything; plain tensors are all that may be in the file
-        torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        raise UserError(
-            f"{path} is not the Inception weights file or is cut short: fetch {INCEPTION_ADDRESS}."
-        ) from error
+    plain_tensors(path, INCEPTION_ADDRESS)  # torch-fidelity would unpickle anything
     return NoTrainInceptionV3("inception-v3-compat", ["2048"], str(path))
 
 
@@ -343,6 +356,66 @@ def _updated(metric, real, fake):
     metric.update(real, real=True)
     metric.update(fake, real=False)
     return metric
+
+
+# ---------------------------------------------------------------- LPIPS
+
+
+class Perceptual(torch.nn.Module):
+    """AlexNet, and what its features weigh in the distance of two images (Zhang et al. 2018)."""
+
+    def __init__(self, alexnet, linear):
+        """alexnet: torchvision's state dict; linear: (1, C, 1, 1) for each of five layers."""
+        from torchvision.models import alexnet as build
+
+        super().__init__()
+        with torch.device("meta"):
+            self.layers = build(weights=None).features[:12]
+        names = self.layers.state_dict()
+        state = {name: alexnet[f"features.{name}"] for name in names}
+        self.layers.load_state_dict(state, assign=True)
+        self.requires_grad_(False)
+        self.linear = [weight[0] for weight in linear]
+
+    def forward(self, images):
+        """images (n, 3, H, W) in [-1, 1], two or more -> the mean distance over all their pairs.
+
+        The mean of (a - b)^2 over all pairs is twice the variance, so no pair is formed.
+        """
+        known = PERCEIVED_MEAN, PERCEIVED_SPREAD
+        mean, spread = (images.new_tensor(numbers)[:, None, None] for numbers in known)
+        x, weights, total = (images - mean) / spread, iter(self.linear), 0
+        for layer in self.layers:
+            x = layer(x)
+            if isinstance(layer, torch.nn.ReLU):
+                unit = x * (x.square().sum(1, keepdim=True) + 1e-10).rsqrt()
+                total = total + (2 * unit.var(0) * next(weights).to(x)).sum(0).mean()
+        return total
+
+
+def alexnet_file():
+    """Path of the AlexNet weights that LPIPS needs, as `inception_file`; its other weights come
+    with torchmetrics and are those of the official StarGAN v2.
+    """
+    return kept_file("LPIPS needs AlexNet's", ALEXNET_FILE, ALEXNET_ADDRESS)
+
+
+@cache
+def _perceptual(path):
+    import torchmetrics
+
+    linear = Path(torchmetrics.__file__).parent / "functional/image/lpips_models/alex.pth"
+    weights = torch.load(linear, map_location="cpu", weights_only=True)
+    known = [weights[f"lin{layer}.model.1.weight"] for layer in range(5)]
+    return Perceptual(plain_tensors(path, ALEXNET_ADDRESS), known)
+
+
+def lpips(pictures):
+    """Mean perceptual distance between all pairs of pictures (n, S, S, 3) uint8: their variety."""
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    network = _perceptual(alexnet_file()).to(device)
+    with torch.inference_mode():
+        return float(network(_images(pictures).to(device) / 127.5 - 1))
 
 
 def _images(pictures):

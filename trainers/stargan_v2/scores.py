@@ -1,8 +1,11 @@
 """Scores of StarGAN v2's translations of pictures that no training saw.
 
-swd         per domain: translations into it beside its real pictures; swd_floor is what as many
+swd         per domain: translations into it beside its real pictures; floor is what as many
             other real pictures of it score
-fid         the same in Inception's features
+lpips       by the official protocol, for each pair of domains: the mean distance between ten
+            translations of one source, which is their variety
+fid         by the same: distance of all of these to the domain's training part (of puppets: to
+            other drawings), in FID's usual features; the official code's are torchvision's
 judge       puppets: what the judge reads in the translations of sources into other domains
     domain_accuracy     share that it takes for the domain that was asked for
     pose_error          mean distance of landmarks from the source's, as a share of the width
@@ -12,9 +15,11 @@ judge       puppets: what the judge reads in the translations of sources into ot
                         drawn puppets of the domain
 """
 
+import itertools
 from typing import Annotated, Literal
 
 import numpy as np
+import torch
 import tyro
 from tqdm import tqdm
 
@@ -28,6 +33,9 @@ from trainers import metrics
 from trainers.data import open_domains
 from trainers.puppets import DOMAINS, draw, puppet_seed, random_parameters
 
+OUTPUTS = 10  # of each source, in the official protocol
+CHUNK = 32  # pictures read at a time
+
 
 def score(
     weights: metrics.Weights,
@@ -35,7 +43,7 @@ def score(
     count: int = 256,
     seed: int = 0,
     names: Annotated[
-        tuple[Literal["swd", "fid", "judge"], ...], tyro.conf.arg(name="metrics")
+        tuple[Literal["swd", "fid", "lpips", "judge"], ...], tyro.conf.arg(name="metrics")
     ] = (),
     holdout: float = 0.0,
     device: str = "auto",
@@ -49,7 +57,7 @@ def score(
         count: Sources for each domain to translate into; of a folder with fewer, all of them.
         seed: Of styles, and of the distance's patches and directions.
         names: What to compute; by default swd, and judge on puppets; fid needs torch-fidelity and
-            its Inception weights.
+            its Inception weights, lpips torchvision's AlexNet weights.
         holdout: For a folder without val: the share given to training.
         device: auto, cpu, cuda or cuda:N.
     """
@@ -58,27 +66,39 @@ def score(
     folder = find_weights(weights)
     pipeline = StarGANv2Pipeline.from_weights(folder, device=device)
     names = names or (("swd", "judge") if drawn else ("swd",))
-    if "judge" in names and not drawn:
-        raise UserError("The metric judge reads drawn puppets: give puppets as data.")
-    if drawn and set(pipeline.domains) != set(DOMAINS):
-        raise UserError("These weights know no puppets: score them on a folder of their own set.")
-    if "fid" in names:
-        metrics.inception_file()
-    if "swd" in names:
-        metrics.check_size(np.empty((0, pipeline.size, 0, 3)))
+    check(names, pipeline, drawn)
     if drawn:
         real = drawn_domains(pipeline, 2 * count, drawn)
     else:
         real = given(pipeline, data, 2 * count, seed, holdout)
     about = {"data": data, "count": count, "size": pipeline.size}
     result = metrics.described("stargan_v2", read_config(folder, "stargan_v2"), about)
-    fake = translated(pipeline, real, count, seed)
-    for name in ("swd", "fid"):
-        if name in names:
-            result[name] = distances(name, real, fake, seed)
+    if {"swd", "judge"} & set(names):
+        fake = translated(pipeline, real, count, seed)
+    if "swd" in names:
+        result["swd"] = distances(real, fake, seed)
     if "judge" in names:
         result["judge"] = read(pipeline, real, fake, count, seed)
+    if {"fid", "lpips"} & set(names):
+        known = None
+        if "fid" in names:
+            known = known_features(pipeline, None if drawn else data, real, seed, holdout)
+        result |= protocol(pipeline, real, known, "lpips" in names, count, seed)
     return result
+
+
+def check(names, pipeline, drawn):
+    """UserError for scores that cannot be computed."""
+    if "judge" in names and not drawn:
+        raise UserError("The metric judge reads drawn puppets: give puppets as data.")
+    if drawn and set(pipeline.domains) != set(DOMAINS):
+        raise UserError("These weights know no puppets: score them on a folder of their own set.")
+    if "fid" in names:
+        metrics.inception_file()
+    if "lpips" in names:
+        metrics.alexnet_file()
+    if "swd" in names:
+        metrics.check_size(np.empty((0, pipeline.size, 0, 3)))
 
 
 def drawn_domains(pipeline, count, style):
@@ -94,17 +114,22 @@ def drawn_domains(pipeline, count, style):
 
 def given(pipeline, data, count, seed, holdout):
     """{domain: pictures (n, S, S, 3)}, n at most `count`, of a folder's part left out."""
-    opened = open_domains(data, size=pipeline.size, part="held_out", seed=seed, holdout=holdout)
-    if tuple(opened.classes) != pipeline.domains:
-        raise UserError(
-            f"{data} has the domains {', '.join(opened.classes)}, and the weights know "
-            f"{', '.join(pipeline.domains)}."
-        )
+    opened = domains_of(pipeline, data, "held_out", seed, holdout)
     random, source, found = np.random.default_rng(seed), opened.source, {}
     for domain, members in zip(opened.classes, source.members, strict=True):
         some = [source.picture(index, random) for index in members[:count]]
         found[domain] = np.stack(some).transpose(0, 2, 3, 1)
     return found
+
+
+def domains_of(pipeline, data, part, seed, holdout):
+    opened = open_domains(data, size=pipeline.size, part=part, seed=seed, holdout=holdout)
+    if tuple(opened.classes) != pipeline.domains:
+        raise UserError(
+            f"{data} has the domains {', '.join(opened.classes)}, and the weights know "
+            f"{', '.join(pipeline.domains)}."
+        )
+    return opened
 
 
 def translated(pipeline, real, count, seed):
@@ -129,23 +154,72 @@ def translated(pipeline, real, count, seed):
     return found
 
 
-def distances(name, real, fake, seed):
-    """{domain: {way: distance, "floor": that of other real pictures}}."""
+def distances(real, fake, seed):
+    """{domain: {way: sliced Wasserstein distance, "floor": that of other real pictures}}."""
     result = {}
     for domain, pictures in real.items():
         half = len(pictures) // 2
         here = {"latent": fake["latent"][domain][:, 0], "reference": fake["reference"][domain]}
         here["floor"] = pictures[half:]
-        if name == "swd":
-            reference = metrics.SWDReference(pictures[:half], seed)
-            result[domain] = {way: reference.distance(some) for way, some in here.items()}
-        else:
-            known = metrics.inception_features(pictures[:half])
-            result[domain] = {
-                way: metrics.fid(known, metrics.inception_features(some))
-                for way, some in here.items()
-            }
+        reference = metrics.SWDReference(pictures[:half], seed)
+        result[domain] = {way: reference.distance(some) for way, some in here.items()}
     return result
+
+
+def known_features(pipeline, data, real, seed, holdout):
+    """{domain: Inception features (n, 2048)} of the training part of `data`; without, of `real`."""
+    if not data:
+        return {domain: metrics.inception_features(some) for domain, some in real.items()}
+    opened = domains_of(pipeline, data, "train", seed, holdout)
+    random, source, found = np.random.default_rng(seed), opened.source, {}
+    for domain, members in zip(opened.classes, source.members, strict=True):
+        parts = []
+        for start in tqdm(range(0, len(members), CHUNK), domain, disable=None, leave=False):
+            some = [source.picture(index, random) for index in members[start : start + CHUNK]]
+            parts.append(metrics.inception_features(np.stack(some).transpose(0, 2, 3, 1)))
+        found[domain] = torch.cat(parts)
+    return found
+
+
+def protocol(pipeline, real, known, with_lpips, count, seed):
+    """The official scores of ten translations of each source: {"lpips" and, with `known` features,
+    "fid": {way: {"cat2dog": ..., "mean": ...}}}.
+
+    Differs from the official code: the pictures are rounded and clamped as a person sees them, and
+    a domain with few references gives each of them several times.
+    """
+    result = {name: {"latent": {}, "reference": {}} for name in ("lpips", "fid")}
+    for way, into, other in itertools.product(("latent", "reference"), real, real):
+        if into == other:
+            continue
+        task, apart, features = f"{other}2{into}", [], []
+        for group in tens(pipeline, real[other][:count], real[into], into, way, seed, task):
+            if with_lpips:
+                apart.append(metrics.lpips(group))
+            if known:
+                features.append(metrics.inception_features(group))
+        if with_lpips:
+            result["lpips"][way][task] = np.mean(apart)
+        if known:
+            result["fid"][way][task] = metrics.fid(known[into], torch.cat(features))
+    for ways in result.values():
+        for tasks in ways.values():
+            if tasks:
+                tasks["mean"] = np.mean(list(tasks.values()))
+    return {name: ways for name, ways in result.items() if ways["latent"]}
+
+
+def tens(pipeline, sources, references, domain, way, seed, task):
+    """Yield (10, S, S, 3) uint8: each source in ten styles, of seeds or of references in turn."""
+    turns = np.random.default_rng(seed).permutation(len(references))
+    for index, source in enumerate(tqdm(sources, f"{task}, {way}", disable=None, leave=False)):
+        numbers = range(OUTPUTS * index, OUTPUTS * (index + 1))
+        if way == "latent":
+            styles = [pipeline.style(domain, seed + number) for number in numbers]
+        else:
+            chosen = [references[turns[number % len(turns)]] for number in numbers]
+            styles = [pipeline.style_of(np.ascontiguousarray(one), domain) for one in chosen]
+        yield np.stack(list(pipeline.translations(np.ascontiguousarray(source), styles)))
 
 
 def smaller(pictures):
