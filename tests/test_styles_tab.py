@@ -1,6 +1,7 @@
 """The tab "Style translation": its handlers, called as the page calls them, on tiny weights."""
 
 import base64
+import re
 from html import escape
 from types import SimpleNamespace
 
@@ -12,12 +13,14 @@ from gan_models import faces, images, names, video
 from gan_models.faces.pasting import Paster
 from gan_models.stargan_v2.pipeline import NO_LANDMARKS
 from tabs import styles
+from tabs.kit import given as faces_given
 from tabs.kit import jobs, results
 from tabs.kit import texts as words
 from tabs.kit.seeds import of_seed
 from tabs.styles import clips, handlers, subject, texts
 from tests import tiny_stargan_v2
 from tests.motion_given import last, visitor
+from tools import examples
 
 ONE, TWO = of_seed(1), of_seed(2)
 BOX = faces.Box(15, 0, 75, 60)  # the middle of the pictures given
@@ -113,7 +116,34 @@ def test_the_menu_has_the_domains_of_the_weights_and_says_what_they_lack(system)
     assert answer["missing"] == ""
     answer = last(handlers.prepare(system, "masked", "robot"))
     assert answer["domain"]["value"] == "robot" and escape(NO_LANDMARKS) in answer["missing"]
+    assert handlers.first_domain(["human", "cat"]) == "cat"  # the first picture is a human's
     assert handlers.first_domain(["one"]) == "one" and handlers.first_domain([]) is None
+
+
+def test_each_domain_has_its_picture_in_the_menu(system, given, pipeline):
+    rules = last(handlers.picture_domains(system, "plain", given.wide, None))["domain_pictures"]
+    places = re.findall(r"nth-of-type\((\d)\)::before {[^}]*base64,([^)]+)\)", rules)
+    assert [place for place, _ in places] == ["1", "2", "3"]
+    wide = images.read_picture(given.wide)
+    for domain, (_, data) in zip(pipeline.domains, places, strict=True):
+        usual = results.data_url(pipeline.translate(wide, domain, strength=0), handlers.TILE)
+        usual = images.read_picture(base64.b64decode(usual.partition(",")[2]))
+        shown = images.read_picture(base64.b64decode(data))
+        assert abs(shown.astype(int) - usual).mean() < 1
+
+
+def test_a_reference_of_another_domain_is_used_and_said(system, given, tmp_path):
+    robot = subject.of_file(str(faces_given.FACES / "face-6.jpg"), "Pink robot")
+    answer = show(system, given.wide, "cat", robot)
+    assert "compared" in answer and "Pink robot is of the domain robot" in answer["style_notice"]
+    for domain, first, share in (("robot", robot, 0), ("cat", ONE, 0), ("cat", robot, 100)):
+        assert show(system, given.wide, domain, first, share=share)["style_notice"] == ""
+    unknown = str(tmp_path / "unknown.png")
+    for settings in ({"domain": ["cat"]}, {}):
+        wide = images.read_picture(given.wide)
+        images.save_picture(unknown, wide, weights="x", settings=settings)
+        subject.domain_of.cache_clear()
+        assert show(system, given.wide, "cat", subject.of_file(unknown))["style_notice"] == ""
 
 
 def references(system, *paths):
@@ -125,6 +155,8 @@ def test_references_are_kept_where_they_can_be_read(system, given):
     assert [style["file"] for style in answer["given"]] == [given.other, given.wide]
     assert answer["first"] == answer["given"][-1] and answer["first_seed"] is None
     assert "broken.png" in answer["reference_notice"] and answer["references"]["visible"]
+    assert answer["through"]["visible"] and "all 2" in answer["through"]["label"]
+    assert not references(system, given.wide)["through"]["visible"]
     answer = references(system, given.broken)
     assert "error" in answer["reference_notice"] and "first" not in answer
     assert texts.TOO_MANY.format(most=12, count=13) in references(
@@ -157,8 +189,10 @@ def test_a_download_is_the_whole_picture_with_its_settings(system, given, beside
         assert kept["weights"] == "plain" and kept["settings"]["domain"] == "cat"
 
 
-def make_clip(system, path, first=ONE, second=TWO, seconds=1.0, view="face"):
-    asked = system, "plain", path, None, "cat", first, second, 100, view, seconds, 6, True
+def make_clip(system, path, second=TWO, seconds=1.0, view="face", given=(), through=True,
+              back=True):  # fmt: skip
+    styles = ONE, second, list(given), through
+    asked = system, "plain", path, None, "cat", *styles, 100, view, seconds, 6, back
     return clips.make_clip(*asked, visitor())
 
 
@@ -171,6 +205,27 @@ def test_a_clip_goes_from_style_to_style(system, given):
             assert (len(seen), clip.fps) == (6, 6) and "back: True" in answer["text"]
     apart = [abs(frame.astype(int) - seen[0]).mean() for frame in seen]
     assert apart[3] == max(apart) and seen[0].shape[0] >= clips.SMALLEST
+
+
+def test_a_clip_goes_through_the_references_in_turn(system, given, pipeline):
+    stops = [subject.of_file(given.other), of_seed(7), subject.of_file(given.wide)]
+    wide, seen = images.read_picture(given.wide), {}
+    for through in (True, False):
+        for answer in make_clip(system, given.wide, given=stops, through=through, back=False):
+            if "clip" in answer:
+                seen[through] = [*video.open_clip(answer["clip"]).frames()], answer["text"]
+    told = "styles: style of other.png, seed 7, style of wide.png\n"
+    assert told in seen[True][1] and "styles: seed 1, seed 2\n" in seen[False][1]
+
+    def far(frame, **style):
+        made = results.enlarge(pipeline.translate(wide, "cat", **style), clips.SMALLEST)
+        return abs(frame.astype(int) - made).mean()
+
+    frames, ends = seen[True][0], [images.read_picture(path) for path in (given.other, given.wide)]
+    first, last_one = (far(frames[0], reference=one) for one in ends)
+    assert first < last_one / 2 and far(frames[-1], reference=ends[1]) < last_one / 2
+    middle = [far(frame, seed=7) for frame in frames]
+    assert min(middle[2:4]) == min(middle) < middle[0] / 2
 
 
 @pytest.mark.parametrize(
@@ -207,6 +262,26 @@ def test_a_grid_of_pictures_by_references_and_by_seeds(system, given, pipeline):
     assert by_seed.shape[0] // 128 == 4 and by_seed.shape[1] == 128
     made = clips.sheet(system, "plain", [(given.wide, BOX)], [ONE, TWO], [made])
     assert (made[-128:] == 255).all()  # what Stop left unmade
+
+
+def test_the_example_is_made_by_the_handlers(system, tmp_path, monkeypatch):
+    monkeypatch.setattr(styles, "EXAMPLES", tmp_path)
+    assert results.stored_example(tmp_path, "plain") == {}
+    examples.make_styles(system.settings, "plain")
+    seeds = {f"seed-{seed}.jpg" for seed in styles.SEEDS}
+    assert {file.name for file in tmp_path.iterdir()} == {
+        "example.json", "clip.mp4", "result.png", *seeds,
+    }  # fmt: skip
+    with examples.gr.Blocks() as page:
+        tab = styles.build(page, system.settings)
+    shown = tab.compared.value
+    after = images.read_picture(base64.b64decode(shown["after"].partition(",")[2]))
+    assert abs(after.astype(int) - images.read_picture(tmp_path / "result.png")).mean() < 2
+    assert "An example made earlier with plain. Animate" in tab.clip_caption.value
+    assert "face-1.jpg as cat, seed 1." in tab.caption.value and "domain: cat" in tab.text.value
+    assert tab.clip.value and len(tab.variations.value) == 4
+    assert tab.domain_pictures.value.count("nth-of-type") == 3
+    assert tab.stage.selected == "clip" and tab.domain.value == "cat"
 
 
 def test_the_tab_stands_on_the_page_only_where_there_are_weights(system, monkeypatch):

@@ -1,11 +1,11 @@
 """Makes what the tabs ship and open on, by running the tabs' own handlers once.
 
-    python -m tools.examples latent|motion|painting|expressions [WEIGHTS]
+    python -m tools.examples latent|motion|painting|expressions|styles [WEIGHTS]
                                                         default: the first of the menu
 
 Writes assets/examples/<tab>/: files, and example.json with what is said about them. For "motion"
 and "expressions" what a visitor picks from is drawn first; without any weights that is all. For
-"painting" maps are drawn, and no weights are needed.
+"painting" maps are drawn, and no weights are needed. "styles" takes the faces of "expressions".
 """
 
 import argparse
@@ -18,7 +18,8 @@ import gradio as gr
 
 from gan_models import images
 from gan_models.spade.labels import LABELS
-from tabs import expressions, latent, motion, painting
+from tabs import expressions, latent, motion, painting, styles
+from tabs.kit import given as faces_given
 from tabs.kit import jobs
 from tabs.kit.answers import GRADIO
 from tools import faces, singers
@@ -54,7 +55,7 @@ class Maker:
                 path = value["value"] if isinstance(value, dict) else value
                 if path:
                     shutil.copyfile(path, self.folder / name)
-            for path, _ in answer.get("picks", ()):
+            for path, _ in (*answer.get("picks", ()), *answer.get("variations", ())):
                 shutil.copy(path, self.folder)
         missing = [name for name in names.values() if not (self.folder / name).is_file()]
         if missing:
@@ -139,9 +140,32 @@ def make_expressions(settings: jobs.Settings, weights: str | None) -> None:
         })  # fmt: skip
 
 
+def make_styles(settings: jobs.Settings, weights: str | None) -> None:
+    """Replace the stored result."""
+    if not weights:
+        raise SystemExit("error: there are no weights of stargan_v2 yet.")
+    shutil.rmtree(styles.EXAMPLES, ignore_errors=True)
+    styles.EXAMPLES.mkdir(parents=True)
+    handlers, given = styles.handlers, {"picture": faces_given.OPENING_FILE, "crop": None}
+    maker = Maker(styles, settings, weights, **given, beside=False)
+    domains = maker.given["system"].config(weights)["domains"]
+    maker.given["domain"] = handlers.first_domain(domains)
+    shown = maker.run(handlers.show)
+    maker.run(handlers.save, picture_file="result.png")
+    maker.run(handlers.vary)
+    menu = maker.run(handlers.picture_domains)
+    made = maker.run(styles.clips.make_clip, clip="clip.mp4")
+    told = styles.texts.EXAMPLE.format(weights=weights)
+    maker.describe({
+        "settings": shown["text"], "caption": f"{told} {shown['caption']}",
+        "clip_caption": f"{told} {made['clip_caption']}",
+        "domain_pictures": menu["domain_pictures"],
+    })  # fmt: skip
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tools.examples", description=__doc__)
-    parser.add_argument("tab", choices=("latent", "motion", "painting", "expressions"))
+    parser.add_argument("tab", choices=("latent", "motion", "painting", "expressions", "styles"))
     parser.add_argument("weights", nargs="?")
     options = parser.parse_args()
     tab, make = {
@@ -149,6 +173,7 @@ def main() -> None:
         "motion": (motion, make_motion),
         "painting": (painting, make_painting),
         "expressions": (expressions, make_expressions),
+        "styles": (styles, make_styles),
     }[options.tab]
     settings = jobs.Settings()
     make(settings, options.weights or tab.system(settings).first())

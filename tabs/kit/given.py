@@ -18,6 +18,7 @@ from tabs.kit.framing import FaceSystem, is_puppet, said
 
 FACES = Path(__file__).parent.parent.parent / "assets" / "examples" / "expressions"
 OPENING = "face-1.jpg"  # what the tabs open on
+OPENING_FILE = str(FACES / OPENING)
 EMPTY = {
     "picture": gr.update(visible=True), "crop": gr.update(visible=False),
     "other_picture": gr.update(visible=False),
@@ -44,14 +45,13 @@ def framed(system: FaceSystem, weights: str | None, path: str) -> Answer:
 
 def widget(tab: Tab, ours: FaceSystem, crop_label: str, elem_id: str) -> None:
     """Adds picture, crop, other_picture; the tab opens on a drawn face."""
-    file = str(FACES / OPENING)
     try:
-        opening = framed(ours, ours.first(), file)
+        opening = framed(ours, ours.first(), OPENING_FILE)
     except UserError:  # there are no weights yet, or no examples
         opening = EMPTY
     with gr.Column(min_width=140, elem_classes=["point"]):
         tab.picture = layout.PictureFile(
-            file if Path(file).is_file() else None, label=words.PICTURE,
+            OPENING_FILE if Path(OPENING_FILE).is_file() else None, label=words.PICTURE,
             sources=["upload", "clipboard", "webcam"], type="filepath", height=230, buttons=[],
             elem_id=elem_id, visible=opening["picture"]["visible"], alt_text=words.PICTURE,
         )  # fmt: skip

@@ -4,9 +4,10 @@ import functools
 
 import gradio as gr
 
+from gan_models import images
 from gan_models.stargan_v2.pipeline import StarGANv2Pipeline
 from tabs.kit import clips as kit
-from tabs.kit import compare, given, jobs, layout, sending, systems
+from tabs.kit import compare, given, jobs, layout, results, sending, systems
 from tabs.kit import texts as words
 from tabs.kit.answers import Tab
 from tabs.kit.framing import FaceSystem
@@ -14,6 +15,7 @@ from tabs.kit.seeds import of_seed
 from tabs.styles import clips, handlers, subject, texts
 
 NAME, README = texts.NAME, texts.README
+EXAMPLES = given.FACES.with_name("styles")
 SEEDS = [11, 12, 13, 14]  # the variations shown first
 FILES = given.named(words.FACES)
 TAKES = "picture", "picture"
@@ -31,6 +33,7 @@ def is_shown(settings: jobs.Settings) -> bool:
 
 def build(page: gr.Blocks, settings: jobs.Settings) -> Tab:
     ours = system(settings)
+    example = results.stored_example(EXAMPLES, ours.first())
     tab = Tab(
         system=gr.State(ours), seeds=gr.State(SEEDS), given=gr.State([]),
         first=gr.State(of_seed(1)), second=gr.State(of_seed(2)),
@@ -39,13 +42,13 @@ def build(page: gr.Blocks, settings: jobs.Settings) -> Tab:
         with layout.zone("give"):
             _give(tab, ours)
         with layout.zone("change"):
-            _change(tab, ours)
+            _change(tab, ours, example)
         with layout.zone("get"):
-            _get(tab)
+            _get(tab, ours, example)
         systems.layout(tab, ours)
     _picture_events(tab)
     _style_events(tab)
-    _file_events(page, tab)
+    _file_events(page, tab, first_look=not example)
     return tab
 
 
@@ -67,27 +70,33 @@ def _seed_row(tab: Tab, which: str, title: str, number: int) -> None:
     vars(tab).update({f"{which}_seed": seed, f"{which}_new": new})
 
 
-def _change(tab: Tab, ours: FaceSystem) -> None:
+def _change(tab: Tab, ours: FaceSystem, example: dict) -> None:
     first = ours.first()
     domains = ours.config(first).get("domains", []) if first else []
     layout.run_row(tab, texts.ANIMATE, texts.KEYS)
     tab.missing = gr.HTML()
-    tab.domain = gr.Radio(domains, value=handlers.first_domain(domains), label=texts.DOMAIN)
+    tab.domain = gr.Radio(
+        domains, value=handlers.first_domain(domains), label=texts.DOMAIN, elem_id="styles-domain"
+    )
+    tab.domain_pictures = gr.HTML(example.get("domain_pictures"), elem_classes=["unseen"])
     layout.title(texts.STYLE)
     _seed_row(tab, "first", texts.FIRST, 1)
-    tab.variations = layout.picks(None, texts.VARIATIONS, "by-four", columns=4)
+    files = [(str(EXAMPLES / f"seed-{seed}.jpg"), of_seed(seed)["name"]) for seed in SEEDS]
+    shown = files if example else None
+    tab.variations = layout.picks(shown, texts.VARIATIONS, "by-four", columns=4)
     tab.more = gr.Button(texts.MORE, size="md")
     tab.share = layout.slider(0, 100, 0, 1, texts.SHARE)
     tab.strength = layout.slider(0, 150, 100, 1, texts.STRENGTH, texts.STRENGTH_HELP)
-    tab.change_notice = gr.HTML()
+    tab.change_notice, tab.style_notice = gr.HTML(), gr.HTML()
     with gr.Accordion(texts.REFERENCES):
         named = [(file, texts.STYLE_OF.format(name=name)) for file, name in FILES]
         tab.style_picks = layout.picks(named, texts.STYLE_PICKS, columns=6)
         tab.references = layout.picks(None, texts.GIVEN, columns=6, visible=False)
+        tab.through = gr.Checkbox(True, label=texts.THROUGH, visible=False)
         tab.reference_files = layout.PictureFiles(
             file_count="multiple",
             label=texts.OWN_REFERENCES,
-            height=120,
+            height=150,
             elem_id="styles-references",
         )
         tab.reference_notice = gr.HTML()
@@ -99,18 +108,19 @@ def _change(tab: Tab, ours: FaceSystem) -> None:
         tab.fps = layout.slider(5, 60, 25, 1, texts.FPS)
         tab.back = gr.Checkbox(True, label=texts.BACK, info=texts.BACK_HELP)
         tab.more_pictures = layout.PictureFiles(
-            file_count="multiple", label=texts.GRID_MORE, height=120, elem_id="styles-more"
+            file_count="multiple", label=texts.GRID_MORE, height=150, elem_id="styles-more"
         )
 
 
-def _get(tab: Tab) -> None:
-    with (
-        layout.zone("stage-zone"),
-        gr.Tabs(selected="picture", elem_id="styles-stage") as tab.stage,
-    ):
+def _get(tab: Tab, ours: FaceSystem, example: dict) -> None:
+    clip = layout.stored(EXAMPLES, example, "clip.mp4")
+    stage = {"selected": "clip" if example else "picture", "elem_id": "styles-stage"}
+    with layout.zone("stage-zone"), gr.Tabs(**stage) as tab.stage:
         with gr.Tab(texts.PICTURE_STAGE, id="picture", elem_id="styles-stage-still"):
-            tab.compared = compare.widget(elem_id="styles-picture-shown", elem_classes=["stage"])
-            tab.caption = gr.Markdown(elem_classes=["caption"])
+            tab.compared = compare.widget(
+                _stored(ours, example), elem_id="styles-picture-shown", elem_classes=["stage"]
+            )
+            tab.caption = gr.Markdown(example.get("caption", ""), elem_classes=["caption"])
         with gr.Tab(texts.GRID_STAGE, id="grid", elem_id="styles-stage-grid"):
             tab.grid = layout.picture(None, texts.GRID, show_label=False, elem_id="styles-grid")
             tab.grid_caption = gr.Markdown(texts.GRID_HELP, elem_classes=["caption"])
@@ -121,7 +131,8 @@ def _get(tab: Tab) -> None:
                 )
             tab.grid_notice = gr.HTML()
         with gr.Tab(words.CLIP, id="clip", elem_id="styles-stage-clip"):
-            layout.clip(tab, None, texts.FIRST_CLIP, elem_id="styles-clip")
+            caption = example.get("clip_caption", texts.FIRST_CLIP)
+            layout.clip(tab, clip, caption, elem_id="styles-clip")
     with layout.zone("under"):
         with gr.Column(elem_classes=["with-still"]):
             with gr.Row():
@@ -131,19 +142,32 @@ def _get(tab: Tab) -> None:
             tab.file_notice = gr.HTML()
         tab.view = gr.Radio(texts.VIEWS, value="face", label=texts.VIEW)
         with gr.Row(elem_classes=["with-clip"]):
-            layout.get_clip(tab, None)
-        layout.settings(tab, "")
+            layout.get_clip(tab, clip)
+        layout.settings(tab, example.get("settings", ""))
         tab.picture_file = layout.unseen_file("styles-picture-file")
     with gr.Accordion(words.HOW, open=False):
         gr.Markdown(texts.ABOUT)
 
 
+def _stored(ours: FaceSystem, example: dict) -> dict | None:
+    """The example before and after."""
+    if not example:
+        return None
+    after = images.read_picture(EXAMPLES / "result.png")
+    box = subject.square(ours, ours.first(), given.OPENING_FILE)
+    return handlers.comparison(subject.cut(given.OPENING_FILE, box, len(after)), after)
+
+
+def _around(tab: Tab, event) -> None:
+    """What is shown of a picture besides it in its style."""
+    tab.on(tab.on(event.then, handlers.vary).then, handlers.picture_domains)
+
+
 def _picture_events(tab: Tab) -> None:
-    shown = tab.on(tab.picture.change, handlers.show_picture, newest=True)
-    tab.on(shown.then, handlers.vary)
+    _around(tab, tab.on(tab.picture.change, handlers.show_picture, newest=True))
     clicked = given.events(tab, texts.PHOTOGRAPH)
     for moved in (clicked.then, tab.crop.input):
-        tab.on(tab.on(moved, handlers.show).then, handlers.vary)
+        _around(tab, tab.on(moved, handlers.show))
 
 
 def _style_events(tab: Tab) -> None:
@@ -174,7 +198,7 @@ def _style_events(tab: Tab) -> None:
     tab.turns_to("picture", functools.partial(gr.on, wishes))
 
 
-def _file_events(page: gr.Blocks, tab: Tab) -> None:
+def _file_events(page: gr.Blocks, tab: Tab, first_look: bool) -> None:
     for button, beside in ((tab.get_picture, False), (tab.get_both, True)):
         named = {"beside": gr.State(beside)}
         tab.offers(tab.on(button.click, handlers.save, named=named), tab.picture_file)
@@ -182,6 +206,7 @@ def _file_events(page: gr.Blocks, tab: Tab) -> None:
     began = tab.on(tab.make_grid.click, kit.begin, queue=False)
     tab.on(began.then, clips.make_grid, concurrency_limit=4)
     opened, changed = systems.events(page, tab)
-    for event in (opened, changed, layout.reset_event(tab)):
+    reset = layout.reset_event(tab)
+    for event in (changed, *((opened, reset) if first_look else ())):
         ready = tab.on(event.then, handlers.prepare)
-        tab.on(tab.on(ready.then, handlers.show_picture).then, handlers.vary)
+        _around(tab, tab.on(ready.then, handlers.show_picture))

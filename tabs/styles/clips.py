@@ -1,4 +1,4 @@
-"""The long jobs of the tab "Style translation": a clip between two styles, and a grid."""
+"""The long jobs of the tab "Style translation": a clip from style to style, and a grid."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,18 +28,19 @@ WHITE = 255
     notice="clip_notice", failed=clips.idle(texts.KEYS),
 )  # fmt: skip
 def make_clip(
-    system, weights, picture, crop, domain, first, second, strength, view, seconds, fps, back,
-    request: gr.Request | None = None,
+    system, weights, picture, crop, domain, first, second, given, through, strength, view,
+    seconds, fps, back, request: gr.Request | None = None,
 ):  # fmt: skip
-    """From the first style to the second, and `back`. After Stop the clip holds the frames made so
-    far.
+    """From the first style to the second, or `through` the references that are given, and `back`.
+    After Stop the clip holds the frames made so far.
     """
     system.folder(weights)  # weights that are not there are said before the work starts
     if not picture:
         raise UserError(words.NO_PICTURE)
     if not 0.5 <= (seconds or 0) <= 30 or not 5 <= (fps or 0) <= 60:
         raise UserError(texts.BAD_DURATION)
-    if first == second:
+    stops = given if through and len(given) > 1 else [first, second]
+    if stops[0] == stops[-1] and len(stops) == 2:
         raise UserError(texts.SAME)
     total = round(seconds * fps)
     job = jobs.Job(jobs.stop_file(system, request, "clip"), total)
@@ -47,11 +48,10 @@ def make_clip(
     def work():
         box = subject.square(system, weights, picture, crop)
         record = settings_of(weights, picture, box, domain, strength)
-        record |= {"first style": first["name"], "second style": second["name"]}
+        record |= {"styles": ", ".join(style["name"] for style in stops)}
         record |= {"seconds": seconds, "fps": fps, "back": bool(back)}
-        ends = [first, second]
-        stops = subject.numbers(system, weights, domain, ends, subject.checked(strength))
-        styles = path_of(stops, total, bool(back))
+        codes = subject.numbers(system, weights, domain, stops, subject.checked(strength))
+        styles = path_of(codes, total, bool(back))
         made = job.watch(frames(system, weights, picture, box, styles, view))
         info = clips.write(path, made, SMALLEST, fps, weights=weights, settings=record)
         return info and (info, record)

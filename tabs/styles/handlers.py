@@ -15,9 +15,10 @@ from tabs.kit.answers import Answer, answers
 from tabs.kit.seeds import name_of, of_seed
 from tabs.styles import subject, texts
 
-SHOWN = ("compared", "caption", "text")
+SHOWN = ("compared", "caption", "text", "style_notice")
 THUMB = 160  # pixels of the variations and references
 MOST = 12  # references, and pictures of a grid
+MENU, TILE = 40, 96  # domains with a picture in the menu, and its pixels
 # --- weights and pictures
 
 
@@ -33,8 +34,26 @@ def prepare(system, weights, domain):
 
 
 def first_domain(domains) -> str | None:
-    """The second where there is one: the first picture is of the first."""
-    return next(iter([*domains[1:2], *domains]), None)
+    """Another one than the picture's that the tab opens on."""
+    opening = subject.domain_of(given.OPENING_FILE)
+    return next(iter([*(one for one in domains if one != opening), *domains]), None)
+
+
+@answers("domain_pictures", notice="change_notice", loading=True)
+def picture_domains(system, weights, picture, crop):
+    """The square in the usual style of each domain, beside the domain's name in the menu."""
+    if not picture:
+        return {}
+    box, domains = subject.square(system, weights, picture, crop), system.open(weights).domains
+    codes = [
+        subject.numbers(system, weights, domain, [of_seed(0)], 0)[0] for domain in domains[:MENU]
+    ]
+    rules = (
+        f"#styles-domain label:nth-of-type({place})::before "
+        f"{{ background-image: url({results.data_url(made, TILE)}); }}"
+        for place, made in enumerate(subject.translated(system, weights, picture, box, codes), 1)
+    )
+    return {"domain_pictures": f"<style>{' '.join(rules)}</style>"}
 
 
 @answers(*given.EMPTY, *SHOWN, notice="give_notice", loading=True, failed=given.EMPTY)
@@ -64,18 +83,31 @@ def show(system, weights, picture, crop, domain, first, second, share, strength,
 def shown(system, weights, picture, crop, domain, first, second, share, strength, view) -> Answer:
     asked = system, weights, picture, crop, domain, first, second, share, strength
     box, made, record = planned(*asked)
-    before, after = (
-        results.data_url(one, quality=92, subsampling=0)
-        for one in subject.pair(picture, box, made, view)
-    )
     caption = texts.DONE.format(picture=record["picture"], domain=domain, style=record["style"])
+    domains = system.config(weights)["domains"]
+    used = {0: [first], 100: [second]}.get(share, [first, second])
     return {
-        "compared": {
-            "before": before, "after": after, "before_alt": texts.BEFORE_ALT,
-            "after_alt": texts.AFTER_ALT,
-        },
+        "compared": comparison(*subject.pair(picture, box, made, view)),
         "caption": caption, "text": results.lines(record),
+        "style_notice": look.notice(foreign(domains, domain, used)),
     }  # fmt: skip
+
+
+def comparison(before, after) -> dict:
+    """The value of `compared` for two pictures."""
+    urls = (results.data_url(one, quality=92, subsampling=0) for one in (before, after))
+    told = {"before_alt": texts.BEFORE_ALT, "after_alt": texts.AFTER_ALT}
+    return dict(zip(("before", "after"), urls, strict=True)) | told
+
+
+def foreign(domains, domain, styles) -> str:
+    """The sentence on a reference of another domain; "" without one that is known as such."""
+    for style in styles:
+        there = subject.domain_of(style["file"]) if "file" in style else domain
+        if there in domains and there != domain:
+            name = style["name"].removeprefix(subject.OF)
+            return texts.FOREIGN.format(style=name, there=there, domain=domain)
+    return ""
 
 
 def planned(system, weights, picture, crop, domain, first, second, share, strength):
@@ -129,8 +161,8 @@ def taken(style: dict) -> Answer:
     return {"first": style, "first_seed": style.get("seed"), "share": 0}
 
 
-@answers("references", "given", "first", "first_seed", "share", notice="reference_notice",
-         loading=True)  # fmt: skip
+@answers("references", "given", "through", "first", "first_seed", "share",
+         notice="reference_notice", loading=True)  # fmt: skip
 def read_references(system, weights, reference_files, request: gr.Request | None = None):
     """The visitor's own references; the newest becomes the first style. What cannot be read is
     said, the others stay.
@@ -151,6 +183,8 @@ def read_references(system, weights, reference_files, request: gr.Request | None
         if len(paths) > MOST:
             told.append(texts.TOO_MANY.format(most=MOST, count=len(paths)))
         answer = {"references": gr.update(value=made, visible=bool(made)), "given": styles}
+        several = texts.THROUGH.format(count=len(styles))
+        answer["through"] = gr.update(value=True, label=several, visible=len(styles) > 1)
         kind = {"kind": "error"} if told and not made else {}
         answer["reference_notice"] = look.notice(" ".join(told), **kind)
         yield answer | (taken(styles[-1]) if styles else {})

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from gan_models import faces, images
-from gan_models.errors import UserError
+from gan_models.errors import Unreadable, UserError
 from gan_models.faces import Box
 from gan_models.faces.pasting import Paster
 from tabs.kit import crop as crops
@@ -19,6 +19,7 @@ from tabs.styles import texts
 
 SHOWN = 768  # pixels of the longer side of a whole picture
 KEPT = 64  # squares of pictures
+OF = "style of "  # how the name of a reference's style begins
 
 
 @functools.lru_cache(KEPT)
@@ -33,11 +34,21 @@ def square(system, weights, path: str | None, crop: dict | None = None) -> Box:
     return chosen or system.frame(weights, images.read_picture(path), is_puppet(path)).box
 
 
+@functools.lru_cache(KEPT)
+def domain_of(path: str) -> object:
+    """The domain of what this project drew or translated, by the label inside the file."""
+    try:
+        settings = (images.read_settings(path) or {}).get("settings")
+    except Unreadable:
+        return None
+    return settings.get("domain") if isinstance(settings, dict) else None
+
+
 # --- styles
 
 
 def of_file(path: str, name: str | None = None) -> dict:
-    return {"name": f"style of {name or Path(path).name}"[:90], "file": path}
+    return {"name": f"{OF}{name or Path(path).name}"[:90], "file": path}
 
 
 @jobs.lease

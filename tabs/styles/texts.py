@@ -19,6 +19,7 @@ VARIATIONS, MORE = "Styles of other seeds: click one", "Other styles"
 REFERENCES = "Style of a picture (reference)"
 OWN_REFERENCES = "Your own references, one or several"
 GIVEN = "Your references: click one"
+THROUGH = "The clip goes through all {count} of them"
 REFERENCES_HELP = (
     "The newest becomes the first style. A reference may be of any domain: it is read as one of "
     "the domain that is chosen, which looks best where it is one."
@@ -46,7 +47,10 @@ GRID_HELP = (
 )
 GRID_DONE = "Pictures: {count}; styles: {styles}."
 GRID_PARTLY = "Stopped after {done} of {total}: the rest is left white."
-FIRST_CLIP = "Press Animate to make a clip from the first style to the second."
+FIRST_CLIP = (
+    "Press Animate to make a clip from the first style to the second, or through your references."
+)
+EXAMPLE = "An example made earlier with {weights}. Animate makes the same thing now."
 ABOUT = f"""
 A *style* is a row of numbers. The *mapping network* makes one of a seed, the *style encoder* takes
 one from a picture (a *reference*); both have one exit for each *domain*. The *generator* paints the
@@ -66,6 +70,10 @@ CLIP_DONE = "{frames} frames, {seconds:g} s, {width} x {height} px."
 PHOTOGRAPH = (
     "This is not one of the drawn puppets that these weights know: it is translated only roughly. "
     "{remedy}"
+)
+FOREIGN = (
+    "{style} is of the domain {there} and is read as one of {domain}. That may be asked; a "
+    "reference of {domain} gives more of its look."
 )
 TOO_MANY = "The first {most} of {count} are used."
 
