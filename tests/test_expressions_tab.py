@@ -115,17 +115,22 @@ def test_the_picture_follows_while_the_sliders_move(system, given):
     visit = visitor("mover")
     noted = live.prepare(system, "drawn", given.wide, None, False, "picture", visit)["live"]
     values = [0.0] * 17
-    asked = noted | {"units": {str(code): 0.0 for code in CODES}, "strength": 100}
+    units = {live.UNIT.format(code=code): 0.0 for code in CODES}
+    asked = noted | {"values": units | {live.STRENGTH: 100}}
     assert (
         live.follow(system, asked)["after"] == show(system, given.wide, values)["compared"]["after"]
     )
-    asked["units"]["12"], values[SMILE] = 0.9, 0.9
+    asked["values"]["expressions-au12"], values[SMILE] = 0.9, 0.9
     assert (
         live.follow(system, asked)["after"] == show(system, given.wide, values)["compared"]["after"]
     )
-    for wrong in ({"units": {}}, {"units": [0.0] * 17}, {"units": asked["units"] | {"12": "much"}}):
-        assert live.follow(system, asked | wrong) == {"error": texts.BAD_UNIT}
-    assert live.follow(system, asked | {"strength": None}) == {"error": texts.BAD_STRENGTH}
+    for wrong, said in (
+        ({live.UNIT.format(code=12): "much"}, texts.BAD_UNIT),
+        ({live.UNIT.format(code=1): None}, texts.BAD_UNIT),
+        ({live.STRENGTH: None}, texts.BAD_STRENGTH),
+    ):
+        assert live.follow(system, asked | {"values": asked["values"] | wrong}) == {"error": said}
+    assert "error" in live.follow(system, asked | {"values": [0.0] * 17})
     for ticket in (None, "../../etc/passwd", "0" * 20 + "/expressions-live.json"):
         assert live.follow(system, asked | {"ticket": ticket}) == {"error": words.VISIT_OVER}
     assert live.prepare(system, "drawn", None, None, False, "picture", visit) == {"live": None}

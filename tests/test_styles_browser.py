@@ -5,7 +5,7 @@ picture, by the shipped weights where there are some, else by tiny ones.
 from tabs import styles
 from tabs.kit import jobs
 from tabs.kit import texts as words
-from tabs.styles import texts
+from tabs.styles import live, texts
 from tests import tiny_stargan_v2
 from tests.served import in_browser
 from tests.test_browser import browser  # noqa: F401 - a fixture
@@ -33,5 +33,15 @@ def test_an_example_is_translated_by_a_seed_and_by_a_reference(browser, tmp_path
         reference = texts.STYLE_OF.format(name=words.FACES["face-5.jpg"])
         page.get_by_role("button", name=reference).click()
         page.get_by_text("face-1.jpg as cat, style of Ginger cat.").wait_for()
-        assert len({after, by_seed, page.evaluate(SHOWN.format("after"))}) == 3
+        by_reference = page.evaluate(SHOWN.format("after"))
+        assert len({after, by_seed, by_reference}) == 3
+
+        # A slider: the live picture is the one that comes with its settings.
+        page.wait_for_timeout(1000)  # for the ticket
+        share = page.locator(f"#{live.SHARE} input[type=range]")
+        with page.expect_response(lambda answer: "component_server" in answer.url) as asked:
+            share.press("PageUp")
+        page.get_by_text("face-1.jpg as cat, style of Ginger cat to seed 2, 10 %.").wait_for()
+        between = page.evaluate(SHOWN.format("after"))
+        assert asked.value.json()["after"] == between not in (after, by_seed, by_reference)
         assert page.evaluate(SHOWN.format("before")) == before

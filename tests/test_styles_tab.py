@@ -17,7 +17,7 @@ from tabs.kit import given as faces_given
 from tabs.kit import jobs, results
 from tabs.kit import texts as words
 from tabs.kit.seeds import of_seed
-from tabs.styles import clips, handlers, subject, texts
+from tabs.styles import clips, handlers, live, subject, texts
 from tests import tiny_stargan_v2
 from tests.motion_given import last, visitor
 from tools import examples
@@ -88,6 +88,22 @@ def test_a_picture_in_the_style_of_a_seed_and_of_a_reference(system, given, pipe
     ends = pipeline.style("cat", 1), pipeline.style("cat", 2)
     (made,) = pipeline.translations(pipeline.crop(wide), [pipeline.mix(*ends, 0.25)])
     assert near(between, large(made)) and "seed 1 to seed 2, 25 %" in between["text"]
+
+
+def test_the_picture_follows_while_the_sliders_move(system, given):
+    visit, ends = visitor("stylist"), ("cat", ONE, subject.of_file(given.other))
+    noted = live.prepare(system, "plain", given.wide, None, *ends, "picture", visit)["live"]
+    for share, strength in ((0, 100), (30, 60)):
+        asked = noted | {"values": {live.SHARE: share, live.STRENGTH: strength}}
+        at_rest = show(system, given.wide, *ends, share, strength, "picture")
+        assert live.follow(system, asked) == {"after": at_rest["compared"]["after"]}
+    for wrong, said in (
+        ({"values": {live.SHARE: "much"}}, texts.BAD_SHARE),
+        ({"values": {live.SHARE: 0}}, texts.BAD_STRENGTH),
+        ({"ticket": "0" * 20 + "/styles-live.json"}, words.VISIT_OVER),
+    ):
+        assert live.follow(system, asked | wrong) == {"error": said}
+    assert live.prepare(system, "plain", None, None, *ends, "face", visit) == {"live": None}
 
 
 def test_the_square_goes_back_into_the_whole_picture(system, given, pipeline):

@@ -67,7 +67,7 @@ def _change(tab: Tab) -> None:
             button = gr.Button(texts.EMOTIONS[name], size="md", min_width=90)
             setattr(tab, f"to_{name}", button)
     tab.strength = layout.slider(
-        0, 100, 100, 1, texts.STRENGTH, texts.STRENGTH_HELP, elem_id="expressions-strength"
+        0, 100, 100, 1, texts.STRENGTH, texts.STRENGTH_HELP, elem_id=live.STRENGTH
     )
     tab.change_notice = gr.HTML()
     with gr.Accordion(texts.MIRROR):
@@ -151,6 +151,7 @@ def _sliders(tab: Tab, example: dict) -> None:
                     0, 1, values[unit.code], handlers.STEP,
                     texts.UNIT.format(name=unit.name, code=unit.code),
                     elem_classes=["unit", f"unit-{unit.code}"],
+                    elem_id=live.UNIT.format(code=unit.code),
                 )  # fmt: skip
                 setattr(tab, f"au{unit.code}", slider)
 

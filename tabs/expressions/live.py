@@ -1,34 +1,20 @@
-"""The picture follows the sliders while they move.
-
-The browser (live.js) asks `follow` for each picture and asks again when the answer is there, so
-that late values are dropped and never queue. What it may ask for hangs on a ticket: a file in the
-visitor's folder in which `prepare` noted the weights, the picture and its squares.
-"""
-
-from pathlib import Path
+"""The picture follows the sliders of the action units (tabs/kit/live.py)."""
 
 import gradio as gr
 
 from gan_models.errors import UserError
 from gan_models.faces import Box
 from gan_models.ganimation.action_units import CODES
-from tabs.expressions import handlers, subject, texts
+from tabs.expressions import handlers, subject
 from tabs.kit import crop as crops
-from tabs.kit import jobs, tickets
+from tabs.kit import live, tickets
 from tabs.kit.answers import answers
+
+STRENGTH, UNIT = "expressions-strength", "expressions-au{code}"  # elem_id of the sliders
 
 
 def widget(system) -> gr.HTML:
-    """Nothing to see; its value is what `prepare` gives, its `input` the rest after a move."""
-
-    def follow_sliders(asked: dict) -> dict:
-        return follow(system, asked)
-
-    script = Path(__file__).with_name("live.js").read_text(encoding="utf-8")
-    return gr.HTML(
-        None, html_template="<span></span>", js_on_load=script, elem_id="expressions-live",
-        server_functions=[follow_sliders], padding=False,
-    )  # fmt: skip
+    return live.widget("expressions", f".unit, #{STRENGTH}", lambda asked: follow(system, asked))
 
 
 @answers("live")
@@ -45,24 +31,13 @@ def prepare(
     return {"live": {"ticket": tickets.write("expressions", noted, request)}}
 
 
+@live.answered
 def follow(system, asked: dict) -> dict:
-    """What the browser asks for, and the answer it shows.
-
-    asked: "ticket", "units" {code: intensity} and "strength". Returns {"after": data URL} or
-    {"error": sentence}.
-    """
-    try:
-        if jobs.ON_ZERO_GPU:
-            return {}
-        noted = tickets.read("expressions", asked["ticket"])
-        given = asked.get("units")
-        if not isinstance(given, dict):
-            raise UserError(texts.BAD_UNIT)
-        values = [given.get(str(code)) for code in CODES]
-        boxes = [Box(*corners) for corners in noted["boxes"]]
-        weights, picture = noted["weights"], noted["picture"]
-        wanted, _ = handlers.wanted(system, weights, picture, boxes, asked.get("strength"), values)
-        after = subject.edit(system, weights, picture, boxes, wanted, noted["view"])
-    except Exception as error:  # noqa: BLE001 - `sentence` logs what is not a sentence itself
-        return {"error": jobs.sentence(error)}
+    """What the browser asks for: {"after": data URL}."""
+    noted, given = tickets.read("expressions", asked["ticket"]), asked["values"]
+    values = [given.get(UNIT.format(code=code)) for code in CODES]
+    boxes = [Box(*corners) for corners in noted["boxes"]]
+    weights, picture = noted["weights"], noted["picture"]
+    wanted, _ = handlers.wanted(system, weights, picture, boxes, given.get(STRENGTH), values)
+    after = subject.edit(system, weights, picture, boxes, wanted, noted["view"])
     return {"after": handlers.url(after)}

@@ -12,7 +12,7 @@ from tabs.kit import texts as words
 from tabs.kit.answers import Tab
 from tabs.kit.framing import FaceSystem
 from tabs.kit.seeds import of_seed
-from tabs.styles import clips, handlers, subject, texts
+from tabs.styles import clips, handlers, live, subject, texts
 
 NAME, README = texts.NAME, texts.README
 EXAMPLES = given.FACES.with_name("styles")
@@ -47,7 +47,7 @@ def build(page: gr.Blocks, settings: jobs.Settings) -> Tab:
             _get(tab, ours, example)
         systems.layout(tab, ours)
     _picture_events(tab)
-    _style_events(tab)
+    _style_events(page, tab)
     _file_events(page, tab, first_look=not example)
     return tab
 
@@ -85,8 +85,11 @@ def _change(tab: Tab, ours: FaceSystem, example: dict) -> None:
     shown = files if example else None
     tab.variations = layout.picks(shown, texts.VARIATIONS, "by-four", columns=4)
     tab.more = gr.Button(texts.MORE, size="md")
-    tab.share = layout.slider(0, 100, 0, 1, texts.SHARE)
-    tab.strength = layout.slider(0, 150, 100, 1, texts.STRENGTH, texts.STRENGTH_HELP)
+    tab.share = layout.slider(0, 100, 0, 1, texts.SHARE, elem_id=live.SHARE)
+    tab.strength = layout.slider(
+        0, 150, 100, 1, texts.STRENGTH, texts.STRENGTH_HELP, elem_id=live.STRENGTH
+    )
+    tab.live = live.widget(ours)
     tab.change_notice, tab.style_notice = gr.HTML(), gr.HTML()
     with gr.Accordion(texts.REFERENCES):
         named = [(file, texts.STYLE_OF.format(name=name)) for file, name in FILES]
@@ -170,9 +173,11 @@ def _picture_events(tab: Tab) -> None:
         _around(tab, tab.on(moved, handlers.show))
 
 
-def _style_events(tab: Tab) -> None:
-    live = [tab.share.input, tab.strength.input]
-    tab.on([*live, tab.view.input], handlers.show, newest=True, api_name="styles_picture")
+def _style_events(page: gr.Blocks, tab: Tab) -> None:
+    rested = [tab.live.input, tab.view.input]
+    tab.on(rested, handlers.show, newest=True, api_name="styles_picture")
+    noted = tab.crop, tab.domain, tab.first, tab.second, tab.view, tab.weights
+    tab.on([page.load, *(one.change for one in noted)], live.prepare, newest=True)
     tab.on(tab.strength.release, handlers.vary)
     tab.on(tab.on(tab.domain.input, handlers.show, newest=True).then, handlers.vary)
     for which in ("first", "second"):
@@ -192,9 +197,10 @@ def _style_events(tab: Tab) -> None:
     ):
         tab.on(event.then, handlers.show)
     tab.on(tab.on(tab.more.click, handlers.next_seeds).then, handlers.vary)
-    wishes = [*live, tab.domain.input, tab.first_seed.input, tab.first_new.click, tab.swap.click,
-              tab.variations.select, tab.style_picks.select, tab.references.select,
-              tab.picks.select, tab.picture.input, tab.crop.input, tab.crop.select]  # fmt: skip
+    wishes = [tab.share.input, tab.strength.input, tab.domain.input, tab.first_seed.input,
+              tab.first_new.click, tab.swap.click, tab.variations.select, tab.style_picks.select,
+              tab.references.select, tab.picks.select, tab.picture.input, tab.crop.input,
+              tab.crop.select]  # fmt: skip
     tab.turns_to("picture", functools.partial(gr.on, wishes))
 
 

@@ -95,9 +95,13 @@ def shown(system, weights, picture, crop, domain, first, second, share, strength
 
 def comparison(before, after) -> dict:
     """The value of `compared` for two pictures."""
-    urls = (results.data_url(one, quality=92, subsampling=0) for one in (before, after))
+    urls = map(url, (before, after))
     told = {"before_alt": texts.BEFORE_ALT, "after_alt": texts.AFTER_ALT}
     return dict(zip(("before", "after"), urls, strict=True)) | told
+
+
+def url(picture) -> str:
+    return results.data_url(picture, quality=92, subsampling=0)
 
 
 def foreign(domains, domain, styles) -> str:
