@@ -11,6 +11,7 @@ import argparse
 import os
 import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from gan_models.errors import UserError
@@ -77,13 +78,10 @@ def build(settings):
     import gradio as gr
 
     from tabs import expressions, latent, motion, painting, styles
-    from tabs.kit import jobs, look, sending
-
-    def leave(request: gr.Request):
-        jobs.end_visit(request)
+    from tabs.kit import jobs, look, sending, visits
 
     options = {"analytics_enabled": False, "fill_width": True, "delete_cache": (600, 3600)}
-    with gr.Blocks(title=NAME, **options) as page:
+    with visits.Page(title=NAME, **options) as page:
         gr.Navbar(visible=False)
         gr.HTML(look.header(NAME, SENTENCE, motion.README, README_LINK))
         built = {}
@@ -95,7 +93,7 @@ def build(settings):
                 if jobs.ON_ZERO_GPU:
                     tab.system(settings).load_now()
         sending.connect(pages, built)
-        page.unload(leave)
+        page.unload(page.leave)
     with page.route("README", "/readme", show_in_navbar=False):
         gr.Navbar(visible=False)
         gr.Markdown(look.readme(ROOT), header_links=True, elem_classes=["readme"])
@@ -119,6 +117,7 @@ def launch(page, options: argparse.Namespace, **more):
         enable_monitoring=False,
         ssr_mode=False,
         max_file_size="20mb",
+        max_threads=120,  # a clip that stands in line has one, too
         allowed_paths=[str(ROOT / "assets")],
         **more,
     )
@@ -126,9 +125,25 @@ def launch(page, options: argparse.Namespace, **more):
 
 def main() -> None:
     options = parse()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # so that temporary files go then, too
+    signals: list[int] = []
+
+    def stop(number: int, _) -> None:
+        if signals:  # for the second time
+            os._exit(128 + number)
+        signals.append(number)
+        raise KeyboardInterrupt  # which Gradio waits for
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, stop)
     set_environment()
-    launch(build(settings_of(options)), options)
+    with suppress(KeyboardInterrupt):
+        launch(build(settings_of(options)), options)
+    from tabs.kit import jobs
+
+    jobs.end_all()
+    sys.stdout.flush()
+    # Python's own end would stop threads within torch, which abort the program then.
+    os._exit(128 + signals[0] if signals else 0)
 
 
 if __name__ == "__main__":

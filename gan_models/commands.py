@@ -1,5 +1,6 @@
 """What the command lines have alike: opening weights, finding files, telling, ending."""
 
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -53,15 +54,27 @@ def never_ended_by_a_letter() -> None:
 
 @contextmanager
 def ended_by_a_sentence() -> Iterator[None]:
-    """Around a command: what a person can mend, and Ctrl+C, end the program with a sentence."""
+    """Around a command: what a person can mend, Ctrl+C and SIGTERM end the program with a sentence,
+    and what was being written is removed on the way.
+    """
     never_ended_by_a_letter()
+    number = signal.SIGINT
+
+    def terminated(*_) -> None:
+        nonlocal number
+        number = signal.SIGTERM
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, terminated)
     try:
         yield
     except UserError as error:
         raise SystemExit(f"error: {error}") from error
     except KeyboardInterrupt:
         print("stopped: what was being written is removed.", file=sys.stderr)
-        raise SystemExit(130) from None
+        raise SystemExit(128 + number) from None
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def listed(option: str, path: Path, endings: set[str]) -> list[Path]:

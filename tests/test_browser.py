@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
+from gradio_client import Client
 
 from gan_models import images, video
 from gan_models.seeds import BAD_SEED
@@ -521,9 +522,13 @@ def test_the_camera_moves_the_portrait(opened, tmp_path):
     page.get_by_role("button", name=motion.ANIMATE).wait_for()
 
 
-def test_the_temporary_folder_ends_with_the_program(server):
-    _, process, temporary, _ = server
-    assert list(temporary.glob("gan-atelier-*"))
+def test_the_program_ends_cleanly_within_a_clip(server):
+    url, process, temporary, _ = server
+    Client(url, verbose=False).submit(seconds=60, fps=60, api_name="/latent_clip")
+    deadline = time.monotonic() + 60
+    while not list(temporary.glob("gan-atelier-*/visitors/*/*/.*.part.mp4")):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
     process.send_signal(signal.SIGTERM)
-    process.wait(30)
+    assert process.wait(30) == 128 + signal.SIGTERM  # not aborted
     assert not list(temporary.glob("gan-atelier-*"))

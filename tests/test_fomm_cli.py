@@ -266,7 +266,8 @@ def test_wrong_weights_end_with_a_sentence(inputs, tmp_path):
             main([*map(str, given), "--weights", str(name)])
 
 
-def test_interrupting_leaves_no_file_and_no_process(inputs, weights, tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupting_leaves_no_file_and_no_process(number, inputs, weights, tmp_path):
     video.write_clip(tmp_path / "long.mp4", list(clip(10)) * 600, 30, **ABOUT)
     (tmp_path / "out").mkdir()
     command = [sys.executable, "-m", "gan_models.fomm", "--source", inputs / "source.png",
@@ -280,12 +281,12 @@ def test_interrupting_leaves_no_file_and_no_process(inputs, weights, tmp_path):
         while not any((tmp_path / "out").iterdir()):  # until a part of the result is there
             assert process.poll() is None and time.monotonic() < limit
             time.sleep(0.02)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         said = process.communicate(timeout=100)[1]
     finally:
         process.kill()
         process.wait()
-    assert process.returncode == 130
+    assert process.returncode == 128 + number
     assert said.strip().endswith("stopped: what was being written is removed.")
     assert list((tmp_path / "out").iterdir()) == []
     listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True).stdout

@@ -224,19 +224,99 @@ def test_an_error_in_the_work_reaches_the_handler(tmp_path):
             pass
 
 
-def test_only_somebody_elses_job_is_waited_for():
-    system, me, other = SimpleNamespace(name="x"), visitor("me"), visitor("other")
+class Clip:
+    """A job in line whose pictures are made one at a time, when `made` allows."""
 
-    def told():
-        return clips.begin(system, me)["progress"]
+    def __init__(self, folder, name):
+        self.job = jobs.Job(folder / f"{name}.stop", waits=True)
+        self.made, self.running = threading.Semaphore(0), None
 
-    for whose, words in ((me, texts.STARTING), (other, texts.QUEUED)):
-        job, hold = jobs.Job(jobs.stop_file(system, whose, "clip")), threading.Event()
-        running = job.run(lambda hold=hold: hold.wait(WAIT))
-        next(running)
-        assert words in told() and words in clips.progress(jobs.Job(jobs.stop_file(system, me, "")))
-        hold.set()
-        assert list(running) is not None and texts.STARTING in told()
+    def begin(self):
+        self.running = self.job.run(lambda: list(self.job.watch(self.pictures())))
+        next(self.running)
+        return self
+
+    def pictures(self):
+        while self.made.acquire(timeout=WAIT):
+            yield self.job.done
+
+    def makes(self, count):
+        """How many it has made, once it had the time for `count` more."""
+        before = self.job.done
+        self.made.release(count)
+        until(lambda: self.job.done == before + count, 0.3)
+        return self.job.done
+
+    def end(self):
+        self.job.stop.touch()
+        self.made.release()
+        assert list(self.running) is not None
+
+
+def until(true, seconds=WAIT):
+    deadline = time.monotonic() + seconds
+    while not true() and time.monotonic() < deadline:
+        time.sleep(0.005)
+    return true()
+
+
+@pytest.fixture
+def line(monkeypatch):
+    monkeypatch.setattr(jobs, "line", jobs.Line())
+    monkeypatch.setattr(jobs, "A_TURN", 4)
+    monkeypatch.setattr(jobs, "REPORT_SECONDS", 0.01)
+    return jobs.line
+
+
+def test_long_jobs_stand_in_line_and_know_their_place(line, tmp_path):
+    first, *others = [Clip(tmp_path, number).begin() for number in range(jobs.AT_ONCE + 2)]
+    assert [line.place(one.job) for one in (first, *others)] == [0] * jobs.AT_ONCE + [1, 2]
+    *_, next_one, last = others
+    assert first.makes(2) == 2 and next_one.makes(2) == 0
+    assert texts.QUEUED.format(place=2) in clips.progress(last.job)
+    assert texts.QUEUED.format(place=3) in clips.begin(SimpleNamespace(name="x"))["progress"]
+    first.end()
+    assert until(lambda: next_one.job.done == 2) and line.place(last.job) == 1
+    last.end()  # who stops while he waits
+    assert last.job.stopped and last.job.result is None and first.job.result == [0, 1]
+    for one in others[:-1]:
+        one.end()
+    assert line.place() == 0 and texts.STARTING in clips.waiting()
+
+
+def test_who_had_his_turn_lets_those_who_wait_go_first(line, tmp_path):
+    long, short = (Clip(tmp_path, name).begin() for name in ("long", "short"))
+    assert long.makes(6) == 6  # nobody waits: no turn ends
+    other = Clip(tmp_path, "other").begin()
+    assert line.place(other.job) == 1
+    long.makes(4)
+    assert long.job.done == 8 and line.place(long.job) == 1 and line.place(other.job) == 0
+    assert other.makes(3) == 3 and texts.QUEUED.format(place=1) in clips.progress(long.job)
+    short.end()
+    assert until(lambda: long.job.done == 10)
+    for one in (long, other):
+        one.end()
+
+
+def test_a_full_line_takes_nobody(line, tmp_path, monkeypatch):
+    monkeypatch.setattr(jobs, "MOST_WAITING", 1)
+    first = Clip(tmp_path, "first").begin()
+    with pytest.raises(UserError, match="Too many clips"):
+        Clip(tmp_path, "second").begin()
+    first.end()
+
+
+def test_the_end_of_the_program_ends_all_work(line, tmp_path, monkeypatch):
+    (tmp_path / "root").mkdir()
+    monkeypatch.setattr(jobs, "temporary_root", lambda: tmp_path / "root")
+    clip = Clip(tmp_path, "a").begin()
+    waiting = [Clip(tmp_path, name).begin() for name in "bc"]
+    clip.made.release()
+    jobs.end_all(0.05)  # b is at work and hears of it with its next picture only
+    waiting[0].made.release()
+    assert until(lambda: not jobs._running) and not (tmp_path / "root").exists()
+    with pytest.raises(jobs._Abandoned):
+        list(clip.running)
 
 
 def test_when_the_visitor_leaves_the_half_made_clip_goes(tmp_path):

@@ -36,7 +36,7 @@ def make_clip(
     if not 0.5 <= (seconds or 0) <= 30 or not 5 <= (fps or 0) <= 60:
         raise UserError(texts.BAD_DURATION)
     total = round(seconds * fps)
-    job = jobs.Job(jobs.stop_file(system, request, "clip"), total)
+    job = clips.begun(system, request, total)
 
     def work():
         boxes, wanted, record = planned(system, weights, picture, crop, all_faces, strength, asked)

@@ -21,14 +21,19 @@ PREVIEW = 384  # pixels of the newest frame while a clip is made
 
 @answers("progress", "run", "stop")
 def begin(system: System, request: gr.Request | None = None) -> Answer:
-    stop = jobs.stop_file(system, request, "clip")
-    stop.unlink(missing_ok=True)
-    return {"progress": waiting(stop), **buttons(running=True)}
+    jobs.stop_file(system, request, "clip").unlink(missing_ok=True)
+    return {"progress": waiting(), **buttons(running=True)}
 
 
-def waiting(stop: Path) -> str:
-    """What stands there before the first frame."""
-    return look.progress(words.QUEUED if jobs.others_at_work(stop.parent) else words.STARTING)
+def begun(system: System, request: gr.Request | None, total: int) -> jobs.Job:
+    """The job of a clip of `total` frames; it stands in line."""
+    return jobs.Job(jobs.stop_file(system, request, "clip"), total, waits=True)
+
+
+def waiting(job: jobs.Job | None = None) -> str:
+    """What stands there before the first frame, and while others have their turn."""
+    place = jobs.line.place(job)
+    return look.progress(words.QUEUED.format(place=place) if place else words.STARTING)
 
 
 def stop(system: System, request: gr.Request | None = None) -> None:
@@ -57,8 +62,8 @@ def working(job: jobs.Job, work: Callable, hint: str) -> Iterator[Answer]:
 def progress(job: jobs.Job) -> str:
     """The bar: frames done, how fast, how long still, and the newest frame, small."""
     status = job.status()
-    if status["rate"] is None:
-        return waiting(job.stop)
+    if status["rate"] is None or jobs.line.place(job):
+        return waiting(job)
     text, part = words.FRAMES_SO_FAR, None
     if status["left"] is not None:
         text, part = words.FRAMES_DONE, min(1.0, job.done / job.total)
@@ -113,7 +118,7 @@ def save_both(hint: str) -> Callable:
             raise UserError(words.NOT_BOTH)
         result = video.open_clip(clip)
         label = video.clip_info(clip).label or {"weights": None, "settings": {}}
-        job = jobs.Job(jobs.stop_file(system, request, "clip"), result.frame_count)
+        job = begun(system, request, result.frame_count)
         with jobs.handed_over(request, f"{Path(clip).stem}-both.mp4") as path:
 
             def work() -> video.ClipInfo | None:

@@ -32,6 +32,9 @@ if ON_ZERO_GPU:
 
 PIPELINES_KEPT = 4
 REPORT_SECONDS = 0.2  # how often a running job tells the page how far it is
+AT_ONCE = 2  # long jobs at work: one is computed while another's files are read and written
+A_TURN = 300  # pictures that a long job makes before those who wait come first
+MOST_WAITING = 60  # each has a thread
 
 
 @dataclass(frozen=True)
@@ -180,17 +183,62 @@ def stop_file(system: Any, request: Any, name: str) -> Path:
 
 
 class _Abandoned(Exception):
-    """The visitor left: the work stops and its half-made file is not wanted."""
+    """The visitor left, or the program ends: the work stops, its half-made file is not wanted."""
 
 
-_running: list["Job"] = []
-_guard = threading.Lock()
+class Line:
+    """Long jobs in order of arrival, of which the first AT_ONCE are at work.
+
+    All at once would end all late; one by one, half of them end in half the time. Who has had his
+    turn of A_TURN pictures goes to the end, so that one film of an hour does not stop everybody.
+    """
+
+    def __init__(self) -> None:
+        self._moved = threading.Condition()
+        self._jobs: list[Job] = []
+
+    def join(self, job: "Job") -> None:
+        with self._moved:
+            if len(self._jobs) >= MOST_WAITING:
+                raise UserError("Too many clips wait here already. Try again in a few minutes.")
+            self._jobs.append(job)
+
+    def leave(self, job: "Job") -> None:
+        with self._moved:
+            self._jobs.remove(job)
+            self._moved.notify_all()
+
+    def place(self, job: "Job | None" = None) -> int:
+        """1 for who is at work next, 0 for who is; None: of a job that comes now."""
+        with self._moved:
+            before = self._jobs.index(job) if job in self._jobs else len(self._jobs)
+            return max(0, before + 1 - AT_ONCE)
+
+    def wait(self, job: "Job") -> None:
+        """Return when it is the job's turn, or the job is to end."""
+        with self._moved:
+            if job.done and job.done % A_TURN == 0 and len(self._jobs) > AT_ONCE:
+                self._jobs.remove(job)
+                self._jobs.append(job)
+                self._moved.notify_all()
+            while not (job.abandoned or job.stop.exists()):
+                if self._jobs.index(job) < AT_ONCE:
+                    return
+                self._moved.wait(REPORT_SECONDS)
 
 
-def others_at_work(mine: Path) -> bool:
-    """Whether a job of another visitor than the one of `mine`, a folder, is being done."""
-    with _guard:
-        return any(job.stop.parent != mine for job in _running)
+line = Line()
+_running: set["Job"] = set()
+
+
+def end_all(patience: float = 10.0) -> None:
+    """The program ends: so does all work, and what it has half made goes with all other files."""
+    for job in list(_running):
+        job.abandoned = True
+    deadline = time.monotonic() + patience  # seconds; weights that are being loaded take longer
+    while _running and time.monotonic() < deadline:
+        time.sleep(0.01)
+    shutil.rmtree(temporary_root(), ignore_errors=True)
 
 
 class Job:
@@ -200,15 +248,16 @@ class Job:
     early, so the work finishes normally with what there is. When the visitor leaves, the handler's
     generator is closed, `watch` raises inside the work, and whoever writes the file removes it.
 
-    stop: a `stop_file`. latest: the last item that went through `watch`.
+    stop: a `stop_file`. latest: the last item that went through `watch`. waits: whether it stands
+    in `line`.
     """
 
-    def __init__(self, stop: Path, total: int | None = None):
-        self.stop, self.total = stop, total
+    def __init__(self, stop: Path, total: int | None = None, waits: bool = False):
+        self.stop, self.total, self.waits = stop, total, waits
         self.done, self.stopped = 0, False
         self.result: Any = None
         self.latest: Any = None
-        self._abandoned = False
+        self.abandoned = False
         self._started = time.monotonic()
         self._first_item = self._started
 
@@ -216,10 +265,7 @@ class Job:
         """Count `items` as they pass; end early after Stop."""
         with closing(items):
             for item in items:
-                if self._abandoned:
-                    raise _Abandoned
-                if self.stop.exists():
-                    self.stopped = True
+                if self._ends():
                     return
                 if self.done == 0:
                     self._first_item = time.monotonic()
@@ -227,29 +273,42 @@ class Job:
                 self.latest = item
                 self.done += 1
 
+    def _ends(self) -> bool:
+        """Whether Stop came, once it is the job's turn."""
+        if self.waits:
+            line.wait(self)
+        if self.abandoned:
+            raise _Abandoned
+        self.stopped = self.stop.exists()
+        return self.stopped
+
     def run(self, work: Callable[[], Any]) -> Iterator[None]:
         """Run `work` in a thread, yielding now and then; then raise its error or set `result`."""
-        with _guard:
-            _running.append(self)
         errors: list[BaseException] = []
 
         def body() -> None:
             try:
-                self.result = work()
+                if not self._ends():
+                    self.result = work()
             except BaseException as error:  # noqa: BLE001 - raised by the page's thread below
                 errors.append(error)
+            finally:
+                if self.waits:
+                    line.leave(self)
+                _running.discard(self)
 
         # Gradio and ZeroGPU keep the request in context variables, which threads do not inherit.
         thread = threading.Thread(target=contextvars.copy_context().run, args=(body,), daemon=True)
+        if self.waits:
+            line.join(self)
+        _running.add(self)
         thread.start()
         try:
             while thread.is_alive():
                 thread.join(REPORT_SECONDS)
                 yield
         finally:
-            self._abandoned = thread.is_alive()
-            with _guard:
-                _running.remove(self)
+            self.abandoned = thread.is_alive()
         if errors:
             raise errors[0]
 

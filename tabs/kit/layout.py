@@ -174,7 +174,7 @@ def get_both(tab: Tab, given: bool, elem_id: str) -> None:
 
 def both_events(tab: Tab, hint: str) -> None:
     began = tab.on(tab.get_both.click, clips.begin, queue=False)
-    tab.offers(tab.on(began.then, clips.save_both(hint), concurrency_limit=4), tab.both_file)
+    tab.offers(tab.on(began.then, clips.save_both(hint), concurrency_limit=None), tab.both_file)
     tab.on(tab.shown.change, clips.offer_both, queue=False)
 
 
@@ -195,7 +195,7 @@ def clip_events(tab: Tab, make, stage: gr.Tabs):
     hush = HUSH.format(stage.elem_id)
     began = tab.on(tab.run.click, clips.begin, queue=False, js=hush)
     made = tab.on(
-        began.then, make, api_name=f"{stage.elem_id.partition('-')[0]}_clip", concurrency_limit=4
+        began.then, make, api_name=f"{stage.elem_id.partition('-')[0]}_clip", concurrency_limit=None
     )
     tab.turns_to("clip", tab.run.click, began.then)  # again: something may have come in between
     for event in (began, made):

@@ -52,7 +52,7 @@ BAD_REPOSITORY = "Give the repository as org/name or org/name@revision."
 
 # While it works
 LOADING = "Loading the weights (first use)."
-QUEUED = "Waiting for its turn."
+QUEUED = "Waiting for its turn: place {place} in the line."
 STARTING = "Starting."
 FRAMES_DONE = "{done} of {total} frames, {rate:.0f} per second, {left} left"
 FRAMES_SO_FAR = "{done} frames, {rate:.0f} per second"

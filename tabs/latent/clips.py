@@ -47,7 +47,7 @@ def make_clip(
     else:
         record |= {"walk_seed": check_seed(walk_seed), "pace": f"{pace:g} s a picture"}
     record |= {"class": label} if label else {}
-    job = jobs.Job(jobs.stop_file(system, request, "clip"), total)
+    job = clips.begun(system, request, total)
     kept: list[np.ndarray] = []
 
     def work():

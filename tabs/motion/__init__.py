@@ -183,7 +183,7 @@ def _clip_events(page: gr.Blocks, tab: Tab) -> None:
     tab.run.click(None, None, None, cancels=[stills], **QUIET)
     layout.clip_events(tab, clips.make_clip, tab.stage)
     began = tab.on(tab.save.click, kit.begin, queue=False)
-    tab.offers(tab.on(began.then, clips.save_motion, concurrency_limit=4), tab.motion_file)
+    tab.offers(tab.on(began.then, clips.save_motion, concurrency_limit=None), tab.motion_file)
     layout.both_events(tab, texts.KEYS)
     tab.on(changes, still.explain, newest=True)
     opened = tab.on(tab.how.expand, still.how_opens, queue=False)

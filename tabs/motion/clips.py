@@ -50,8 +50,7 @@ def make_clip(
     box = crop.chosen(portrait_crop, picture.shape[:2])
     drive_box = None if replay or drive.single else crop.chosen(driving_crop, drive.sides())
     film = None if drive.single else drive.clip
-    stop = jobs.stop_file(system, request, "clip")
-    job, notices = jobs.Job(stop, drive.count), []
+    job, notices = clips.begun(system, request, drive.count), []
 
     def work():
         """(ClipInfo, " (enlarged from ... px)" or "", settings), None if Stop came first."""
@@ -61,7 +60,7 @@ def make_clip(
             boxes = boxes[0], system.frame_driving(weights, drive).box
         how["size"] = int(size) or pipeline.size
         record = settings_of(weights, Path(portrait).name, picture, drive, *boxes, how)
-        pairs = job.watch(frames(system, weights, picture, drive, *boxes, how, stop, notices))
+        pairs = job.watch(frames(system, weights, picture, drive, *boxes, how, job.stop, notices))
         info = clips.write(
             clip, pairs, int(size), drive.fps, audio=film, beside=film and beside,
             weights=weights, settings=record,
@@ -161,7 +160,7 @@ def save_motion(system, weights, driving, driving_crop, request: gr.Request | No
     system.folder(weights)
     drive = open_drive(driving)
     box = crop.chosen(driving_crop, drive.sides())
-    job = jobs.Job(jobs.stop_file(system, request, "clip"), drive.count)
+    job = clips.begun(system, request, drive.count)
     stem = file_stem(Path(drive.name).stem)
     with jobs.handed_over(request, f"{stem}-motion.safetensors") as path:
 

@@ -210,7 +210,7 @@ def _file_events(page: gr.Blocks, tab: Tab, first_look: bool) -> None:
         tab.offers(tab.on(button.click, handlers.save, named=named), tab.picture_file)
     layout.clip_events(tab, clips.make_clip, tab.stage)
     began = tab.on(tab.make_grid.click, kit.begin, queue=False)
-    tab.on(began.then, clips.make_grid, concurrency_limit=4)
+    tab.on(began.then, clips.make_grid, concurrency_limit=None)
     opened, changed = systems.events(page, tab)
     reset = layout.reset_event(tab)
     for event in (changed, *((opened, reset) if first_look else ())):

@@ -43,7 +43,7 @@ def make_clip(
     if stops[0] == stops[-1] and len(stops) == 2:
         raise UserError(texts.SAME)
     total = round(seconds * fps)
-    job = jobs.Job(jobs.stop_file(system, request, "clip"), total)
+    job = clips.begun(system, request, total)
 
     def work():
         box = subject.square(system, weights, picture, crop)
@@ -85,7 +85,7 @@ def make_grid(
     if not sources:
         raise UserError(words.NO_PICTURE)
     total = len(sources) * len(styles)
-    job = jobs.Job(jobs.stop_file(system, request, "clip"), total)
+    job = clips.begun(system, request, total)
     boxes = [
         subject.square(system, weights, one, crop if one == picture else None) for one in sources
     ]

@@ -1,0 +1,73 @@
+"""The page, which knows whose its files are: what a visitor uploaded or made goes when he does.
+
+Gradio keeps such files in one folder for all, equal ones once, and forgets who has them; and of
+each visitor who ever came it keeps a copy of the page, with the pictures in it.
+"""
+
+import os
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import gradio as gr
+from gradio.utils import get_upload_folder
+
+from tabs.kit import jobs
+
+GRACE = 60.0  # seconds; a phone that slept comes back, and a new file is on its way to somebody
+
+
+class Page(gr.Blocks):
+    def __init__(self, **options):
+        super().__init__(**options)
+        self.held: dict[str, set[str]] = {}  # by session, the files that went to or came from it
+
+    async def process_api(self, block_fn, inputs, *more, session_hash=None, **options):
+        """Gradio's: all that events read and change passes through it."""
+        self.hold(session_hash, inputs)
+        answer = await super().process_api(
+            block_fn, inputs, *more, session_hash=session_hash, **options
+        )
+        self.hold(session_hash, answer["data"])
+        return answer
+
+    def hold(self, session: str | None, values) -> None:
+        for path in files_in(values):
+            with suppress(OSError):
+                os.utime(path)  # used just now: Gradio deletes what is old
+            if session:
+                self.held.setdefault(session, set()).add(path)
+
+    def leave(self, request: gr.Request) -> None:
+        """The page was closed (Gradio closes the running handlers)."""
+        jobs.end_visit(request)
+        self.held.pop(request.session_hash, None)
+        self.state_holder.session_data.pop(request.session_hash, None)
+        self.state_holder.time_last_used.pop(request.session_hash, None)
+        later = threading.Timer(GRACE, self.sweep)
+        later.daemon = True
+        later.start()
+
+    def sweep(self) -> None:
+        """Delete the files that nobody has who is here, and the page itself has not."""
+        wanted = set().union(*list(self.held.values()))
+        wanted.update(*(getattr(one, "keep_in_cache", ()) for one in self.blocks.values()))
+        for file in Path(get_upload_folder()).glob("*/*"):
+            with suppress(OSError):
+                if str(file) not in wanted and time.time() - file.stat().st_ctime >= GRACE:
+                    file.unlink()
+
+
+def files_in(values) -> Iterator[str]:
+    """The files of the page's folder that are named in what an event reads or changes."""
+    if isinstance(values, dict):
+        path = os.path.abspath(str(values.get("path")))
+        if Path(path).is_relative_to(get_upload_folder()):
+            yield path
+        values = values.values()
+    if not isinstance(values, str | bytes):
+        with suppress(TypeError):
+            for value in values:
+                yield from files_in(value)
