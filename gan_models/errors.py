@@ -1,5 +1,8 @@
 """The one kind of error that a person can mend."""
 
+import errno
+import os
+
 
 class UserError(ValueError):
     """A sentence for a person: what is wrong, where (option, file or control), and the remedy.
@@ -16,3 +19,10 @@ class Unreadable(UserError):
 
 class NoFace(UserError):
     """No face in a picture, where weights look for one."""
+
+
+def unwritten(path: str | os.PathLike, error: OSError) -> UserError:
+    """The sentence about a file that could not be written."""
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    cause = "the disk is full: free some room, or choose another" if full else error.strerror
+    return UserError(f"{path} could not be written: {cause or error}.")

@@ -22,7 +22,7 @@ import torch
 from PIL import Image, ImageCms, PngImagePlugin, UnidentifiedImageError
 from pillow_heif import register_heif_opener
 
-from gan_models.errors import Unreadable, UserError
+from gan_models.errors import Unreadable, UserError, unwritten
 
 MADE_BY = "made by a model"
 MAX_PIXELS = 100_000_000  # at most 400 MB while a picture is decoded
@@ -302,7 +302,7 @@ def save_picture(
         with written_whole(path) as part:
             image.save(part, **options)
     except OSError as error:
-        raise UserError(f"{path} could not be written: {error.strerror or error}.") from error
+        raise unwritten(path, error) from error
 
 
 def read_settings(path: str | os.PathLike) -> dict | None:
@@ -350,11 +350,36 @@ def _plain(value: object) -> object:
     return value.tolist() if hasattr(value, "tolist") else os.fspath(value)
 
 
+def check_writable(path: str | os.PathLike) -> None:
+    """UserError for a name that the disk does not take, and for a full one: found out before there
+    is anything to lose. Makes the folder.
+    """
+    path = Path(path)
+    if os.path.isdir(path):
+        raise UserError(f"{path} is a folder: name a file in it.")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = _part_of(path)
+        try:
+            part.write_bytes(bytes(2**16))
+        finally:
+            part.unlink(missing_ok=True)
+        if not path.exists():
+            path.touch()
+            path.unlink()
+    except OSError as error:
+        raise unwritten(path, error) from error
+
+
+def _part_of(path: Path) -> Path:
+    return path.with_name(f".{uuid4().hex}.part{path.suffix}")
+
+
 @contextmanager
 def written_whole(path: Path) -> Iterator[Path]:
     """A hidden neighbour of `path` to write to: becomes `path` at the end, goes on any error."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{uuid4().hex}.part{path.suffix}")
+    part = _part_of(path)
     try:
         yield part
         os.replace(part, path)

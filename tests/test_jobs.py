@@ -370,6 +370,9 @@ def test_a_file_handed_over_goes_afterwards():
         with jobs.handed_over(None, "picture.png") as other:
             assert other != path and other.name == path.name
     assert not path.exists() and not path.parent.exists()
+    with jobs.handed_over(None, f"{'表' * 99}.mp4") as path:  # 297 bytes; disks take 255
+        path.write_text("x")
+        assert path.suffix == ".mp4"
 
 
 # --- errors

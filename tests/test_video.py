@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import wave
@@ -14,11 +15,12 @@ import pytest
 from PIL import Image
 
 from gan_models.errors import Unreadable, UserError
-from gan_models.video import ClipInfo, clip_info, write_clip
+from gan_models.video import ClipInfo, clip_info, ffmpeg, write_clip
 from gan_models.video.writing import ClipWriter
 from tests.commands import disk_full_after
 
 LABEL = {"weights": "progan-puppets", "settings": {"seed": 3, "note": 'é = "x"; # \\ \n'}}
+FULL = "the disk is full: free some room, or choose another"
 
 
 def fading(count, height=16, width=16):
@@ -158,16 +160,41 @@ def test_a_full_disk_is_a_sentence(tmp_path, ending):
     [
         ("[out#0/mp4 @ 0x56] Could not write header (incorrect parameters ?): No space left on "
          "device\n[out#0/mp4 @ 0x56] Nothing was written into output file, because at least one of "
-         "its streams received no packets.\n", "No space left on device"),
+         "its streams received no packets.\n", FULL),
         ("[libx264 @ 0x5] [x264 @ 0x6] Unsupported size\n[vost#0:0] Error sending frames\n"
          "Conversion failed!", "Unsupported size"),
         ("", "ffmpeg was ended"),
     ],
 )  # fmt: skip
 def test_ffmpegs_cause_is_quoted_and_not_what_came_of_it(words, cause):
-    writer = ClipWriter(Path("a.mp4"), None, None, "", None, None)
+    writer = ClipWriter(Path("a.mp4"), Path("a.mp4"), None, "", None, None)
     writer._ffmpeg = SimpleNamespace(words=lambda: words)
     assert str(writer._refusal()) == f"a.mp4 could not be written: {cause}."
+
+
+def test_where_a_full_disk_keeps_no_words_of_ffmpeg_it_is_said_all_the_same(monkeypatch):
+    writer = ClipWriter(Path("a.mp4"), Path("a.mp4"), None, "", None, None)
+    writer._ffmpeg = SimpleNamespace(words=lambda: "")
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=4096))
+    assert str(writer._refusal()) == f"a.mp4 could not be written: {FULL}."
+
+
+def test_the_encoder_and_the_name_are_tried_before_the_first_frame(tmp_path, monkeypatch):
+    def attempt(name):
+        with pytest.raises(UserError) as refused:
+            write_clip(tmp_path / name, iter(["no frame is asked for"]), 30, **LABEL)
+        return str(refused.value)
+
+    (tmp_path / "folder.mp4").mkdir()
+    assert "folder.mp4 is a folder" in attempt("folder.mp4")
+    assert "File name too long" in attempt("a" * 252 + ".mp4")
+    monkeypatch.setattr(ffmpeg, "listed", lambda what: frozenset({"aac", "mpeg4"}))
+    assert "cannot write .mp4" in attempt("a.mp4") and "imageio-ffmpeg" in attempt("a.gif")
+    monkeypatch.undo()
+    monkeypatch.setattr(ffmpeg, "executable", lambda: str(tmp_path / "nowhere"))
+    ffmpeg.listed.cache_clear()
+    assert "There is no ffmpeg" in attempt("a.mp4")
+    assert os.listdir(tmp_path) == ["folder.mp4"]
 
 
 def test_sound_is_kept_and_fitted(tmp_path):
@@ -263,6 +290,7 @@ def test_memory_does_not_grow_with_the_length(tmp_path):
         check=True,
     )
     ours = [int(line) / 1024 for line in done.stdout.split()]
-    mp4, gif, long_mp4, long_gif = (int(line) / 1024 for line in log.read_text().split())
+    of_ffmpeg = [int(line) / 1024 for line in log.read_text().split()]
+    _, mp4, gif, long_mp4, long_gif = of_ffmpeg  # the first run lists its encoders
     growth = (ours[1] - ours[0], long_mp4 - mp4, long_gif - gif)
     assert max(growth) < 6, growth  # MiB; the further frames are 19 MiB and 8 MiB

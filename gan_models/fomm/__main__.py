@@ -206,6 +206,9 @@ def check_files(options, driving, source, path, out, motion_out) -> None:
             f"--driving-box: {path} is a saved motion and holds no pictures: choose the box when "
             "it is saved."
         )
+    for written in (out, motion_out):
+        if written:
+            images.check_writable(written)
 
 
 def write(out, frames, fps, sound, **label) -> None:
@@ -266,6 +269,7 @@ def pose(options: Pose) -> None:
         raise UserError(f"--out {options.out} must end in one of {', '.join(images.WRITABLE)}.")
     if options.out.resolve() == options.portrait.resolve():
         raise UserError(f"{options.out} would replace what the result is made from.")
+    images.check_writable(options.out)
     pipeline = options.running.open(FOMMPipeline, "fomm")
     picture = images.read_picture(options.portrait)
     framing = pipeline.frame(picture, box=options.box)

@@ -20,7 +20,7 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
-from gan_models.errors import UserError
+from gan_models.errors import UserError, unwritten
 from gan_models.images import written_whole
 
 FORMAT, VERSION = "fomm-motion", "1"
@@ -117,7 +117,7 @@ class Motion:
                 # safetensors' save_file would close it to others
                 part.write_bytes(safetensors.numpy.save(tensors, about))
         except OSError as error:
-            raise UserError(f"{path} could not be written: {error.strerror or error}.") from error
+            raise unwritten(path, error) from error
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> "Motion":

@@ -123,6 +123,7 @@ def edit(
         try:
             if path.resolve() == file.resolve():
                 raise UserError(f"{path} would replace what the result is made from.")
+            images.check_writable(path)
             settings = {"input": file.name} | about
             one = edit_film if film else edit_picture
             one(pipeline, file, path, expression, where, maps, settings)
@@ -217,6 +218,7 @@ def sweep(
         raise UserError("A sheet is of one face: leave out --all-faces, choose one by --click x y.")
     values = values.split(",")
     rows = [[parse([f"{code}={value}"]) for value in values] for code in units.split(",")]
+    images.check_writable(out)
     pipeline = running.open(GANimationPipeline, "ganimation")
     whole = images.read_picture(picture)
     squares, notice = found(picture, lambda: pipeline.squares(whole, **asdict(where)))
@@ -290,6 +292,7 @@ def animate(
         if not 2 <= seconds * fps <= 10**6:  # NaN fails too
             raise UserError(f"--seconds {seconds} at --fps {fps} make no clip: give other ones.")
         about |= expression.settings() | {"start": start, "easing": easing, "back": back}
+    images.check_writable(out)
     pipeline = running.open(GANimationPipeline, "ganimation")
     whole = images.read_picture(picture)
     squares, notice = found(picture, lambda: pipeline.squares(whole, **asdict(where)))

@@ -52,6 +52,7 @@ def sample(
     if columns < 1:
         raise UserError(f"--columns {columns}: a grid has at least 1.")
     numbers = parse_seeds(seeds)
+    images.check_writable(out)
     pipeline = running.open(ProGANPipeline, "progan")
     latents = np.concatenate([pipeline.latents(seed) for seed in numbers])
     look = {"truncation": truncation, "matched": matched}
@@ -105,6 +106,7 @@ def interpolate(
         raise UserError(f"--seconds {seconds} at --fps {fps} make no clip: give other ones.")
     if not 1 <= scale <= 64:
         raise UserError(f"--scale {scale}: give a whole number from 1 to 64.")
+    images.check_writable(out)
     pipeline = running.open(ProGANPipeline, "progan")
     num_frames = round(seconds * fps)
     if mode == "walk":

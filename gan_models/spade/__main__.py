@@ -57,6 +57,7 @@ def paint(
     files, numbers = found(maps), [] if style else parse_seeds(seeds)
     if mix is not None and len(style or numbers) != 2:
         raise UserError(f"--mix {mix} is of two styles: give two seeds, or two --style pictures.")
+    images.check_writable(out / "picture.png" if folder else out)
     pipeline = running.open(SPADEPipeline, "spade")
     styles = styles_of(pipeline, style, numbers, mix)
     label_maps = {file: opened(file, pipeline, read, segmenter) for file in files}

@@ -52,6 +52,7 @@ def sample(
     """
     if out.suffix.lower() not in images.WRITABLE:
         raise UserError(f"--out {out} must end in {', '.join(images.WRITABLE)}.")
+    images.check_writable(out)
     pipeline = running.open(StarGANv2Pipeline, "stargan_v2")
     crops = opened(pipeline, "The source", sources)
     styles, shown = styles_of(pipeline, domain, references, seeds, strength)
@@ -101,6 +102,7 @@ def interpolate(
     """
     if not 2 <= seconds * fps <= 10**6:
         raise UserError(f"--seconds {seconds} at --fps {fps} make no clip: give other ones.")
+    images.check_writable(out)
     pipeline = running.open(StarGANv2Pipeline, "stargan_v2")
     crop = next(iter(opened(pipeline, "The source", [source]).values()))
     stops, _ = styles_of(pipeline, domain, references, seeds, strength)

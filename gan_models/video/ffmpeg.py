@@ -19,6 +19,8 @@ from functools import cache
 import imageio_ffmpeg
 import numpy as np
 
+from gan_models.errors import UserError
+
 PATIENCE = 60.0  # seconds without a single byte after which ffmpeg is taken to hang
 
 # Only formats that hold their own pictures and sound. ffmpeg would also follow playlists (HLS,
@@ -53,8 +55,13 @@ def source(path: str | os.PathLike, seek: float | None) -> list[str]:
 
 @cache
 def listed(what: str) -> frozenset[str]:
-    """The names that this ffmpeg lists under -decoders or -filters."""
-    done = subprocess.run([executable(), "-hide_banner", what], capture_output=True, text=True)
+    """The names that this ffmpeg lists under -decoders, -encoders or -filters; UserError where it
+    does not run at all.
+    """
+    try:
+        done = subprocess.run([executable(), "-hide_banner", what], capture_output=True, text=True)
+    except (OSError, RuntimeError) as error:
+        raise UserError(f"There is no ffmpeg ({error}): install imageio-ffmpeg anew.") from error
     return frozenset(re.findall(r"^ \S+ +(\S+)", done.stdout, re.MULTILINE))
 
 

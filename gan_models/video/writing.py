@@ -20,13 +20,20 @@ import av
 import numpy as np
 from PIL import Image
 
-from gan_models.errors import Unreadable, UserError
-from gan_models.images import a_file, label_text, parse_label, written_whole
+from gan_models.errors import Unreadable, UserError, unwritten
+from gan_models.images import (
+    a_file,
+    check_writable,
+    label_text,
+    parse_label,
+    written_whole,
+)
 from gan_models.video import ffmpeg, probing
 from gan_models.video.reading import Clip, Sound
 
 # GIF counts in hundredths of a second, and browsers slow down anything shorter than two of them.
 FASTEST = {".mp4": 120, ".gif": 50}
+ENCODERS = {".mp4": {"libx264", "aac"}, ".gif": {"gif"}}
 LARGE = 8_000_000  # pixels of a frame above which x264 has to be sparing of memory
 # A palette per frame: one for the whole clip would make ffmpeg hold every frame in memory.
 PALETTES = "split[a][b];[a]palettegen=stats_mode=single[p];[b][p]paletteuse=new=1"
@@ -95,22 +102,24 @@ def clip_writer(
     sound, notices = _checked_sound(ending, audio)
     label = "" if weights is None else label_text(weights, settings)
     rate = Fraction(fps).limit_denominator(1001)
+    check_writable(path)
+    _check_encoder(ending)
     try:
         with written_whole(path) as part, ExitStack() as running:
-            _try(path, part)
             writer = ClipWriter(path, part, rate, label, sound, running)
             yield writer
             writer.finish(notices)
     except OSError as error:
-        raise UserError(f"{path} could not be written: {error.strerror or error}.") from error
+        raise unwritten(path, error) from error
 
 
-def _try(path: Path, part: Path) -> None:
-    """A full disk, and a name that it does not take, are found out before the frames are made."""
-    part.write_bytes(bytes(2**16))
-    if not path.exists():
-        path.touch()
-        path.unlink()
+def _check_encoder(ending: str) -> None:
+    """UserError where another ffmpeg than imageio-ffmpeg's is used, and it cannot write these."""
+    if not ENCODERS[ending] <= ffmpeg.listed("-encoders"):
+        raise UserError(
+            f"{ffmpeg.executable()} cannot write {ending} ({', '.join(ENCODERS[ending])}): install "
+            "imageio-ffmpeg anew, and leave IMAGEIO_FFMPEG_EXE unset."
+        )
 
 
 class ClipWriter:
@@ -170,9 +179,11 @@ class ClipWriter:
         words = self._ffmpeg.words().strip()
         # The first line names the cause; the others tell what came of it.
         cause = re.sub(r"^(\[[^]]*\] ?)+", "", words.partition("\n")[0]) or "ffmpeg was ended"
-        if (full := os.strerror(errno.ENOSPC)) in words:
-            cause = full
-        return UserError(f"{self.path} could not be written: {cause.rstrip('.')}.")
+        # On a full disk ffmpeg's own words are not kept, either, where they lie on the same one.
+        full = shutil.disk_usage(self.part.parent).free < 2**16
+        if full or os.strerror(errno.ENOSPC) in words:
+            return unwritten(self.path, OSError(errno.ENOSPC, ""))
+        return unwritten(self.path, OSError(cause.rstrip(".")))
 
 
 def _checked_sound(ending: str, audio) -> tuple[Sound | None, tuple[str, ...]]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import gradio as gr
 import numpy as np
 
-from gan_models import video
+from gan_models import images, video
 from gan_models.errors import UserError
 from gan_models.faces import Box
 from tabs.kit import jobs, look, results
@@ -85,6 +85,7 @@ def write(
 
     beside: a second path, for what then comes as (picture, the one beside it).
     """
+    images.check_writable(path)
     with closing(pictures), ExitStack() as files:
         first = next(pictures, None)
         if first is None:

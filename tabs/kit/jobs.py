@@ -34,6 +34,7 @@ PIPELINES_KEPT = 4
 REPORT_SECONDS = 0.2  # how often a running job tells the page how far it is
 AT_ONCE = 2  # long jobs at work: one is computed while another's files are read and written
 A_TURN = 300  # pictures that a long job makes before those who wait come first
+LONGEST = 200  # bytes of a result's name without its ending; disks take 255
 MOST_WAITING = 60  # each has a thread
 
 
@@ -167,9 +168,10 @@ def handed_over(request: Any, file_name: str) -> Iterator[Path]:
     """A path for a file that a handler yields to the page: Gradio copies it before it resumes the
     handler, so the file can go at the end.
     """
-    mine = visitor_folder(request)
+    mine, ending = visitor_folder(request), Path(file_name).suffix
+    stem = Path(file_name).stem.encode()[:LONGEST].decode(errors="ignore")
     with tempfile.TemporaryDirectory(dir=mine, ignore_cleanup_errors=True) as folder:
-        yield Path(folder) / file_name
+        yield Path(folder) / f"{stem}{ending}"
 
 
 def end_visit(request: Any) -> None:
