@@ -263,6 +263,7 @@ def until(true, seconds=WAIT):
 @pytest.fixture
 def line(monkeypatch):
     monkeypatch.setattr(jobs, "line", jobs.Line())
+    monkeypatch.setattr(jobs, "AT_ONCE", 2)
     monkeypatch.setattr(jobs, "A_TURN", 4)
     monkeypatch.setattr(jobs, "REPORT_SECONDS", 0.01)
     return jobs.line
