@@ -9,6 +9,7 @@ crop.py      the box on a picture; compare.py: before and after in one picture
 films.py     clips that a visitor gives; seeds.py: styles of seeds
 clips.py     the clip job: progress, preview, Stop
 tickets.py   what the browser may ask for by itself; live.py: a picture that follows sliders
+visits.py    the page, and whose its files are
 jobs.py      turns on the device, pipelines, visitors' files, long jobs, sentences
 results.py   pictures and files for the page; sending.py: from one tab to another
 look.py      the theme, page.css and page.js, small pieces of HTML
