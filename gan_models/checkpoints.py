@@ -270,7 +270,16 @@ def import_file(file: Annotated[Path, tyro.conf.Positional], out: Path, half: bo
         out: The weights folder to write.
         half: Store float16.
     """
-    found = read(file)
+    store(read(file), file, out, half=half)
+    show(str(out))
+
+
+def store(found: dict, file: Path, out: Path, half: bool = False, origin: str = "") -> None:
+    """Write what `read` found in `file` as the weights folder `out`, with a card. UserError as
+    `save_weights`.
+
+    origin: more for the card, as Markdown.
+    """
     defaults = {
         "value_range": [-1, 1],
         "framing": {"kind": "centre", "margin": 0.0},
@@ -281,12 +290,11 @@ def import_file(file: Annotated[Path, tyro.conf.Positional], out: Path, half: bo
     config = defaults | found["config"]
     card = (
         f"# {out.name}\n\nImported from `{file.name}` ({found['system']}, {config['size']} px).\n\n"
-        f"Training data: {config['data']}.\n\nLicence: {config['licence']}.\n"
+        f"Training data: {config['data']}.\n\nLicence: {config['licence']}.\n{origin}"
     )
     if (file / "README.md").is_file():  # of a weights folder
         card = (file / "README.md").read_text(encoding="utf-8")
     save_weights(out, card=card, half=half, **(found | {"config": config}))
-    show(str(out))
 
 
 def show(name: Annotated[str, tyro.conf.Positional]) -> None:
