@@ -38,6 +38,11 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         "--share", action="store_true",
         help="also serve the page on a public address, through Gradio's servers (default: off)",
     )  # fmt: skip
+    parser.add_argument(
+        "--public", action="store_true",
+        help="for strangers: they make this computer fetch nothing, and give it files of 20 MB at\n"
+        "most (else of 1 GB, as large as published weights)",
+    )  # fmt: skip
     options = parser.parse_args(arguments)
     options.weights = tuple(tuple(given.split("=", 1)) for given in options.weights)
     for pair in options.weights:
@@ -63,7 +68,8 @@ def settings_of(options: argparse.Namespace):
     from gan_models.weights import read_config
     from tabs.kit import jobs
 
-    settings = jobs.Settings(device=options.device, weights=options.weights)
+    given = {"weights": options.weights, "public": options.public}
+    settings = jobs.Settings(device=options.device, **given)
     try:
         for _, folder in settings.weights:
             read_config(folder)
@@ -116,7 +122,7 @@ def launch(page, options: argparse.Namespace, **more):
         run_history=False,
         enable_monitoring=False,
         ssr_mode=False,
-        max_file_size="20mb",
+        max_file_size="20mb" if options.public else "1gb",
         max_threads=120,  # a clip that stands in line has one, too
         allowed_paths=[str(ROOT / "assets")],
         **more,

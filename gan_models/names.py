@@ -65,8 +65,9 @@ def known_weights(system: str | None) -> list[tuple[str, str]]:
     found = []
     for folder, name, kind in places:
         try:
-            size = read_config(folder, system)["size"]
+            config = read_config(folder, system)
         except UserError:
             continue
-        found.append((f"{Path(name).name} ({kind}{size} px)", name))
+        kind = "published, " if "published" in config else kind
+        found.append((f"{Path(name).name} ({kind}{config['size']} px)", name))
     return found

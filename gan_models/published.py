@@ -25,8 +25,6 @@ from gan_models.fetching import Progress
 from gan_models.names import RUNS, holds_weights
 from gan_models.weights import read_config
 
-AUTHORS = "its authors"
-
 
 @dataclass(frozen=True)
 class Published:
@@ -39,8 +37,9 @@ class Published:
     megabytes: int  # about; 0: not known
     licence: str  # as published
     places: tuple[str, ...] = ()  # URLs that a program can read
-    by: str = AUTHORS  # who put it there
-    by_hand: tuple[str, ...] = ()  # pages on which a person gets it
+    copied_by: str = ""  # else its authors put it there
+    by_hand: tuple[str, ...] = ()  # pages of its authors, on which a person gets it
+    where: str = ""  # in what a person gets there it is
     sha256: str = ""  # how it begins, where that is published
     whole: bool = False  # kept as it is; else imported as weights
 
@@ -57,18 +56,23 @@ class Published:
 
     def about(self) -> str:
         """Markdown: all that a person should know before it is fetched."""
-        size = f"about {self.megabytes} MB" if self.megabytes else "of a size that is not stated"
-        how = f"`{self.file}`, {size}. Licence: {self.licence}.\n\n"
-        links = ", ".join(f"[{fetching.host(url)}]({url})" for url in self.places + self.by_hand)
-        if self.places:
-            whose = "" if self.by == AUTHORS else " It is a copy that others made."
-            how += f"It lies at {links}, put there by {self.by}.{whose}"
+        size = f"about {self.megabytes} MB" if self.megabytes else "size not stated"
+        places, hand = _links(self.places), _links(self.by_hand)
+        if not places:
+            where = f"A program cannot fetch it: get it by hand from {hand}{self.where}."
+        elif self.copied_by:
+            where = f"A copy that others made ({self.copied_by}) lies at {places}."
+            where += f" By hand, from its authors: {hand}." if hand else ""
         else:
-            how += (
-                f"A program cannot fetch it from where {self.by} put it: get it there by hand "
-                f"({links}) and give it here."
-            )
-        return f"**{self.name}** knows {self.knows}: {how} Nothing in the file is executed."
+            where = f"It lies at {places}, where its authors put it."
+        return (
+            f"**{self.name}** knows {self.knows}. `{self.file}`, {size}. Licence: {self.licence}."
+            f"\n\n{where} Nothing in the file is executed."
+        )
+
+
+def _links(urls: tuple[str, ...]) -> str:
+    return ", ".join(f"[{fetching.host(url)}]({url})" for url in urls)
 
 
 def fomm(name: str, knows: str, megabytes: int, *more: str, ending="-cpk.pth.tar") -> Published:
@@ -78,7 +82,7 @@ def fomm(name: str, knows: str, megabytes: int, *more: str, ending="-cpk.pth.tar
         name, "fomm", name + ending, f"{knows}, 256 px", megabytes,
         "MIT (code and weights); the clips remain their owners', for research",
         (f"{release}/checkpoints/{name}{ending}", *more),
-        "graphemecluster, for the authors' own demo" + " (and abhishek)" * bool(more),
+        "graphemecluster, for the authors' own demo" + "; abhishek" * bool(more),
         (
             "https://drive.google.com/drive/folders/1PyQJmkdCsAkOYwUyaj_l-l0as-iLDgeH",
             "https://disk.yandex.com/d/lEw8uRm140L_eQ",
@@ -87,26 +91,27 @@ def fomm(name: str, knows: str, megabytes: int, *more: str, ending="-cpk.pth.tar
 
 
 def zoo(name: str, knows: str, start: str, sha256: str) -> Published:
+    """Of three networks of 23 million numbers each; the name holds how the sum begins."""
     file = f"{start}-{sha256}.pth"
     place = f"https://dl.fbaipublicfiles.com/gan_zoo/PGAN/{file}"
     return Published(
-        name, "progan", file, knows, 0, "BSD-3-Clause (code; the file says nothing)", (place,),
-        "facebookresearch/pytorch_GAN_zoo, who trained it", sha256=sha256,
+        name, "progan", file, knows, 277, "BSD-3-Clause (code; the file says nothing)", (place,),
+        sha256=sha256,
     )  # fmt: skip
 
 
 def gaugan(kind: str, knows: str, megabytes: int) -> Published:
     return Published(
         f"gaugan-{kind}", "spade", "latest_net_G.pth", knows, megabytes,
-        "CC BY-NC-SA 4.0 (not for commerce)",
-        by=f"its authors, in checkpoints.tar.gz as {kind}_pretrained/latest_net_G.pth",
+        "CC BY-NC-SA 4.0 (non-commercial)",
+        where=f", where it is {kind}_pretrained/latest_net_G.pth in checkpoints.tar.gz",
         by_hand=("https://drive.google.com/file/d/12gvlTbMvUcJewQlSEaZdeb2CdOB-b8kQ/view",),
     )  # fmt: skip
 
 
 def stargan(name: str, file: str, knows: str, megabytes: int, key: str, **more) -> Published:
     place = f"https://www.dropbox.com/s/{key}/{file}?dl=1"
-    licence = "CC BY-NC 4.0 (not for commerce)"
+    licence = "CC BY-NC 4.0 (non-commercial)"
     return Published(name, "stargan_v2", file, knows, megabytes, licence, (place,), **more)
 
 
@@ -115,7 +120,7 @@ def face_alignment(name: str, file: str, knows: str, megabytes: int) -> Publishe
     place = f"https://www.adrianbulat.com/downloads/python-fan/{file}"
     return Published(
         name, "faces", file, knows, megabytes, "BSD-3-Clause (code; the file says nothing)",
-        (place,), "the author of face_alignment", whole=True,
+        (place,), whole=True,
         sha256=file.partition("-")[2].partition(".")[0],
     )  # fmt: skip
 
@@ -123,7 +128,7 @@ def face_alignment(name: str, file: str, knows: str, megabytes: int) -> Publishe
 HUB = "https://huggingface.co"
 ALL = (
     fomm(
-        "vox-adv", "filmed faces that talk (VoxCeleb), sharper", 751,
+        "vox-adv", "filmed faces that talk, sharper (VoxCeleb)", 751,
         f"{HUB}/spaces/abhishek/first-order-motion-model/resolve/main/weights/vox-adv-cpk.pth.tar",
     ),
     fomm("vox", "filmed faces that talk (VoxCeleb)", 729),
@@ -136,7 +141,7 @@ ALL = (
     Published(
         "ganimation-replicate", "ganimation", "30_net_gen.pth",
         "photographed faces (CelebA or EmotioNet, which is not said), 128 px", 34,
-        "MIT (code); the photographs are for research, not for commerce",
+        "MIT (code); the photographs are for non-commercial research",
         ("https://github.com/OpenTalker/video-retalking/releases/download/v0.0.1/30_net_gen.pth",),
         "the authors of VideoReTalking",
         ("https://drive.google.com/drive/folders/1DJHeeLwZ3OsbiesvH7UM44cB3NxhebxF",),
@@ -162,7 +167,7 @@ ALL = (
     Published(
         "pggan-celebahq-1024", "progan", "pytorch_model.bin",
         "celebrities' faces (CelebA-HQ), 1024 px", 92,
-        "apache-2.0, as its page says; the original is CC BY-NC 4.0 (not for commerce)",
+        "apache-2.0, as its page says; the original is CC BY-NC 4.0 (non-commercial)",
         (f"{HUB}/huggan/pggan-celebahq-1024/resolve/main/pytorch_model.bin",),
         "the Hub's huggan, converted from the authors' file",
     ),
@@ -176,13 +181,12 @@ ALL = (
         "metfaces", "progan", "model_metfaces.bin", "faces in paintings (MetFaces), 1024 px", 0,
         "MIT (code; the file says nothing)",
         ("http://geometry.cs.ucl.ac.uk/projects/2021/pro_gan_pytorch/model_metfaces.bin",),
-        "a user of akanimax/pro_gan_pytorch",
     ),
     Published(
         "pggan-official", "progan", "karras2018iclr-lsun-CATEGORY-256x256.pkl",
         "one of 30 categories of photographs (LSUN, 256 px) or celebrities' faces (1024 px), "
         "whichever you give", 0,
-        "CC BY-NC 4.0 (not for commerce)",
+        "CC BY-NC 4.0 (non-commercial)",
         by_hand=("https://drive.google.com/drive/folders/15hvzxt_XxuokSmj0uO4xxMTMWVc0cIMU",),
     ),
     face_alignment("face-finder", SFD, "faces of any pose in photographs", 90),
@@ -238,7 +242,7 @@ def fetch(entry: Published) -> Iterator[Progress]:
     except UserError as error:
         file.unlink()
         raise UserError(f"{error} What was fetched is removed.") from error
-    _store(entry, file, found, digest, f"fetched from {url}, put there by {entry.by}")
+    _store(entry, file, found, digest, f"fetched from {url}")
     if not entry.whole:
         file.unlink()
 
@@ -296,7 +300,8 @@ def list_all() -> None:
             state = f", {fetching.megabytes(came)} MB are here"
         state = ", here" if entry.is_here() else state
         print(f"{entry.name} ({entry.system}, {size}{state}): {entry.knows}")
-        print(f"    {entry.file}, from {entry.by}. Licence: {entry.licence}.")
+        whose = f"a copy made by {entry.copied_by}" if entry.copied_by else "from its authors"
+        print(f"    {entry.file}, {whose}. Licence: {entry.licence}.")
         for place in entry.places + entry.by_hand:
             print(f"    {place}")
 
@@ -309,7 +314,7 @@ def fetch_one(name: Annotated[str, tyro.conf.Positional], file: Path | None = No
         file: Got by hand; then nothing is fetched.
     """
     entry = named(name)
-    print(f"{entry.file}, from {entry.by}. Licence: {entry.licence}. Nothing in it is executed.")
+    print(f"{entry.file}. Licence: {entry.licence}. Nothing in it is executed.")
     if file is not None:
         take(entry, file)
     with tqdm(unit="B", unit_scale=True, desc=entry.file) as bar:
@@ -326,11 +331,9 @@ def fetch_one(name: Annotated[str, tyro.conf.Positional], file: Path | None = No
 
 
 def main(args: list[str] | None = None) -> None:
-    commands = {"list": list_all, "fetch": fetch_one}
+    commands, prog = {"list": list_all, "fetch": fetch_one}, "python -m gan_models.published"
     with ended_by_a_sentence():
-        tyro.extras.subcommand_cli_from_dict(
-            commands, prog="python -m gan_models.published", args=args
-        )
+        tyro.extras.subcommand_cli_from_dict(commands, prog=prog, args=args)
 
 
 if __name__ == "__main__":

@@ -474,10 +474,12 @@ def test_a_photograph_is_told_before_the_run(opened, tmp_path):
     page.locator("#motion-portrait input[type=file]").set_input_files(tmp_path / "me.png")
     page.get_by_text("The portrait is not one of the drawn puppets").wait_for()
     assert page.locator(".crop-box:visible").count() == 1
-    words = page.locator(".crop-box:visible").get_attribute("aria-label")
-    assert words == motion.CROP, "shown anew, it keeps its words"
-    page.get_by_role("button", name=motion.READ_ABOUT).click()  # from where the notice stands
-    page.get_by_role("link", name="Yandex Disk").wait_for()
+    label = page.locator(".crop-box:visible").get_attribute("aria-label")
+    assert label == motion.CROP, "shown anew, it keeps its words"
+    remedy = page.get_by_role("button", name=words.READ_ABOUT.format(name="vox-adv"))
+    remedy.click()  # from where the notice stands
+    page.get_by_role("link", name="disk.yandex.com").wait_for()
+    page.get_by_role("button", name=words.FETCH, exact=True).locator("visible=true").wait_for()
     page.wait_for_function(
         "[...document.querySelectorAll('.about')].some((one) => one.offsetParent"
         " && one.getBoundingClientRect().top < innerHeight)"

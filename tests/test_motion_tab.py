@@ -219,7 +219,7 @@ def test_photographs_for_puppet_weights_are_told_before_the_run(
     assert warn("drawn", None, None) == ""
     monkeypatch.setattr(handlers.Motions, "remedy", lambda system, will_do: None)
     told = warn("drawn", given.photo, film)
-    assert texts.NO_OTHERS in told and 'data-choice="published:vox"' in told
+    assert words.CAN_BE_FETCHED in told and 'data-choice="published:vox-adv"' in told
 
 
 def test_the_button_of_a_notice_chooses_only_what_the_menu_offers(system, given):
@@ -239,9 +239,10 @@ def test_the_button_of_a_notice_chooses_only_what_the_menu_offers(system, given)
 def test_the_menu_ends_with_the_published_weights_and_opens_on_what_is_here(system, monkeypatch):
     monkeypatch.setattr(names, "known_weights", lambda system: [("vox (run, 256 px)", "runs/vox")])
     menu = system.menu()
-    assert menu[0] == ("drawn (--weights)", "drawn") and menu[-1][1] == "published:vox-adv"
-    assert "751 MB" in menu[-1][0]
-    assert "published:vox" not in [name for _, name in menu]  # here already, as a run
+    offered = {name: label for label, name in menu if name.startswith("published:")}
+    assert menu[0] == ("drawn (--weights)", "drawn") and menu[-1][1] in offered
+    assert "751 MB" in offered["published:vox-adv"] and len(offered) == 7
+    assert "published:vox" not in offered  # here already, as a run
     assert system.first() == "drawn"
     monkeypatch.setattr(names, "known_weights", lambda system: [])
     assert motion.system(jobs.Settings()).first() is None
@@ -255,7 +256,7 @@ def test_published_weights_say_where_they_come_from(system, given):
         "MIT",
         "VoxCeleb",
         "https://",
-        "gan_models.checkpoints import",
+        "gan_models.published fetch vox-adv",
     ):
         assert part in answer["about"]
     notice = last(clip_of(system, given, weights="published:vox-adv"))["clip_notice"]

@@ -165,7 +165,7 @@ def test_the_table_says_all_that_a_person_should_know():
     for entry in published.ALL:
         about = entry.about()
         assert entry.places or entry.by_hand
-        for part in (entry.file, entry.licence, entry.knows, entry.by, *entry.places):
+        for part in (entry.file, entry.licence, entry.knows, entry.copied_by, *entry.places):
             assert part in about
     assert len(published.of("fomm")) == 8
     assert published.at_hub("huggan/pggan-celebahq-1024@main").name == "pggan-celebahq-1024"

@@ -1,7 +1,6 @@
 """What weights see of a picture, in tabs whose weights see faces; and which pictures they know."""
 
 import functools
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -9,12 +8,14 @@ import numpy as np
 from gan_models import faces, images, video
 from gan_models.errors import Unreadable, UserError
 from tabs.kit import crop as crops
-from tabs.kit import look, systems
+from tabs.kit import look, offers, systems
 from tabs.kit import texts as words
 
 
 class FaceSystem(systems.System):
     """Weights that see the face in a picture, or the middle of what this project draws."""
+
+    sees_faces = True
 
     def frame(self, weights: str | None, picture: np.ndarray, drawn=False, **how) -> faces.Framing:
         """The crop that weights take of a picture. Those of puppets take the middle of what is
@@ -48,13 +49,15 @@ class FaceSystem(systems.System):
             return []
         return [path for path in paths if puppets and path and not is_puppet(path)]
 
-    def remedy(self, will_do: Callable[[str], bool]) -> look.Remedy | None:
-        """The button that chooses the first weights that are here and will do."""
-        here = ((label, name) for label, name in self.menu() if self.is_here(name))
-        found = ((label, name) for label, name in here if will_do(name))
-        return next(
-            (look.Remedy(words.USE_WEIGHTS.format(label=x), name) for x, name in found), None
-        )
+    def for_photographs(self) -> tuple[str, look.Remedy | None]:
+        """(a sentence, the button) that lead to weights for photographs, here or to be got."""
+        if button := self.remedy(lambda name: not self.knows_puppets(name)):
+            return "", button
+        offered = [name for _, name in self.menu() if not self.is_here(name)]
+        if not offered:
+            return words.NO_OTHERS, None
+        label = words.READ_ABOUT.format(name=offered[0].removeprefix(offers.PREFIX))
+        return words.CAN_BE_FETCHED, look.Remedy(label, offered[0], to=".about")
 
     def clicked(self, weights, picture: np.ndarray, drawn: bool, crop: dict, event) -> dict:
         """The crop after a click (x, y of Gradio's `event`) in its picture: at the face there, or

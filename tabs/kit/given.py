@@ -98,8 +98,8 @@ def warn(system, weights, picture, sentence):
     """The notice before anything is made: a photograph is given to weights of drawn puppets."""
     if not system.unknown(weights, picture):
         return {"photograph_notice": ""}
-    button = system.remedy(lambda name: not system.knows_puppets(name))
-    told = sentence.format(remedy="" if button else words.NO_OTHERS)
+    remedy, button = system.for_photographs()
+    told = sentence.format(remedy=remedy)
     return {"photograph_notice": look.notice(told.strip(), remedy=button)}
 
 

@@ -46,6 +46,7 @@ class Settings:
 
     device: str = "auto"
     weights: tuple[tuple[str, str], ...] = ()  # (name, folder) pairs of --weights
+    public: bool = False  # visitors make this computer fetch nothing
 
 
 class Turns:

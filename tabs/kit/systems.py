@@ -2,16 +2,17 @@
 
 import functools
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
-from gan_models import names
+from gan_models import names, published
 from gan_models import weights as files
 from gan_models.errors import UserError
-from tabs.kit import jobs, look
+from tabs.kit import jobs, look, offers
 from tabs.kit import texts as words
 from tabs.kit.answers import Tab, answers
 
@@ -26,18 +27,31 @@ class System:
     kind: type  # of the pipeline
     settings: jobs.Settings
 
+    sees_faces = False
+
     def menu(self) -> list[tuple[str, str]]:
-        """(label, name) of the known weights: the command line's, the shipped, the local runs."""
+        """(label, name) of the known weights: the command line's, the shipped, the local runs; then
+        of the published ones that can be got.
+        """
         given = [
             (f"{name} (--weights)", name)
             for name, folder in self.settings.weights
             if files.read_config(folder)["system"] == self.name
         ]
-        return given + names.known_weights(self.name)
+        known = given + names.known_weights(self.name)
+        return known + offers.menu(self, {Path(name).name for _, name in known})
 
     def is_here(self, weights: str) -> bool:
         """Whether what the menu offers can be used without fetching it elsewhere."""
-        return True
+        return not weights.startswith(offers.PREFIX)
+
+    def remedy(self, will_do: Callable[[str], bool]) -> look.Remedy | None:
+        """The button that chooses the first weights that are here and will do."""
+        here = ((label, name) for label, name in self.menu() if self.is_here(name))
+        found = ((label, name) for label, name in here if will_do(name))
+        return next(
+            (look.Remedy(words.USE_WEIGHTS.format(label=x), name) for x, name in found), None
+        )
 
     def first(self) -> str | None:
         """The weights that the tab opens on."""
@@ -47,6 +61,11 @@ class System:
         """UserError where there are no weights at all."""
         if not weights:
             raise UserError(words.NO_WEIGHTS.format(system=self.name))
+        if not self.is_here(weights):
+            name = weights.removeprefix(offers.PREFIX)
+            error = UserError(words.NOT_HERE.format(name=name))
+            error.remedy = self.remedy(lambda name: True)
+            raise error
         if given := dict(self.settings.weights).get(weights):
             return Path(given)
         if not names.holds_weights(resolved(weights)):  # deleted since
@@ -57,11 +76,15 @@ class System:
         return files.read_config(self.folder(weights), self.name)
 
     def about(self, weights: str | None) -> str:
-        """Markdown under the menu: data and licence."""
+        """Markdown under the menu: data and licence; of what can be got, where it lies."""
         if not weights:
             return ""
+        if entry := offers.offered(self, weights):
+            return offers.about(entry)
         config = self.config(weights)
-        return words.ABOUT_WEIGHTS.format(data=config["data"], licence=config["licence"])
+        about = words.ABOUT_WEIGHTS.format(data=config["data"], licence=config["licence"])
+        sha256 = config.get("sha256")  # of the published file
+        return about + (words.ABOUT_FILE.format(sha256=sha256) if sha256 else "")
 
     def is_loaded(self, weights: str | None) -> bool:
         return jobs.is_loaded(self.kind, self.folder(weights), self.settings)
@@ -83,24 +106,28 @@ def resolved(weights: str) -> Path:
 
 def layout(tab: Tab, system: System) -> None:
     """The bottom of a tab, in its row of zones. Adds weights, about, weights_notice, hub_name,
-    download, fetch_stop, fetch_progress, hub_notice, reset and footer.
+    download, fetch_stop, fetch_progress, hub_notice, reset and footer; and what `offers` adds.
     """
-    first = system.first()
+    first, fetches = system.first(), not system.settings.public
     none = "" if first else look.notice(words.NO_WEIGHTS.format(system=system.name))
     with gr.Row(elem_classes=["foot"]):
         with gr.Column(min_width=260):
             tab.weights = gr.Dropdown(system.menu(), value=first, label=words.WEIGHTS)
             tab.about = gr.Markdown(system.about(first), elem_classes=["about"])
             tab.weights_notice = gr.HTML(none)
-        with gr.Column(min_width=260), gr.Accordion(words.HUB, open=False):
-            tab.hub_name = gr.Textbox(
-                label=words.HUB_NAME, info=words.HUB_HELP, placeholder="org/name", max_lines=1
-            )
-            with gr.Row():
-                tab.download = gr.Button(words.DOWNLOAD, scale=3)
-                tab.fetch_stop = gr.Button(words.STOP, scale=1, min_width=80)
-            tab.fetch_progress = gr.HTML()
-            tab.hub_notice = gr.HTML()
+            offers.layout(tab)
+        with gr.Column(min_width=260, visible=fetches):
+            with gr.Accordion(words.HUB, open=False):
+                tab.hub_name = gr.Textbox(
+                    label=words.HUB_NAME, info=words.HUB_HELP, placeholder="org/name", max_lines=1
+                )
+                with gr.Row():
+                    tab.download = gr.Button(words.DOWNLOAD, scale=3)
+                    tab.fetch_stop = gr.Button(words.STOP, scale=1, min_width=80)
+                tab.fetch_progress = gr.HTML()
+                tab.hub_notice = gr.HTML()
+            if system.sees_faces:
+                offers.finder(tab)
         with gr.Column(min_width=260):
             tab.reset = gr.Button(words.RESET, size="md", elem_classes=["reset"])
     tab.footer = gr.HTML(
@@ -110,10 +137,12 @@ def layout(tab: Tab, system: System) -> None:
 
 def events(page: gr.Blocks, tab: Tab):
     """Returns the events that follow the opening of the page and another choice of weights."""
-    began = tab.on(tab.download.click, begin_fetch, queue=False)
-    tab.on(began.then, fetch)
-    tab.on(tab.fetch_stop.click, stop_fetch, queue=False)
-    tab.forgets(tab.hub_notice, tab.hub_name.input)
+    if not tab.system.value.settings.public:
+        began = tab.on(tab.download.click, begin_fetch, queue=False)
+        tab.on(began.then, fetch)
+        tab.on(tab.fetch_stop.click, stop_fetch, queue=False)
+        tab.forgets(tab.hub_notice, tab.hub_name.input)
+        offers.events(tab)
     return tab.on(page.load, refresh), tab.on(tab.weights.change, choose)
 
 
@@ -137,9 +166,9 @@ def take_remedy(system: System, event: gr.EventData):
     return {"weights": event.choice} if event.choice in offered else {}
 
 
-@answers("footer", "about", notice="weights_notice")
+@answers("footer", "about", "offer", "offer_row", "offer_file", notice="weights_notice")
 def choose(system: System, weights: str | None):
-    answer = {"about": system.about(weights)}
+    answer = {"about": system.about(weights), **offers.shown(system, weights)}
     if weights and system.is_here(weights):
         answer["footer"] = look.footer(weights, jobs.device_name(system.settings))
     return answer
@@ -165,6 +194,9 @@ def repository(text: str | None) -> str:
 @answers("weights", "fetch_progress", notice="hub_notice", failed={"fetch_progress": ""})
 def fetch(system: System, hub_name: str | None, request: gr.Request | None = None):
     name = repository(hub_name)
+    if (entry := published.at_hub(name)) and entry.system == system.name:
+        yield from offers.got(system, entry, "fetch", request, "fetch_progress", "hub_notice")
+        return
     job = jobs.Job(jobs.stop_file(system, request, "fetch"))
     for _ in job.run(lambda: names.find_weights(name)):
         if job.stop.exists():

@@ -21,6 +21,8 @@ COMPARE = "How much of the picture before is shown, from the left (%)"
 PICTURE, OTHER_PICTURE, THE_PICTURE = "Picture", "Your own picture", "The picture"
 NO_PICTURE = "There is no picture yet. Upload one, or click one of the faces."
 NO_OTHERS = "How to get weights for photographs, or train some, stands in the README (above)."
+CAN_BE_FETCHED = "Weights for photographs are not here yet, but can be got."
+READ_ABOUT = "Show {name}"
 FACES = {
     "face-1.jpg": "Short brown hair",
     "face-2.jpg": "Long brown hair",
@@ -48,6 +50,28 @@ NO_WEIGHTS = (
 )
 USE_WEIGHTS = "Use {label}"
 ABOUT_WEIGHTS = "Trained on: {data}. Licence: {licence}."
+TO_FETCH, BY_HAND = "{name}: {knows},{size} to fetch", "{name}: {knows}, to be got by hand"
+OR_COMMAND = "\n\nOr: `python -m gan_models.published fetch {name}{file}`"
+NOT_HERE = (
+    "The published {name} weights are not on this computer yet: what stands below the weights menu "
+    "says how to get them. Or choose other weights."
+)
+ABOUT_FILE = " The file that was imported has the sha256 `{sha256}`."
+FETCH = "Fetch it"
+ASKING = "Asking for {file}."
+FETCHED_SO_FAR = "{file}: {done} of {total} MB, {rate:.1f} MB/s{left}."
+LEFT = ", {left} left"
+IMPORTING = "Checking and importing {file}."
+STOPPED_AT = "Stopped at {done} MB. When it is fetched again, it goes on from there."
+OWN_FILE = "Or drop the file here, if you have it"
+PUBLIC = "This page fetches nothing for its visitors."
+FINDER = "Find faces better in photographs"
+FINDER_ABOUT = """
+Turned and small faces are found by the networks of face_alignment, which are not on this computer
+yet; what ships finds frontal ones. Nothing is fetched before you press the button.
+"""
+FINDER_FETCH = "Fetch both"
+FINDER_HERE = "Both are here and used from now on. sha256: {sums}."
 BAD_REPOSITORY = "Give the repository as org/name or org/name@revision."
 
 # While it works

@@ -16,35 +16,11 @@ from tabs.kit.answers import answers
 from tabs.kit.framing import is_puppet, said
 from tabs.motion import texts
 
-PUBLISHED = "published:"  # what the names of published weights begin with in the menu
 KEPT = 8  # opened clips, and frames, remembered by their files' names, which hold their content
 
 
 class Motions(framing.FaceSystem):
-    """Ours, and the published weights that cannot be fetched from here."""
-
-    def menu(self) -> list[tuple[str, str]]:
-        known = super().menu()
-        return known + [
-            (texts.PUBLISHED_LABEL.format(name=name), PUBLISHED + name)
-            for name in texts.PUBLISHED
-            if not any(Path(here).name == name for _, here in known)
-        ]
-
-    def is_here(self, weights: str) -> bool:
-        return not weights.startswith(PUBLISHED)
-
-    def folder(self, weights: str | None) -> Path:
-        if weights and not self.is_here(weights):
-            error = UserError(texts.NOT_HERE.format(name=weights.removeprefix(PUBLISHED)))
-            error.remedy = self.remedy(lambda name: True)
-            raise error
-        return super().folder(weights)
-
-    def about(self, weights: str | None) -> str:
-        if not weights or self.is_here(weights):
-            return super().about(weights)
-        return texts.PUBLISHED_ABOUT.format(name=weights.removeprefix(PUBLISHED))
+    """Weights that see a portrait, and a clip."""
 
     def frame_driving(self, weights: str | None, drive: Driving) -> faces.Framing:
         """The crop of a clip, fixed over its length: a face may show after its first frame."""
@@ -163,10 +139,7 @@ def warn(system, weights, portrait, driving):
         return {"photograph_notice": ""}
     name = texts.THE_PORTRAIT if what[0] == portrait else texts.THE_CLIP
     name = texts.BOTH if len(what) == 2 else name
-    button, remedy = system.remedy(lambda name: not system.knows_puppets(name)), ""
-    if not button:
-        button = look.Remedy(texts.READ_ABOUT, PUBLISHED + texts.PUBLISHED[0], to=".about")
-        remedy = texts.NO_OTHERS
+    remedy, button = system.for_photographs()
     told = texts.PHOTOGRAPH.format(what=name, remedy=remedy)
     return {"photograph_notice": look.notice(told.strip(), remedy=button)}
 

@@ -137,34 +137,11 @@ MADE_AT = " (enlarged from {size} px)"  # what the weights could not make larger
 WITH_SOUND, WITHOUT_SOUND = "with sound", "without sound"
 MOTION_DONE = "The motion of {frames} frames, {seconds:g} s."
 
-# Weights
-PUBLISHED = ("vox", "vox-adv")
-PUBLISHED_LABEL = "{name} (for photographs, 256 px, 751 MB to fetch)"
-PUBLISHED_ABOUT = """
-**{name}** was published with the paper, for photographs of faces: 256 px, a file of about 751 MB,
-code under the MIT licence, trained on VoxCeleb (for research). It cannot be fetched from here: its
-places are often over their quota, and none says what the file should be. Get
-`{name}-cpk.pth.tar` from the authors' [Google
-Drive](https://drive.google.com/drive/folders/1PyQJmkdCsAkOYwUyaj_l-l0as-iLDgeH)
-or [Yandex Disk](https://disk.yandex.com/d/lEw8uRm140L_eQ), or a copy from [this Hugging Face
-Space](https://huggingface.co/spaces/abhishek/first-order-motion-model/tree/main/weights), then run
-
-`python -m gan_models.checkpoints import {name}-cpk.pth.tar --out runs/{name}/weights`
-
-and open this page again: the menu lists it as a run. Nothing in the file is executed.
-"""
-NOT_HERE = (
-    "The published {name} weights are not on this computer yet: what the menu says below tells how "
-    "to get them. Choose other weights to animate now."
-)
-READ_ABOUT = "Read how to get them"
-
 # Notices
 PHOTOGRAPH = (
     "{what} is not one of the drawn puppets that these weights know: it will follow only roughly. "
     "{remedy}"
 )
-NO_OTHERS = "Weights for photographs are not here yet: how to get vox stands in the weights menu."
 THE_PORTRAIT, THE_CLIP, BOTH = "The portrait", "The driving clip", "This pair"
 
 # Errors

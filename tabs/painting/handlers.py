@@ -12,6 +12,7 @@ from gan_models.errors import UserError
 from gan_models.spade import segmenting
 from gan_models.spade.labels import read_map
 from tabs.kit import jobs, look, systems
+from tabs.kit import texts as words
 from tabs.kit.answers import answers
 from tabs.kit.results import DISPLAY, enlarge, file_stem, lines, picture_file
 from tabs.kit.seeds import name_of, of_seed
@@ -127,6 +128,8 @@ def read_photograph(
     """A photograph becomes a map by a segmenter of the Hub, fetched where it isn't here yet."""
     if not source:
         raise UserError(texts.NO_PICTURE)
+    if system.settings.public:
+        raise UserError(words.PUBLIC)
     name, pipeline = systems.repository(segmenter), system.open(weights)
     job = jobs.Job(jobs.stop_file(system, request, "segmenter"))
     for _ in job.run(lambda: segmenting.opened(name, str(pipeline.device))):
