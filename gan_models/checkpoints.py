@@ -288,8 +288,9 @@ def store(found: dict, file: Path, out: Path, half: bool = False, origin: str = 
         "imported_from": file.name,
     }
     config = defaults | found["config"]
+    name = out.parent.name if out.name == "weights" else out.name
     card = (
-        f"# {out.name}\n\nImported from `{file.name}` ({found['system']}, {config['size']} px).\n\n"
+        f"# {name}\n\nImported from `{file.name}` ({found['system']}, {config['size']} px).\n\n"
         f"Training data: {config['data']}.\n\nLicence: {config['licence']}.\n{origin}"
     )
     if (file / "README.md").is_file():  # of a weights folder

@@ -57,11 +57,14 @@ class _Broken(Exception):
     """The connection came to its end before the file did."""
 
 
-def download(places: tuple[str, ...], file: Path, sha256: str = "") -> Iterator[Progress]:
+def download(
+    places: tuple[str, ...], file: Path, sha256: str = "", by_hand: tuple[str, ...] = ()
+) -> Iterator[Progress]:
     """Fetch `file` from the first of these URLs that has it, yielding after each piece. To stop,
     close the generator: the next call goes on. Returns its sha256 and the URL.
 
-    sha256: how it begins, where that is published; the Hub states it as well.
+    sha256: how it begins, where that is published; the Hub states it as well. by_hand: where a
+    person can get the file.
 
     UserError where no place has it, the connection breaks and brings nothing more, the disk is
     full, the sum is another, or somebody else is fetching it.
@@ -91,7 +94,8 @@ def download(places: tuple[str, ...], file: Path, sha256: str = "") -> Iterator[
                 f"what {host(url)} sent is not the file that was published, for its sha256 is "
                 f"{digest} instead of {stated or sha256 + '...'}"
             )
-        raise UserError(f"{file.name} could not be fetched: {'; '.join(said)}.")
+        hand = f" By hand: {' or '.join(by_hand)}" if by_hand else ""
+        raise UserError(f"{file.name} could not be fetched: {'; '.join(said)}.{hand}")
     finally:
         if not part.exists():
             _with(part, ".json").unlink(missing_ok=True)
@@ -158,8 +162,11 @@ def _go_on(url: str, part: Path, begun: float, there: int) -> Iterator[Progress]
     response, stated = _ask(url, more)
     with response:
         ranged = re.fullmatch(r"bytes (\d+)-\d+/(\d+)", response.headers["Content-Range"] or "")
-        if not ranged or [int(number) for number in ranged.groups()] != [start, noted.get("total")]:
+        if response.status != 206:
             start = 0  # a server without ranges, or another version
+        elif not ranged or [int(one) for one in ranged.groups()] != [start, noted["total"]]:
+            _with(part, ".json").unlink()
+            raise _Broken("it has another length now")
         length = response.headers["Content-Length"]
         total = noted["total"] if start else int(length) if length else None
         piece = response.read1(CHUNK)

@@ -8,6 +8,7 @@ Files are read by `gan_models.checkpoints`, which executes nothing in them, and 
 """
 
 import shutil
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -226,17 +227,14 @@ def fetch(entry: Published) -> Iterator[Progress]:
     if not entry.places:
         raise UserError(
             f"A program cannot fetch {entry.name}: get {entry.file} by hand from "
-            f"{' or '.join(entry.by_hand)} and give it (fetch {entry.name} --file, or the page)."
+            f"{' or '.join(entry.by_hand)} and give it, with --given FILE or in the page."
         )
     file = entry.folder() / entry.file
     if file.is_file():  # it could not be stored the last time
         digest, url = fetching.sha256_of(file), entry.places[0]
     else:
-        try:
-            digest, url = yield from fetching.download(entry.places, file, entry.sha256)
-        except UserError as error:
-            hand = f" By hand: {' or '.join(entry.by_hand)}" if entry.by_hand else ""
-            raise UserError(f"{error}{hand}") from error
+        asked = entry.places, file, entry.sha256, entry.by_hand
+        digest, url = yield from fetching.download(*asked)
     try:
         found = _read(entry, file)
     except UserError as error:
@@ -306,24 +304,29 @@ def list_all() -> None:
             print(f"    {place}")
 
 
-def fetch_one(name: Annotated[str, tyro.conf.Positional], file: Path | None = None) -> None:
+def fetch_one(name: Annotated[str, tyro.conf.Positional], given: Path | None = None) -> None:
     """Get it, or take a file that was got by hand; it is then known by its name.
 
     Args:
         name: As `list` says it.
-        file: Got by hand; then nothing is fetched.
+        given: The file, got by hand; then nothing is fetched.
     """
     entry = named(name)
     print(f"{entry.file}. Licence: {entry.licence}. Nothing in it is executed.")
-    if file is not None:
-        take(entry, file)
-    with tqdm(unit="B", unit_scale=True, desc=entry.file) as bar:
-        for progress in fetch(entry):
-            bar.total, bar.initial, bar.n = progress.total, progress.there, progress.done
-            bar.refresh()
+    if given is not None:
+        take(entry, given)
+    file = entry.folder() / entry.file
+    try:
+        with tqdm(unit="B", unit_scale=True, desc=entry.file, disable=entry.is_here()) as bar:
+            for progress in fetch(entry):
+                bar.total, bar.initial, bar.n = progress.total, progress.there, progress.done
+                bar.refresh()
+    except KeyboardInterrupt:
+        came = fetching.megabytes(fetching.there(file))
+        print(f"\nstopped at {came} MB: the same command goes on from there.", file=sys.stderr)
+        raise SystemExit(130) from None
     if entry.whole:
-        where = entry.folder() / entry.file
-        digest = fetching.sha256_of(where)
+        where, digest = file, fetching.sha256_of(file)
     else:
         where = entry.folder() / "weights"
         digest = read_config(where).get("sha256", "not kept")

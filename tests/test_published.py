@@ -184,7 +184,7 @@ def vox(server, monkeypatch, tmp_path):
 
 def test_the_command_fetches_imports_and_keeps_the_sum(server, vox, capsys):
     server.cuts = [100_000, 0]
-    with pytest.raises(SystemExit, match="goes on from there.*By hand: https://drive"):
+    with pytest.raises(SystemExit, match="broke off at.*goes on from there"):
         published.main(["fetch", "vox-adv"])
     published.main(["list"])
     said = capsys.readouterr().out
@@ -203,7 +203,10 @@ def test_the_command_fetches_imports_and_keeps_the_sum(server, vox, capsys):
 
 
 def test_a_file_that_is_no_checkpoint_is_removed(server, vox):
-    server.content = CONTENT
+    server.page = b"<html>"
+    with pytest.raises(UserError, match="sent a web page instead.*By hand: https://drive"):
+        list(published.fetch(vox))
+    server.content, server.page = CONTENT, None
     with pytest.raises(UserError, match="neither a torch file nor a pickle.*is removed"):
         list(published.fetch(vox))
     assert not list(Path("runs/vox-adv").iterdir())
@@ -216,8 +219,8 @@ def test_where_a_program_cannot_fetch_it_takes_the_file_that_a_person_got(vox, t
     with pytest.raises(UserError, match="holds weights of fomm, not of spade"):
         published.take(entry, tmp_path / "other.pth.tar")
     with pytest.raises(SystemExit, match="nowhere is not a file"):
-        published.main(["fetch", "vox-adv", "--file", "nowhere"])
-    published.main(["fetch", "vox-adv", "--file", str(tmp_path / "other.pth.tar")])
+        published.main(["fetch", "vox-adv", "--given", "nowhere"])
+    published.main(["fetch", "vox-adv", "--given", str(tmp_path / "other.pth.tar")])
     assert (tmp_path / "other.pth.tar").is_file() and "sha256 of" in capsys.readouterr().out
     assert load_weights(find_weights("vox-adv")).config["published"] == "vox-adv"
 

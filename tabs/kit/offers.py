@@ -40,7 +40,7 @@ def _label(entry: Published) -> str:
 
 def about(entry: Published) -> str:
     """Markdown under the menu."""
-    file = "" if entry.places else " --file FILE"
+    file = "" if entry.places else " --given FILE"
     return entry.about() + words.OR_COMMAND.format(name=entry.name, file=file)
 
 
