@@ -51,7 +51,7 @@ def last(answers):
 
 def test_it_is_chosen_fetched_and_chosen_at_once(server, system, visit):
     label = next(label for label, name in system.menu() if name == NAME)
-    assert "celebrities' faces, 277 MB to fetch" in label
+    assert label == "zoo-celeba (277 MB to fetch): celebrities' faces"
     assert last(systems.choose(system, "progan-puppets"))["offer"]["visible"] is False
     answer = last(systems.choose(system, NAME))
     assert answer["offer"]["visible"] and answer["offer_row"]["visible"]
@@ -95,7 +95,7 @@ def test_what_goes_wrong_is_a_sentence(server, system, visit):
 
 def test_a_file_that_was_got_by_hand_is_taken(server, system):
     name = "published:pggan-official"
-    assert "to be got by hand" in dict(map(reversed, system.menu()))[name]
+    assert "(by hand)" in dict(map(reversed, system.menu()))[name]
     answer = last(systems.choose(system, name))
     assert answer["offer"]["visible"] and not answer["offer_row"]["visible"]
     assert "drive.google.com" in answer["about"]

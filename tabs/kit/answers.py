@@ -27,7 +27,8 @@ def answers(
 ) -> Callable:
     """Decorate a handler that changes `names`; with `notice` it becomes a generator of answers.
 
-    notice: where an error becomes a sentence, with its `remedy` (a look.Remedy) where it has one;
+    notice: where an error becomes a sentence, with its `remedy` (a look.Remedy) where it has one,
+    and of its `kind` (look.notice's);
     emptied by every answer that does not speak of it.
     loading: say there that the weights are being loaded, where the handler's `system` has to.
     failed: what an error changes besides.
@@ -50,7 +51,8 @@ def answers(
                     for answer in made:
                         yield {notice: "", **answer}
             except Exception as error:  # noqa: BLE001 - `sentence` logs what is not a sentence itself
-                told = look.notice(jobs.sentence(error), "error", getattr(error, "remedy", None))
+                kind, remedy = getattr(error, "kind", "error"), getattr(error, "remedy", None)
+                told = look.notice(jobs.sentence(error), kind, remedy)
                 yield {**(failed or {}), notice: told}
 
         wrapped.names = names if notice in names else (*names, notice)

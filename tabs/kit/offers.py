@@ -32,9 +32,9 @@ def menu(system, known: set[str]) -> list[tuple[str, str]]:
 
 
 def _label(entry: Published) -> str:
-    size = f" {entry.megabytes} MB" if entry.megabytes else ""
+    size = f"{entry.megabytes} MB " if entry.megabytes else ""
     label = words.TO_FETCH if entry.places else words.BY_HAND
-    knows = re.split(r" \(|, \d", entry.knows)[0]  # it has to fit into the menu
+    knows = re.split(r" \(|, \d", entry.knows)[0]  # the menu is narrow
     return label.format(name=entry.name, knows=knows, size=size)
 
 

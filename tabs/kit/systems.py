@@ -64,7 +64,7 @@ class System:
         if not self.is_here(weights):
             name = weights.removeprefix(offers.PREFIX)
             error = UserError(words.NOT_HERE.format(name=name))
-            error.remedy = self.remedy(lambda name: True)
+            error.kind, error.remedy = "info", self.remedy(lambda name: True)
             raise error
         if given := dict(self.settings.weights).get(weights):
             return Path(given)

@@ -50,7 +50,7 @@ NO_WEIGHTS = (
 )
 USE_WEIGHTS = "Use {label}"
 ABOUT_WEIGHTS = "Trained on: {data}. Licence: {licence}."
-TO_FETCH, BY_HAND = "{name}: {knows},{size} to fetch", "{name}: {knows}, to be got by hand"
+TO_FETCH, BY_HAND = "{name} ({size}to fetch): {knows}", "{name} (by hand): {knows}"
 OR_COMMAND = "\n\nOr: `python -m gan_models.published fetch {name}{file}`"
 NOT_HERE = (
     "The published {name} weights are not on this computer yet: what stands below the weights menu "
