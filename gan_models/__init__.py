@@ -6,6 +6,7 @@
     names.py     where weights are: folder, shipped name, run, Hub
     hub.py       weights folders on the Hugging Face Hub: cached copy first, then one online try
     checkpoints.py   reads the checkpoints that others published, and stores them as weights
+    published.py what was published, where it lies, and getting it; fetching.py: one large file
     commands.py  what the command lines have alike
     errors.py    UserError: what a person can mend
     devices.py   which device, which precision

@@ -1,6 +1,7 @@
 """What every tab has alike.
 
 systems.py   one record per system: its weights menu, where weights lie, how they open
+offers.py    what others have published, in that menu: fetched, or given by hand
 answers.py   handlers meet components by name; errors become sentences
 layout.py    the zones of a tab, its events that all tabs have, Reset
 given.py     the picture that is given to weights that see faces, with its crop
