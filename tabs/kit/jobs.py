@@ -309,8 +309,10 @@ class Job:
         _running.add(self)
         thread.start()
         try:
-            while thread.is_alive():
+            while True:
                 thread.join(REPORT_SECONDS)
+                if not thread.is_alive():
+                    break
                 yield
         finally:
             self.abandoned = thread.is_alive()
