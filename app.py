@@ -92,8 +92,7 @@ def build(settings):
         gr.HTML(look.header(NAME, SENTENCE, motion.README, README_LINK))
         built = {}
         with gr.Tabs(overflow_behavior="wrap", elem_id="tabs") as pages:
-            shown = (styles,) if styles.is_shown(settings) else ()  # none of its weights ship yet
-            for tab in (motion, latent, painting, expressions, *shown):
+            for tab in (motion, latent, painting, expressions, styles):
                 with gr.Tab(tab.NAME, id=tab.NAME):
                     built[tab] = tab.build(page, settings)
                 if jobs.ON_ZERO_GPU:

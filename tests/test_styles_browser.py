@@ -1,12 +1,11 @@
 """The tab "Style translation" in a real browser: a picture in the style of a seed and of another
-picture, by the shipped weights where there are some, else by tiny ones.
+picture, by the shipped weights.
 """
 
 from tabs import styles
 from tabs.kit import jobs
 from tabs.kit import texts as words
 from tabs.styles import live, texts
-from tests import tiny_stargan_v2
 from tests.served import in_browser
 from tests.test_browser import browser  # noqa: F401 - a fixture
 
@@ -18,9 +17,6 @@ SHOWN = "document.querySelector('#styles-picture-shown .compare-{0}')?.src"
 def test_an_example_is_translated_by_a_seed_and_by_a_reference(browser, tmp_path, monkeypatch):  # noqa: F811
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "page"))
     settings = jobs.Settings("cpu")
-    if not styles.is_shown(settings):
-        toy = tiny_stargan_v2.save_stargan_v2(tmp_path / "weights")
-        settings = jobs.Settings("cpu", (("toy", str(toy)),))
     with in_browser(browser, styles, settings) as page:
         page.get_by_role("tab", name=texts.PICTURE_STAGE).click()
         page.wait_for_function(SHOWN.format("after"))

@@ -26,11 +26,6 @@ def system(settings: jobs.Settings) -> FaceSystem:
     return FaceSystem("stargan_v2", StarGANv2Pipeline, settings)
 
 
-def is_shown(settings: jobs.Settings) -> bool:
-    """Whether there are weights: without any, the tab could do nothing."""
-    return bool(system(settings).first())
-
-
 def build(page: gr.Blocks, settings: jobs.Settings) -> Tab:
     ours = system(settings)
     example = results.stored_example(EXAMPLES, ours.first())
