@@ -3,9 +3,10 @@
     python -m benchmarks.live [--weights NAME=FOLDER] [--seconds 20]
 
 Each camera frame has its number drawn into it as black and white squares. The page is watched from
-outside: the number is read off what the page takes from the camera, the moment when the page draws
-the answer. Prints distinct frames per second, and the age of the shown frame: from the moment when
-the camera captured that number to the end of drawing the answer, a display's delay not counted.
+outside: the number is read off the camera's picture when the page takes it, and the moment is noted
+when the page draws the answer. Prints distinct frames per second, and the age of the shown frame:
+from the moment when the camera captured that number to the end of drawing the answer, a display's
+delay not counted.
 Needs playwright and a Chromium.
 """
 
@@ -33,29 +34,26 @@ FLAGS = (
 WATCH = """
 window.seen = {camera: [], taken: [], shown: []};
 const draw = CanvasRenderingContext2D.prototype.drawImage;
-const numberIn = (pen, mirrored) => {
-  const {width} = pen.canvas, square = width * SQUARE / HEIGHT;
-  const row = pen.getImageData(0, Math.round(square * 0.3), width, 1).data;
+const strip = Object.assign(document.createElement('canvas'), {width: 120, height: 10});
+const pen = strip.getContext('2d', {willReadFrequently: true});
+const numberIn = (video) => {  // whatever of it the page crops
+  draw.call(pen, video, (WIDTH - HEIGHT) / 2, 0, HEIGHT, SQUARE, 0, 0, 120, 10);
+  const row = pen.getImageData(0, 3, 120, 1).data;
   let number = 0;
-  for (let bit = 0; bit < BITS; bit++) {
-    const x = Math.round((bit + 0.5) * square);
-    if (row[4 * (mirrored ? width - 1 - x : x)] > 127) number |= 1 << bit;
-  }
+  for (let bit = 0; bit < BITS; bit++)
+    if (row[4 * Math.round((bit + 0.5) * 10)] > 127) number |= 1 << bit;
   return number;
 };
-const strip = Object.assign(document.createElement('canvas'), {width: 120, height: 10});
-const stripPen = strip.getContext('2d', {willReadFrequently: true});
 const callback = HTMLVideoElement.prototype.requestVideoFrameCallback;
 HTMLVideoElement.prototype.requestVideoFrameCallback = function (then) {
   return callback.call(this, (now, about) => {
-    draw.call(stripPen, this, (WIDTH - HEIGHT) / 2, 0, HEIGHT, SQUARE, 0, 0, 120, 10);
-    window.seen.camera.push([numberIn(stripPen, false), about.captureTime ?? now]);
+    window.seen.camera.push([numberIn(this), about.captureTime ?? now]);
     then(now, about);
   });
 };
 CanvasRenderingContext2D.prototype.drawImage = function (what, ...rest) {
   const done = draw.call(this, what, ...rest);
-  if (what instanceof HTMLVideoElement) window.seen.taken.push(numberIn(this, true));
+  if (what instanceof HTMLVideoElement) window.seen.taken.push(numberIn(what));
   else if (this.canvas.className === 'live-result')
     window.seen.shown.push([window.seen.taken.length - 1, performance.now()]);
   return done;
