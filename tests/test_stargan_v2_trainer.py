@@ -21,6 +21,9 @@ TINY = [
     *("puppets", "--data", "pets", "--size", "32", "--channels", "4", "--most-channels", "8"),
     *("--hidden", "8", "--style-dim", "8", "--latent-dim", "4", "--batch-size", "4"),
     *("--no-alternate", "--crop-probability", "0.5", "--diversity-images", "12"),
+    *("--autoencoding-images", "0", "--r1-every", "1", "--decay-images", "0"),
+    *("--learning-rate", "4e-4", "--mapping-rate", "4e-6", "--style-weight", "1"),
+    *("--cycle-weight", "1"),
     *("--device", "cpu", "--sample-interval", "1000"),
 ]
 
