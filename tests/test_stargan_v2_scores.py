@@ -78,3 +78,13 @@ def test_the_official_scores_are_of_ten_translations_of_each_source(tmp_path, mo
     pipeline.domains = tuple(sorted(real))  # as a folder's are
     known = scores.known_features(pipeline, tmp_path / "set", {}, 0, holdout=0.0)
     assert {name: len(some) for name, some in known.items()} == dict.fromkeys(DOMAINS, 3)
+
+
+def test_a_distance_compares_as_many_pictures_of_each():
+    """A folder may have fewer pictures than were asked for."""
+    random = np.random.default_rng(0)
+    seven, five = (random.integers(0, 255, (n, 32, 32, 3), np.uint8) for n in (7, 5))
+    fake = {"latent": {"cat": five[:, None]}, "reference": {"cat": five}}
+    found = scores.distances({"cat": seven}, fake, seed=0)["cat"]
+    assert set(found) == {"latent", "reference", "floor"}
+    assert found["latent"] == found["reference"]

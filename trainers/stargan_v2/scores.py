@@ -158,11 +158,11 @@ def distances(real, fake, seed):
     """{domain: {way: sliced Wasserstein distance, "floor": that of other real pictures}}."""
     result = {}
     for domain, pictures in real.items():
-        half = len(pictures) // 2
         here = {"latent": fake["latent"][domain][:, 0], "reference": fake["reference"][domain]}
-        here["floor"] = pictures[half:]
+        here["floor"] = pictures[len(pictures) // 2 :]
+        half = min(len(pictures) // 2, *map(len, here.values()))  # as many of each
         reference = metrics.SWDReference(pictures[:half], seed)
-        result[domain] = {way: reference.distance(some) for way, some in here.items()}
+        result[domain] = {way: reference.distance(some[:half]) for way, some in here.items()}
     return result
 
 
