@@ -2,11 +2,12 @@
 
 import http.server
 import re
-import threading
 import time
 
+from tests.local_server import LocalServer
 
-class FileServer:
+
+class FileServer(LocalServer):
     """Serves `content` under any path, while used as a context manager.
 
     Attributes, to be changed at any time:
@@ -23,17 +24,7 @@ class FileServer:
     def __init__(self, content: bytes):
         self.content, self.tag, self.ranges, self.cuts = content, '"one"', True, []
         self.pause, self.page, self.promised, self.stated, self.requests = 0, None, 0, "", []
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self.server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
-
-    def __enter__(self):
-        threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
-        return self
-
-    def __exit__(self, *_):
-        self.server.shutdown()
-        self.server.server_close()
+        super().__init__()
 
     def _handler(served):
         class Handler(http.server.BaseHTTPRequestHandler):

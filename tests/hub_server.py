@@ -3,10 +3,11 @@
 import hashlib
 import http.server
 import re
-import threading
+
+from tests.local_server import LocalServer
 
 
-class HubServer:
+class HubServer(LocalServer):
     """Serves repositories while used as a context manager.
 
     Attributes:
@@ -19,17 +20,7 @@ class HubServer:
 
     def __init__(self):
         self.files, self.branches, self.short, self.requests = {}, {}, set(), []
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self.server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
-
-    def __enter__(self):
-        threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
-        return self
-
-    def __exit__(self, *_):
-        self.server.shutdown()
-        self.server.server_close()
+        super().__init__()
 
     def _handler(hub):
         class Handler(http.server.BaseHTTPRequestHandler):
