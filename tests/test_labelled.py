@@ -6,7 +6,8 @@ from PIL import Image
 
 from gan_models.errors import UserError
 from trainers.data import Framing, open_labelled
-from trainers.data.labelled import labels_in
+from trainers.data.labelled import companion, labels_in
+from trainers.puppets import random_parameters
 
 FRAMING = Framing((32, 32))
 
@@ -133,3 +134,14 @@ def test_puppets_are_drawn_with_their_maps():
     assert batch["images"].shape == (3, 3, 32, 32) and len(batch["label_maps"].unique()) > 5
     again = opened("puppets:4", "puppets", classes=16)
     assert again.length == 4 and again.names[:3] == stream.names
+
+
+def test_companions_have_the_puppets_colours_and_another_face():
+    batch = opened("puppets:3", "puppets", classes=16, companions=True).first(3)
+    assert batch["companions"].shape == batch["images"].shape
+    assert (batch["companions"] != batch["images"]).flatten(1).any(dim=1).all()
+    own = random_parameters(7)
+    other = companion(own, np.random.default_rng(0))
+    assert (other.domain, other.style, other.background) == (own.domain, own.style, own.background)
+    assert other.identity.cloth_hue == own.identity.cloth_hue
+    assert other.pose != own.pose and other.identity.jaw != own.identity.jaw

@@ -7,6 +7,7 @@ because with a first moment of 0 they begin as signs, which rounding turns.
 
 import functools
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -112,7 +113,7 @@ def check(name, config, prefix=""):
     semantics, real, eps = inputs_of(description)
     networks = generator, encoder, discriminator = networks_of(description)
     vgg = vgg_of(description) if whole else None
-    loss, parts = train.generator_loss(config, networks, vgg, semantics, semantics, real, eps)
+    loss, parts = train.generator_loss(config, networks, vgg, semantics, semantics, real, real, eps)
     for term, (part, weight) in OFFICIAL.items():
         if part in parts:
             close(weight * parts[part], expected[f"{prefix}G_{term}"], 1e-4)
@@ -134,7 +135,7 @@ def check(name, config, prefix=""):
         if network is not None:
             load(network, description["networks"][role])
     discriminator.zero_grad()
-    loss, parts = train.discriminator_loss(config, networks, semantics, semantics, real, eps)
+    loss, parts = train.discriminator_loss(config, networks, semantics, semantics, real, real, eps)
     close(parts["fake"], expected[f"{prefix}D_D_Fake"], 1e-4)
     close(parts["real"], expected[f"{prefix}D_D_real"], 1e-4)
     close(loss, expected[f"{prefix}D_total"], 1e-4)
@@ -149,11 +150,11 @@ def test_the_other_adversarial_modes(mode):
     config = options.Config(loss=mode, perceptual_weight=0)
     semantics, real, eps = inputs_of(description)
     networks = networks_of(description)
-    _, parts = train.generator_loss(config, networks, None, semantics, semantics, real, eps)
+    _, parts = train.generator_loss(config, networks, None, semantics, semantics, real, real, eps)
     close(parts["adversarial"], expected[f"{mode}_G_GAN"], 1e-4)
     close(10 * parts["feature_matching"], expected[f"{mode}_G_GAN_Feat"], 1e-4)
     networks = networks_of(description)
-    loss, parts = train.discriminator_loss(config, networks, semantics, semantics, real, eps)
+    loss, parts = train.discriminator_loss(config, networks, semantics, semantics, real, real, eps)
     close(parts["fake"], expected[f"{mode}_D_D_Fake"], 1e-4)
     close(parts["real"], expected[f"{mode}_D_D_real"], 1e-4)
     loss.backward()
@@ -183,6 +184,29 @@ def test_perceptual_loss():
     close(train.perceptual(vgg_of(description), y, x), expected["loss"], 1e-4)
 
 
+def test_small_labels_count_as_much_as_large_ones_in_half_of_the_reconstruction():
+    real = torch.zeros(1, 3, 4, 4)
+    labels = torch.zeros(1, 4, 4, dtype=torch.long)
+    labels[0, 0, 0] = 2  # one pixel of sixteen; label 1 is nowhere
+    semantics = one_hot(labels, 3)
+    fake = real.clone()
+    fake[0, :, 0, 0] = 1.0
+    assert float(train.reconstruction(fake, real, semantics)) == pytest.approx((1 / 16 + 1 / 2) / 2)
+
+
+def test_the_encoder_reads_the_companions():
+    batch = {
+        "images": torch.zeros(1, 3, 4, 4, dtype=torch.uint8),
+        "label_maps": torch.zeros(1, 4, 4, dtype=torch.uint8),
+    }
+    labels = SimpleNamespace(classes=2, edges=False)
+    *_, real, styled = train.prepared(batch, labels, None)
+    assert styled is real and float(real.max()) == -1
+    batch["companions"] = torch.full((1, 3, 4, 4), 255, dtype=torch.uint8)
+    *_, real, styled = train.prepared(batch, labels, None)
+    assert float(real.max()) == -1 and float(styled.min()) == 1
+
+
 def test_three_steps():
     description, expected = case("train_three_iterations")
     config = options.Config()
@@ -196,11 +220,11 @@ def test_three_steps():
         adam.set_rate(rate)
     rows = list(expected["losses"])
     for row, sums in zip(rows, expected["abs_sums"], strict=True):
-        given = networks, vgg, semantics, semantics, real, None
+        given = networks, vgg, semantics, semantics, real, real, None
         loss, parts = train.generator_loss(config, *given)
         optim.update([generator], adams[:1], loss)
         found = [weight * parts[part] for part, weight in list(OFFICIAL.values())[:3]]
-        given = networks, semantics, semantics, real, None
+        given = networks, semantics, semantics, real, real, None
         loss, parts = train.discriminator_loss(config, *given)
         optim.update([discriminator], adams[1:], loss)
         found += [parts["fake"], parts["real"]]

@@ -15,7 +15,7 @@ import hashlib
 import json
 import logging
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -28,6 +28,13 @@ from gan_models.images import READABLE, read_picture
 from trainers import distributed, puppets, state
 from trainers.data.files import check_folder, check_holdout, is_picture, of_part, walk
 from trainers.data.stream import Stream
+from trainers.puppets import (
+    FIRST_SCORE_SEED,
+    PuppetParameters,
+    draw,
+    puppet_seed,
+    random_parameters,
+)
 from trainers.puppets.sets import cache_folder
 
 DEFAULT_PUPPETS = 5_000
@@ -107,6 +114,7 @@ def open_labelled(
     unknown: int | None,
     framing: Framing,
     instances: bool = False,
+    companions: bool = False,
     folders: tuple[str, str, str] = ("images", "labels", ""),
     mirror: bool = False,
     seed: int = 0,
@@ -116,7 +124,8 @@ def open_labelled(
     shuffle: bool = True,
 ) -> Stream:
     """Open pictures with label maps; batches hold "images" (n, 3, H, W) uint8, "label_maps"
-    (n, H, W) uint8 below `classes` and, if `instances`, "instances" (n, H, W) int32.
+    (n, H, W) uint8 below `classes` and, if `instances`, "instances" (n, H, W) int32; if
+    `companions`, of puppets also "companions" as the images: another in the colours of each.
 
     path: puppets or puppets:COUNT, or a folder in one of the layouts above. unknown: the class of
     pixels without a label, which they may have then. instances: where a set has no such maps, the
@@ -124,17 +133,21 @@ def open_labelled(
     custom, whose `holdout` share is the "held_out" part; the others have a part of their own.
     Raises UserError when there is nothing to train on, and for labels out of range.
     """
+    parameters = None
     if puppets.is_puppets(str(path)):
         root, names = puppets.drawn_set(
             "spade", str(path), DEFAULT_PUPPETS, size=framing.size[0], seed=seed, part=part
         )
         files = [tuple(f"{kind}/{name}" for kind in ("img", "label", "inst")) for name in names]
+        if companions:
+            seeds = (puppet_seed(seed, index, part == "train") for index in range(len(names)))
+            parameters = [random_parameters(number) for number in seeds]
     else:
         root = Path(path).expanduser()
         check_folder(root, "pictures with label maps")
         files = listed(root, layout, folders, instances, holdout, part)
         check_labels(root, [names[1] for names in files], classes, unknown)
-    source = Labelled(root, files, framing, unknown, instances)
+    source = Labelled(root, files, framing, unknown, instances, parameters)
     how = {"seed": seed, "mirror": mirror, "num_workers": num_workers, "shuffle": shuffle}
     return Stream(source, place=str(path), **how)
 
@@ -304,11 +317,14 @@ def read_ids(path: Path) -> np.ndarray:
 
 
 class Labelled:
-    """The pictures `files` below `root`: (picture, label map, instance map or None) of each."""
+    """The pictures `files` below `root`: (picture, label map, instance map or None) of each.
 
-    def __init__(self, root, files, framing, unknown, instances):
+    parameters: of each puppet, where companions are drawn.
+    """
+
+    def __init__(self, root, files, framing, unknown, instances, parameters):
         self.root, self.files, self.framing = root, files, framing
-        self.unknown, self.instances = unknown, instances
+        self.unknown, self.instances, self.parameters = unknown, instances, parameters
         self.names, self.length = [names[0] for names in files], len(files)
 
     def read(self, index: int, random: np.random.Generator) -> dict:
@@ -335,4 +351,16 @@ class Labelled:
         if self.instances:
             theirs = ids if instances is None else read_ids(self.root / instances)
             item["instances"] = framed(theirs)
+        if self.parameters:
+            other = draw(companion(self.parameters[index], random), len(ids)).picture
+            other = self.framing.apply(Image.fromarray(other), corner)
+            item["companions"] = other.transpose(2, 0, 1)
         return item
+
+
+def companion(puppet: PuppetParameters, random: np.random.Generator) -> PuppetParameters:
+    """Another face of the puppet's domain in another pose; colours and light are the puppet's."""
+    other = random_parameters(int(random.integers(FIRST_SCORE_SEED)), puppet.domain)
+    cloth = {name: getattr(puppet.identity, name) for name in ("cloth_hue", "cloth_value")}
+    same = {name: getattr(puppet, name) for name in ("style", "background", "light")}
+    return replace(other, identity=replace(other.identity, **cloth), **same)

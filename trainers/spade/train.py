@@ -79,6 +79,16 @@ def kl_divergence(mean, log_variance):
     return -0.5 * each.sum() * distributed.world_size()
 
 
+def reconstruction(fake, real, semantics):
+    """Mean absolute difference of images (N, 3, H, W), and of each plane of the semantics
+    (N, S, H, W), half each: what is small, such as an iris, counts as much as the ground.
+    """
+    difference = (fake - real).abs().mean(dim=1, keepdim=True)
+    areas = semantics.sum(dim=(0, 2, 3))
+    of_planes = (difference * semantics).sum(dim=(0, 2, 3)) / areas.clamp(min=1)
+    return (difference.mean() + of_planes.sum() / (areas > 0).sum()) / 2
+
+
 def styles(encoder, real, noise):
     """(latents (N, Z), mean, log variance): what the encoder finds, and near it by noise (N, Z)."""
     mean, log_variance = (part.float() for part in encoder(real))
@@ -92,16 +102,17 @@ def judged(discriminator, semantics, real, fake):
     return [[x[n:] for x in scale] for scale in both], [[x[:n] for x in scale] for scale in both]
 
 
-def generator_loss(config, networks, vgg, semantics, bent, real, noise):
+def generator_loss(config, networks, vgg, semantics, bent, real, styled, noise):
     """(loss, parts) of the step of generator and encoder.
 
     networks: (generator, encoder or None, discriminator); semantics (N, S, H, W), and `bent` what
-    the generator sees of them; real (N, 3, H, W) in [-1, 1]; noise (N, Z) or None.
+    the generator sees of them; real (N, 3, H, W) in [-1, 1], styled the pictures whose style it
+    takes; noise (N, Z) or None.
     """
     generator, encoder, discriminator = networks
     parts, loss, latents = {}, 0.0, None
     if encoder is not None:
-        latents, *about = styles(encoder, real, noise)
+        latents, *about = styles(encoder, styled, noise)
         parts["kl"] = kl_divergence(*about)
         loss = loss + config.kl_weight * parts["kl"]
     fake = generator(bent, latents)
@@ -115,16 +126,16 @@ def generator_loss(config, networks, vgg, semantics, bent, real, noise):
         parts["perceptual"] = perceptual(vgg, real, fake.float())
         loss = loss + config.perceptual_weight * parts["perceptual"]
     if config.reconstruction_weight:
-        parts["reconstruction"] = (fake.float() - real).abs().mean()
+        parts["reconstruction"] = reconstruction(fake.float(), real, semantics)
         loss = loss + config.reconstruction_weight * parts["reconstruction"]
     return loss, parts
 
 
-def discriminator_loss(config, networks, semantics, bent, real, noise):
+def discriminator_loss(config, networks, semantics, bent, real, styled, noise):
     """(loss, parts) of the discriminator's step, whose fakes are new ones; see `generator_loss`."""
     generator, encoder, discriminator = networks
     with torch.no_grad():
-        latents = None if encoder is None else styles(encoder, real, noise)[0]
+        latents = None if encoder is None else styles(encoder, styled, noise)[0]
         fake = generator(bent, latents)
     for_real, for_fake = judged(discriminator, semantics, real, fake)
     of_real, of_fake, _ = SIDES[config.loss]
@@ -316,15 +327,19 @@ def draw_sheet(run, parts, pictures, images_seen):
 
 
 def prepared(batch, labels, moves):
-    """(semantics (n, S, H, W), bent semantics, reals (n, 3, H, W) in [-1, 1]) of a batch."""
-    real = batch["images"].float() * (2 / 255) - 1
+    """(semantics (n, S, H, W), bent semantics, reals (n, 3, H, W) in [-1, 1], and the pictures
+    whose style is taken) of a batch.
+    """
+    real = styled = batch["images"].float() * (2 / 255) - 1
+    if "companions" in batch:
+        styled = batch["companions"].float() * (2 / 255) - 1
     maps = batch["label_maps"].long()
     instances = batch["instances"] if labels.edges else None
     semantics = bent = one_hot(maps, labels.classes, instances)
     if moves is not None:
         instances = None if instances is None else warp(instances, moves)
         bent = one_hot(warp(maps, moves), labels.classes, instances)
-    return semantics, bent, real
+    return semantics, bent, real, styled
 
 
 def train(run, pictures, vgg):
@@ -350,17 +365,16 @@ def train(run, pictures, vgg):
         """The updates, the generator's only if `paint`: losses by name, and whether one was left
         out; batch as `open_labelled` makes them.
         """
-        semantics, bent, real = prepared(batch, labels, moves)
+        shown = prepared(batch, labels, moves)
         parts_g, bad = {}, torch.zeros((), dtype=torch.bool, device=device)
         if paint:
             discriminator.requires_grad_(False)
             with optim.autocast(config, device):
-                given = semantics, bent, real, noise_g
-                loss, parts_g = generator_loss(config, networks, vgg, *given)
+                loss, parts_g = generator_loss(config, networks, vgg, *shown, noise_g)
             bad = optim.update(painters, painters_adam, loss)
             discriminator.requires_grad_(True)
         with optim.autocast(config, device):
-            loss, parts_d = discriminator_loss(config, networks, semantics, bent, real, noise_d)
+            loss, parts_d = discriminator_loss(config, networks, *shown, noise_d)
         bad = bad | optim.update([discriminator], [parts.optimizer_discriminator], loss)
         return optim.named(D=parts_d, G=parts_g), bad
 
