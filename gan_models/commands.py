@@ -54,8 +54,8 @@ def never_ended_by_a_letter() -> None:
 
 @contextmanager
 def ended_by_a_sentence() -> Iterator[None]:
-    """Around a command: what a person can mend, Ctrl+C and SIGTERM end the program with a sentence,
-    and what was being written is removed on the way.
+    """Around a command: what a person can mend, Ctrl+C and SIGTERM end the program with a sentence
+    (a KeyboardInterrupt may bring its own), and what was being written is removed on the way.
     """
     never_ended_by_a_letter()
     number = signal.SIGINT
@@ -70,8 +70,8 @@ def ended_by_a_sentence() -> Iterator[None]:
         yield
     except UserError as error:
         raise SystemExit(f"error: {error}") from error
-    except KeyboardInterrupt:
-        print("stopped: what was being written is removed.", file=sys.stderr)
+    except KeyboardInterrupt as stop:
+        print(*stop.args or ["stopped: what was being written is removed."], file=sys.stderr)
         raise SystemExit(128 + number) from None
     finally:
         signal.signal(signal.SIGTERM, before)
@@ -86,7 +86,7 @@ def listed(option: str, path: Path, endings: set[str]) -> list[Path]:
     shown = [file for file in sorted(path.iterdir()) if not file.name.startswith(".")]
     found = [file for file in shown if file.suffix.lower() in endings and file.is_file()]
     if not found:
-        raise UserError(f"{option} {path} holds no file that ends in {', '.join(sorted(endings))}")
+        raise UserError(f"{option} {path} holds no file that ends in {', '.join(sorted(endings))}.")
     passed = sorted({file.name for file in shown} - {file.name for file in found})
     if passed:
         tell([f"{option} {path}: passed over {len(passed)}, such as {passed[0]}."])

@@ -4,7 +4,6 @@ What is there of NAME lies beside it as NAME.part, and NAME.part.json says of wh
 so that the next try, today or another day, asks for the rest only.
 """
 
-import errno
 import hashlib
 import http.client
 import json
@@ -21,7 +20,7 @@ from urllib.parse import urlsplit
 
 from filelock import FileLock, Timeout
 
-from gan_models.errors import UserError
+from gan_models.errors import UserError, unwritten
 
 SECONDS = 20.0  # without a byte, until a connection counts as broken
 PAUSE = 1.0  # seconds before a broken one is gone on with
@@ -77,7 +76,7 @@ def download(
     except Timeout:
         raise UserError(f"{file.name} is being fetched already: wait until it is here.") from None
     except OSError as error:
-        raise UserError(f"{file.parent} cannot be written to ({error}).") from error
+        raise unwritten(file.parent, error) from error
     try:
         for url in places:
             try:
@@ -117,8 +116,7 @@ def host(url: str) -> str:
 
 def there(file: Path) -> int:
     """Bytes of it that an earlier try brought."""
-    part = _with(file, ".part")
-    return part.stat().st_size if part.is_file() else 0
+    return _size(_with(file, ".part"))
 
 
 def megabytes(size: float | None) -> str:
@@ -139,15 +137,15 @@ def _to_the_end(url: str, part: Path) -> Iterator[Progress]:
         try:
             return (yield from _go_on(url, part, begun, there))
         except (_Broken, OSError, http.client.HTTPException) as error:
-            reason = getattr(error, "reason", error)
-            if not _size(part):
+            reason, size = getattr(error, "reason", error), _size(part)
+            if not size or _noted(part).get("url", url) != url:  # of another place
                 raise _NotThere(f"{host(url)} cannot be reached ({reason})") from error
-            if _size(part) <= before:
+            if size <= before:
                 raise UserError(
-                    f"{host(url)} broke off at {megabytes(_size(part))} MB ({reason}): fetch "
+                    f"{host(url)} broke off at {megabytes(size)} MB ({reason}): fetch "
                     f"{part.stem} again, and it goes on from there."
                 ) from error
-        before = _size(part)
+        before = size
         time.sleep(PAUSE)
 
 
@@ -176,7 +174,7 @@ def _go_on(url: str, part: Path, begun: float, there: int) -> Iterator[Progress]
                 f"{host(url)} sent a web page instead of it, as where too many ask for it, or "
                 "where it has moved"
             )
-        _room(part, total, start)
+        _room(part, total)
         tag = response.headers["ETag"] or ""
         version = response.headers["Last-Modified"] if tag[:2] in ("", "W/") else tag
         note = {"url": url, "version": version, "total": total, "sha256": stated}
@@ -234,12 +232,12 @@ def _noted(part: Path) -> dict:
         return {}
 
 
-def _room(part: Path, total: int | None, start: int) -> None:
-    free = shutil.disk_usage(part.parent).free
-    if total and free < total - start:
+def _room(part: Path, total: int | None) -> None:
+    free, more = shutil.disk_usage(part.parent).free, (total or 0) - _size(part)
+    if free < more:
         raise UserError(
-            f"The disk of {part.parent} is too full: {part.stem} needs {megabytes(total - start)} "
-            f"MB more, and {megabytes(free)} MB are free. Make room and fetch it again."
+            f"The disk of {part.parent} is too full: {part.stem} needs {megabytes(more)} MB more, "
+            f"and {megabytes(free)} MB are free. Make room and fetch it again."
         )
 
 
@@ -248,10 +246,4 @@ def _write(file: Path, content: bytes, how: str) -> None:
         with open(file, how) as out:
             out.write(content)
     except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        raise UserError(
-            f"The disk of {file.parent} is full: make room and fetch it again; it goes on from "
-            "where it is."
-            if full
-            else f"{file} cannot be written ({error})."
-        ) from error
+        raise unwritten(file, error) from error

@@ -8,7 +8,6 @@ Files are read by `gan_models.checkpoints`, which executes nothing in them, and 
 """
 
 import shutil
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,9 +17,9 @@ import torch
 import tyro
 from tqdm import tqdm
 
-from gan_models import checkpoints, fetching
+from gan_models import checkpoints, fetching, images
 from gan_models.commands import ended_by_a_sentence
-from gan_models.errors import UserError
+from gan_models.errors import UserError, unwritten
 from gan_models.faces.finding import FAN, SFD
 from gan_models.fetching import Progress
 from gan_models.names import RUNS, holds_weights
@@ -246,25 +245,21 @@ def fetch(entry: Published) -> Iterator[Progress]:
 
 
 def take(entry: Published, file: Path) -> None:
-    """Store a file that somebody got by hand. UserError for one that is something else."""
+    """Store a file that somebody got by hand. UserError for one that is something else, and where
+    another is here.
+    """
     if not file.is_file():
         raise UserError(f"{file} is not a file: give {entry.file}.")
     if entry.is_here():
-        return
+        where = entry.folder() / entry.file if entry.whole else entry.folder()
+        raise UserError(f"{entry.name} is here: to take another file, move {where} away first.")
     digest = fetching.sha256_of(file)
     if not digest.startswith(entry.sha256):
         raise UserError(
             f"{file.name} is not the {entry.file} that was published, whose sha256 begins with "
             f"{entry.sha256}: this one's is {digest}."
         )
-    found = _read(entry, file)
-    if entry.whole:
-        try:
-            entry.folder().mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(file, entry.folder() / entry.file)
-        except OSError as error:
-            raise UserError(f"{entry.folder()} cannot be written to ({error}).") from error
-    _store(entry, file, found, digest, "given by hand")
+    _store(entry, file, _read(entry, file), digest, "given by hand")
 
 
 def _read(entry: Published, file: Path) -> dict:
@@ -278,8 +273,14 @@ def _read(entry: Published, file: Path) -> dict:
 def _store(entry: Published, file: Path, found: dict, digest: str, how: str) -> None:
     """The sum of the file is kept beside what is made of it."""
     if entry.whole:
-        sum_file = entry.folder() / f"{entry.file}.sha256"
-        sum_file.write_text(f"{digest}  {entry.file}\n", encoding="utf-8")
+        place = entry.folder() / entry.file
+        try:
+            if file != place:
+                with images.written_whole(place) as part:
+                    shutil.copyfile(file, part)
+            place.with_name(f"{place.name}.sha256").write_text(f"{digest}  {entry.file}\n")
+        except OSError as error:
+            raise unwritten(place, error) from error
         return
     found["config"] |= {"published": entry.name, "sha256": digest}
     origin = f"\n`{entry.name}`, {how}. sha256 of the file: `{digest}`.\n"
@@ -323,8 +324,9 @@ def fetch_one(name: Annotated[str, tyro.conf.Positional], given: Path | None = N
                 bar.refresh()
     except KeyboardInterrupt:
         came = fetching.megabytes(fetching.there(file))
-        print(f"\nstopped at {came} MB: the same command goes on from there.", file=sys.stderr)
-        raise SystemExit(130) from None
+        raise KeyboardInterrupt(
+            f"stopped at {came} MB: the same command goes on from there."
+        ) from None
     if entry.whole:
         where, digest = file, fetching.sha256_of(file)
     else:

@@ -136,7 +136,7 @@ def test_another_file_than_was_published_is_refused(server):
 def test_a_full_disk_is_a_sentence(server, monkeypatch):
     Path("folder").mkdir()
     Path("folder/file.part").symlink_to("/dev/full")
-    assert "is full: make room" in refused(server)
+    assert "could not be written: the disk is full" in refused(server)
     Path("folder/file.part").unlink()
     usage = shutil.disk_usage(".")._replace(free=500_000)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
@@ -153,7 +153,14 @@ def test_two_do_not_fetch_the_same_file(server):
 
 
 def test_no_connection_is_a_sentence(server):
+    server.cuts = [300_000, 0]
+    refused(server)
+    places, file = (f"{server.url}/missing", "http://127.0.0.1:9/file"), Path("folder/file")
+    with pytest.raises(UserError, match="127.0.0.1:9 cannot be reached"):
+        list(fetching.download(places, file))
+    assert fetching.there(file) == 300_000  # of another place, and kept for it
     server.__exit__()
+    file.with_name("file.part").unlink()
     assert "cannot be reached" in refused(server)
 
 
@@ -223,6 +230,35 @@ def test_where_a_program_cannot_fetch_it_takes_the_file_that_a_person_got(vox, t
     published.main(["fetch", "vox-adv", "--given", str(tmp_path / "other.pth.tar")])
     assert (tmp_path / "other.pth.tar").is_file() and "sha256 of" in capsys.readouterr().out
     assert load_weights(find_weights("vox-adv")).config["published"] == "vox-adv"
+    with pytest.raises(SystemExit, match="vox-adv is here: to take another file, move runs/vox-ad"):
+        published.main(["fetch", "vox-adv", "--given", str(tmp_path / "other.pth.tar")])
+
+
+def test_a_file_that_stays_whole_is_copied_or_the_cause_is_said(server, tmp_path, capsys):
+    given, wing = tmp_path / "given", Path("runs/wing")
+    given.write_bytes(CONTENT)
+    Path("runs").mkdir()
+    wing.touch()
+    with pytest.raises(UserError, match="runs/wing/wing.ckpt could not be written: "):
+        published.take(published.named("wing"), given)
+    wing.unlink()
+    published.main(["fetch", "wing", "--given", str(given)])
+    assert DIGEST in capsys.readouterr().out and given.is_file()
+    assert (wing / "wing.ckpt").read_bytes() == CONTENT
+    assert sorted(path.name for path in wing.iterdir()) == ["wing.ckpt", "wing.ckpt.sha256"]
+
+
+def test_a_stop_says_how_much_is_here(vox, monkeypatch, capsys):
+    def stopped(entry):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(published, "fetch", stopped)
+    with pytest.raises(SystemExit) as end:
+        published.main(["fetch", "vox-adv"])
+    assert end.value.code == 130
+    assert capsys.readouterr().err.endswith(
+        "stopped at 0.0 MB: the same command goes on from there.\n"
+    )
 
 
 def test_face_alignments_files_go_where_it_looks(server, monkeypatch, tmp_path):
