@@ -9,7 +9,7 @@
 
 The official networks at 128 px (64 channels, 6 blocks), random weights; from images in memory to
 composed pictures. All ways alternate in one run; `spread` is how far the median round lies above
-the fastest. Without units for it, a processor only imitates bfloat16.
+the fastest. Reduced precision runs where the processor has units for it.
 """
 
 from functools import partial
@@ -19,12 +19,12 @@ from torch import nn
 
 from benchmarks import timing
 from gan_models import images
+from gan_models.devices import PRECISIONS
 from gan_models.ganimation.folded import FoldedGenerator
 from gan_models.ganimation.networks import Generator, compose
 
 SIZE = 128
 FACES = 4
-PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
 def generator():
@@ -41,7 +41,7 @@ def generator():
 def compared(title, rounds, targets, count=1, official_passes=1):
     """Rows of each way to edit `count` faces."""
     plain = generator()
-    ours = {name: FoldedGenerator(plain, dtype=dtype) for name, dtype in PRECISIONS.items()}
+    ours = {name: FoldedGenerator(plain, "cpu", PRECISIONS[name]) for name in timing.precisions()}
     faces, action_units = torch.rand(count, 3, SIZE, SIZE) * 2 - 1, torch.rand(count, 17)
 
     @torch.inference_mode()
@@ -62,8 +62,6 @@ def compared(title, rounds, targets, count=1, official_passes=1):
     ways = {"official way, float32": official}
     ways |= {f"ours, {name}": partial(folded, network) for name, network in ours.items()}
     timing.compare_pictures(title, ways, targets, rounds, count)
-    if not timing.has_bfloat16():
-        timing.row("", "", remarks="this processor has no units for bfloat16")
 
 
 def one_pass(rounds):

@@ -23,7 +23,6 @@ from gan_models.stargan_v2.pipeline import StarGANv2Pipeline
 
 SIZE, CHANNELS = 256, channels_of(256)
 SOURCES, REFERENCES = 4, 6
-NO_UNITS = "this processor has no units for bfloat16"
 
 
 def networks():
@@ -45,8 +44,7 @@ def compared(title, rounds, targets, sources=1, references=1, known=False):
     """Rows of each way to make a grid."""
     plain = networks()
     config = {"size": SIZE, "domains": ["cat", "dog", "wild"]}
-    precisions = ("float32", "bfloat16")[: 1 + timing.has_bfloat16()]
-    ours = {name: StarGANv2Pipeline(plain, config, "cpu", name) for name in precisions}
+    ours = {name: StarGANv2Pipeline(plain, config, "cpu", name) for name in timing.precisions()}
     given, styled = pictures(sources, 0), pictures(references, 1)
     domain = torch.tensor([1])
 
@@ -61,17 +59,15 @@ def compared(title, rounds, targets, sources=1, references=1, known=False):
 
     def with_pipeline(pipeline):
         if not known:  # so that each round works as if it were the first
-            pipeline._encoded.clear()
-            pipeline._styles.clear()
+            pipeline._encoded.cache_clear()
+            pipeline._style_of.cache_clear()
         styles = [pipeline.style_of(reference, "dog") for reference in styled]
         rows = [list(pipeline.translations(source, styles)) for source in given]
         return np.stack([row[index] for index in range(references) for row in rows])
 
     ways = {"official way, float32": official}
     ways |= {f"ours, {name}": partial(with_pipeline, one) for name, one in ours.items()}
-    timing.compare_pictures(title, ways, targets[: len(ways)], rounds, sources * references)
-    if not timing.has_bfloat16():
-        timing.row(f"{title}, ours, bfloat16", "-", target=targets[2], remarks=NO_UNITS)
+    timing.compare_pictures(title, ways, targets, rounds, sources * references)
 
 
 def picture(rounds):

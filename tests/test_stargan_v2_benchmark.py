@@ -28,4 +28,4 @@ def test_table_compares_with_the_official_way(part, target, units, capsys, monke
     assert official.endswith("equal") and " 1.00 " in official
     assert target in ours and (ours.endswith("equal") or " 1 at most" in ours)
     assert ", bfloat16 " in reduced
-    assert ("of 255 off" if units else stargan_v2.NO_UNITS) in reduced
+    assert ("of 255 off" if units else timing.NO_UNITS) in reduced

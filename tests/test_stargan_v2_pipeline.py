@@ -59,16 +59,19 @@ def test_many_styles_of_one_source_are_decoded_in_batches_and_encoded_once(pipel
     assert np.abs(np.int16(together) - np.int16(one_by_one)).max() <= 1
 
 
-def test_caches_are_bounded_and_change_nothing(pipeline, monkeypatch):
-    monkeypatch.setattr(module, "REMEMBERED", 1)
+def test_caches_are_bounded_and_change_nothing(monkeypatch):
+    monkeypatch.setattr(module, "REMEMBERED", 2 * 32**2)
     monkeypatch.setattr(module, "STYLES", 2)
+    networks, _ = networks_of()
+    pipeline = StarGANv2Pipeline(networks, {"size": 32, "domains": DOMAINS}, device="cpu")
     crop, style = pipeline.crop(picture()), pipeline.style("cat", 1)
     first = next(pipeline.translations(crop, [style]))
     for _ in range(4):
         other = pipeline.crop(picture())
         next(pipeline.translations(other, [style]))
         pipeline.style_of(other, "cat")
-    assert (len(pipeline._encoded), len(pipeline._styles)) == (1, 2)
+    for remembered in (pipeline._encoded, pipeline._style_of):
+        assert remembered.cache_info().currsize == 2
     assert np.array_equal(first, next(pipeline.translations(crop, [style])))
 
 

@@ -33,7 +33,7 @@ def test_the_judge_tells_right_translations_from_unchanged_sources():
             "latent": {name: np.stack([one, one[::-1]], axis=1) for name, one in pictures.items()},
             "reference": pictures,
         }
-        return scores.read(None, real, fake, count, 0)
+        return scores.read(real, fake, count, 0)
 
     good, unchanged = read(own), read(sources)
     assert good["reference"]["domain_accuracy"] > 0.9

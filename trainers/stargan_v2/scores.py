@@ -78,7 +78,7 @@ def score(
     if "swd" in names:
         result["swd"] = distances(real, fake, seed)
     if "judge" in names:
-        result["judge"] = read(pipeline, real, fake, count, seed)
+        result["judge"] = read(real, fake, count, seed)
     if {"fid", "lpips"} & set(names):
         known = None
         if "fid" in names:
@@ -132,17 +132,20 @@ def domains_of(pipeline, data, part, seed, holdout):
     return opened
 
 
+def of_others(every, domain, count):
+    """`count` of what stands for each picture {domain: (n, ...)}, evenly of all other domains."""
+    others = [some for name, some in every.items() if name != domain]
+    return np.concatenate([some[: -(-count // len(others))] for some in others])[:count]
+
+
 def translated(pipeline, real, count, seed):
-    """{way: {domain: pictures}} of the other domains' pictures: by "latent" styles (two seeds of
-    each source, (n, 2, S, S, 3)), and by "reference" (n, S, S, 3), in turn the domain's own.
+    """{way: {domain: pictures}} made of other domains' pictures: by "latent" (n, 2, S, S, 3), of
+    two seeds each, and by "reference" (n, S, S, 3), each of another of the domain's own pictures.
     """
     found = {"latent": {}, "reference": {}}
     for domain, references in real.items():
-        sources = np.concatenate([
-            one[: -(-count // (len(real) - 1))] for name, one in real.items() if name != domain
-        ])[:count]  # fmt: skip
         by_seeds, by_references = [], []
-        bar = tqdm(sources, f"to {domain}", disable=None, leave=False)
+        bar = tqdm(of_others(real, domain, count), f"to {domain}", disable=None, leave=False)
         for index, source in enumerate(bar):
             styles = [pipeline.style(domain, seed + 2 * index + i) for i in range(2)]
             styles.append(pipeline.style_of(references[index % len(references)], domain))
@@ -188,7 +191,8 @@ def protocol(pipeline, real, known, with_lpips, count, seed):
     Differs from the official code: the pictures are rounded and clamped as a person sees them, and
     a domain with few references gives each of them several times.
     """
-    result = {name: {"latent": {}, "reference": {}} for name in ("lpips", "fid")}
+    wanted = [name for name, asked in (("lpips", with_lpips), ("fid", known)) if asked]
+    result = {name: {"latent": {}, "reference": {}} for name in wanted}
     for way, into, other in itertools.product(("latent", "reference"), real, real):
         if into == other:
             continue
@@ -204,9 +208,8 @@ def protocol(pipeline, real, known, with_lpips, count, seed):
             result["fid"][way][task] = metrics.fid(known[into], torch.cat(features))
     for ways in result.values():
         for tasks in ways.values():
-            if tasks:
-                tasks["mean"] = np.mean(list(tasks.values()))
-    return {name: ways for name, ways in result.items() if ways["latent"]}
+            tasks["mean"] = np.mean(list(tasks.values()))
+    return result
 
 
 def tens(pipeline, sources, references, domain, way, seed, task):
@@ -227,11 +230,11 @@ def smaller(pictures):
     return np.stack([images.resize(np.ascontiguousarray(one), SIZE) for one in pictures])
 
 
-def read(pipeline, real, fake, count, seed):
+def read(real, fake, count, seed):
     """The judge's numbers, over all domains, for both ways."""
     random, result = np.random.default_rng(seed), {}
-    number = {domain: DOMAINS.index(domain) for domain in real}
     of_real = {domain: judge(smaller(pictures)) for domain, pictures in real.items()}
+    landmarks = {domain: found.landmarks for domain, found in of_real.items()}
     ways = {
         "latent": {domain: some[:, 0] for domain, some in fake["latent"].items()},
         "reference": fake["reference"],
@@ -240,12 +243,9 @@ def read(pipeline, real, fake, count, seed):
         right, off, closer = [], [], []
         for domain, some in pictures.items():
             found = judge(smaller(some))
-            right += (found.domain == number[domain]).tolist()
-            kept = [name for name in real if name != domain]
-            sources = np.concatenate(
-                [of_real[name].landmarks[: -(-count // len(kept))] for name in kept]
-            )[: len(some)]
-            off += np.linalg.norm(found.landmarks - sources, axis=2).mean(1).tolist()
+            right += (found.domain == DOMAINS.index(domain)).tolist()
+            moved = found.landmarks - of_others(landmarks, domain, count)
+            off += np.linalg.norm(moved, axis=2).mean(1).tolist()
             styles = of_real[domain].style
             own = styles[np.arange(len(some)) % len(styles)]
             other = styles[random.permutation(len(styles))[np.arange(len(some)) % len(styles)]]

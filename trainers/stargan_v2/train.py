@@ -219,14 +219,14 @@ def updates(config, parts, fan):
         device = real.device
         masks, parts_d, parts_g = masks_of(fan, real), {}, {}
         bad = torch.zeros((), dtype=torch.bool, device=device)
-        sides = {"latent": latent, "reference": reference}
+        sides = [name for name, on in (("latent", latent), ("reference", reference)) if on]
         ways = {
             "latent": lambda: [mapping(drawn, target) for drawn in latents],
             "reference": lambda: [encoder(picture, target) for picture in references],
         }
         with torch.no_grad(), optim.autocast(config, device):
             encoded = generator.encoded(real)
-        for side in (side for side, wanted in sides.items() if wanted):
+        for side in sides:
             with torch.no_grad(), optim.autocast(config, device):
                 fake = generator.decoded(encoded, ways[side]()[0], masks)
             with optim.autocast(config, device):
@@ -235,7 +235,7 @@ def updates(config, parts, fan):
             bad = bad | optim.update([discriminator], [adams["discriminator"]], loss)
             parts_d |= {f"{side}_{name}": part for name, part in found.items()}
         discriminator.requires_grad_(False)
-        for side in (side for side, wanted in sides.items() if wanted):
+        for side in sides:
             # As in the official code: references teach the generator alone.
             learning = TRAINED if side == "latent" else TRAINED[:1]
             encoder.requires_grad_(side == "latent")
@@ -275,9 +275,7 @@ def train(run, pictures, fan=None):
         if seen < config.autoencoding_images:
             losses, bad = first(real, domain)
         else:
-            sides = (True, True)
-            if config.alternate:
-                sides = (training.steps % 2 == 0, training.steps % 2 == 1)
+            sides = (not config.alternate or training.steps % 2 == side for side in range(2))
             references = in_range(batch["references"]).unbind(1)
             diversity = torch.full((), weight, device=device)
             losses, bad = step(
