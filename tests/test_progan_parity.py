@@ -10,7 +10,7 @@ Parity only, because nothing here trains or runs with them; the tests write them
   losses summed over the batch       pytorch_GAN_zoo: N times the means of trainers.losses
   BCE with halves averaged           akanimax: half of losses.logistic_d
   lsgan-with-sigmoid                 akanimax: losses.least_squares_* of sigmoid(scores)
-  hinge, relativistic hinge          akanimax: in trainers.losses, no option of the trainer
+  relativistic hinge                 akanimax: the hinge of the gaps to the other side's mean
   projection discriminator           akanimax: an option of Discriminator, none of the trainer
   latents smoothed without wrapping  akanimax's progan_lsid: its clips jump at their end
 """
@@ -326,8 +326,8 @@ def test_akanimax_old_losses():
         "lsgan-with-sigmoid_gen": losses.least_squares_g(f.sigmoid()),
         "hinge_dis": losses.hinge_d(r, f),
         "hinge_gen": losses.hinge_g(f),
-        "relativistic-hinge_dis": losses.relativistic_hinge_d(r, f),
-        "relativistic-hinge_gen": losses.relativistic_hinge_g(r, f),
+        "relativistic-hinge_dis": losses.hinge_d(r - f.mean(), f - r.mean()),
+        "relativistic-hinge_gen": losses.hinge_d(f - r.mean(), r - f.mean()),
         "standard-gan_dis": losses.logistic_d(r, f) / 2,
     }
     assert found.keys() == expected.keys()

@@ -43,17 +43,6 @@ def hinge_g(fake_scores):
     return -fake_scores.mean()
 
 
-def relativistic_hinge_d(real_scores, fake_scores):
-    """Relativistic average hinge loss (Jolicoeur-Martineau 2018)."""
-    real_gap = real_scores - fake_scores.mean()
-    fake_gap = fake_scores - real_scores.mean()
-    return F.relu(1 - real_gap).mean() + F.relu(1 + fake_gap).mean()
-
-
-def relativistic_hinge_g(real_scores, fake_scores):
-    return relativistic_hinge_d(fake_scores, real_scores)
-
-
 def drift(real_scores):
     """Mean squared score of reals: keeps a Wasserstein critic near 0 (ProGAN, appendix A.1)."""
     return real_scores.square().mean()

@@ -19,6 +19,8 @@ def learning_rate_factor(config, images_seen, num_pictures):
 
 
 def ema_decay(config, images_seen):
-    """The averaged networks' decay for one step, which forgets the untrained start early."""
+    """The averaged networks' decay for one step: at first an average over about all steps so far,
+    which forgets the untrained start.
+    """
     steps = images_seen // config.batch_size + 1
     return min(config.ema_decay, steps / (steps + 10))

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 
 from gan_models.errors import Unreadable, UserError
 from gan_models.judge import IDENTITY, SIZE, STYLE, Network, Readings
-from trainers import optim, run
+from trainers import optim, run, schedules
 from trainers.capture import Captured
 from trainers.data import Stream
 from trainers.puppets import DOMAINS, LANDMARKS, Identity, draw, drawn_set, random_parameters
@@ -241,7 +241,5 @@ def train(begun):
         drawn = {name: processes.share(value) for name, value in draws(config, seen).items()}
         parts.optimizer.set_rate(learning_rate(config, seen))
         losses, bad = step(pictures, truth, drawn)
-        # At first an average over about all steps so far, so that a short run is not its beginning.
-        steps = seen // config.batch_size + 1
-        optim.average(parts.averaged, network, min(config.ema_decay, steps / (steps + 10)))
+        optim.average(parts.averaged, network, schedules.ema_decay(config, seen))
         training.step(config.batch_size, losses, bad)
