@@ -115,7 +115,7 @@ def judge(pictures, weights_name="judge-puppets", device="cpu", batch_size=64):
     """Read pictures (N, 64, 64, 3) uint8 RGB with the shipped judge, or another; see `Readings`.
 
     weights_name: a weights folder, a run, or a shipped name. Raises UserError for pictures of
-    another shape and UserError for weights that are not there.
+    another shape, and for weights that are not there.
     """
     return read(load_judge(str(weights_name), device), pictures, batch_size)
 

@@ -109,11 +109,17 @@ def save_weights(
         tensors |= {f"{name}.{key}": _storable(tensor, key, half) for key, tensor in state.items()}
     _refuse_to_replace_other_files(folder)
     earlier = (folder / "config.json").exists() and not (folder / FILE).exists()  # version
-    files = {
+    _write(folder, {
         FILE: safetensors.torch.save(tensors, {METADATA: text}),
         "config.json": text.encode() + b"\n",
         "README.md": card.encode(),
-    }
+    })  # fmt: skip
+    for network in networks if earlier else ():
+        (folder / f"{network}.safetensors").unlink(missing_ok=True)
+
+
+def _write(folder: Path, files: dict[str, bytes]) -> None:
+    """Write all files of the folder under other names, then rename them."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, content in files.items():
@@ -123,8 +129,6 @@ def save_weights(
                 os.fsync(file.fileno())  # the rename must not overtake the content
         for name in files:
             os.replace(folder / f".{name}.new", folder / name)
-        for network in networks if earlier else ():
-            (folder / f"{network}.safetensors").unlink(missing_ok=True)
     except OSError as error:
         raise UserError(
             f"Could not write {folder} ({error}): free some space or choose another folder; "

@@ -82,18 +82,23 @@ class Table:
         return (strength * track).clip(0, 1).astype(np.float32), 1 / step
 
 
-def read_table(path: str | os.PathLike) -> Table:
-    """The faces of a CSV file, whatever its separator is: a comma, also with a space, a semicolon
-    or a tab. UserError for what is no such table, and for one that lacks columns.
+def read_rows(path: str | os.PathLike) -> list[list[str]]:
+    """The rows of a CSV file that are not empty, whatever its separator is: a comma, also with a
+    space, a semicolon or a tab.
     """
     with open(a_file(path), encoding="utf-8-sig", errors="replace", newline="") as file:
         first = file.readline()
         file.seek(0)
         separator = max(",;\t", key=first.count)
         try:
-            rows = [row for row in csv.reader(file, delimiter=separator) if any(row)]
+            return [row for row in csv.reader(file, delimiter=separator) if any(row)]
         except csv.Error as error:
             raise UserError(f"{path} is no table: {error}.") from error
+
+
+def read_table(path: str | os.PathLike) -> Table:
+    """The faces of a CSV file. UserError for no such table, and where columns are missing."""
+    rows = read_rows(path)
     names = [name.strip().lower() for name in rows[0]] if rows else []
     tool, columns = columns_of(names, path)
     if len(rows) < 2:

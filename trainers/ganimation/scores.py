@@ -117,6 +117,16 @@ def moves(pipeline, parameters, size, style):
     return {"lowest": min(result.values()), **result}
 
 
+def nearer(pictures, edits, truth):
+    """How much nearer the edits are to the truth than the pictures (N, H, W, 3) uint8."""
+    before, after = difference(pictures, truth), difference(edits, truth)
+    changed = before > CHANGED
+    distances = {"before": before[changed].mean(), "after": after[changed].mean()}
+    closer = distances["before"] / max(distances["after"], 1e-3)
+    everywhere = {"before": before.mean(), "after": after.mean()}
+    return {"closer": closer, **distances, "everywhere": everywhere}
+
+
 def kept(pipeline, pictures, edits, attention, readings):
     """How well pixels outside the attended area are kept: see the top of this file."""
     outside = attention > ATTENDED
@@ -162,11 +172,10 @@ def score(
     names = names or ("expression", "kept", "measured") + ("truth", "moves") * (style is not None)
     if style is None and {"truth", "moves"} & set(names):
         raise UserError("Only puppets have a truth: truth and moves cannot be scored on others.")
-    parameters = None
     if style:
         size = size or pipeline.size
-        seeds = [puppet_seed(0, index, training=False) for index in range(count)]
-        parameters = [random_parameters(number) for number in seeds]
+        seeds = (puppet_seed(0, index, training=False) for index in range(count))
+        parameters = list(map(random_parameters, seeds))
         units = np.float32([one.action_units for one in parameters])
         pictures = drawn(parameters, units, size, style)
     else:
@@ -186,12 +195,7 @@ def score(
         if "expression" in names:
             result["expression"]["drawn"] = agreement(read(truth), asked)
         if "truth" in names:
-            before, after = difference(pictures, truth), difference(edits, truth)
-            changed = before > CHANGED
-            distances = {"before": before[changed].mean(), "after": after[changed].mean()}
-            closer = distances["before"] / max(distances["after"], 1e-3)
-            everywhere = {"before": before.mean(), "after": after.mean()}
-            result["truth"] = {"closer": closer, **distances, "everywhere": everywhere}
+            result["truth"] = nearer(pictures, edits, truth)
     if "kept" in names:
         result["kept"] = kept(pipeline, pictures, edits, attention, readings)
     if "moves" in names:
