@@ -19,6 +19,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from filelock import FileLock, Timeout
+from tqdm import tqdm
 
 from gan_models.errors import UserError, unwritten
 
@@ -62,8 +63,8 @@ def download(
     """Fetch `file` from the first of these URLs that has it, yielding after each piece. To stop,
     close the generator: the next call goes on. Returns its sha256 and the URL.
 
-    sha256: how it begins, where that is published; the Hub states it as well. by_hand: where a
-    person can get the file.
+    sha256: its first digits, where they are published; the Hub states all of them. by_hand: where
+    a person can get the file.
 
     UserError where no place has it, the connection breaks and brings nothing more, the disk is
     full, the sum is another, or somebody else is fetching it.
@@ -100,6 +101,14 @@ def download(
             _with(part, ".json").unlink(missing_ok=True)
         Path(lock.lock_file).unlink(missing_ok=True)
         lock.release()
+
+
+def with_bar(pieces: Iterator[Progress], name: str) -> None:
+    """Fetch it all, with a bar on a terminal."""
+    with tqdm(unit="B", unit_scale=True, desc=name, disable=None) as bar:
+        for progress in pieces:
+            bar.total, bar.initial, bar.n = progress.total, progress.there, progress.done
+            bar.refresh()
 
 
 def sha256_of(file: Path) -> str:

@@ -15,7 +15,6 @@ from typing import Annotated
 
 import torch
 import tyro
-from tqdm import tqdm
 
 from gan_models import checkpoints, fetching, images
 from gan_models.commands import ended_by_a_sentence
@@ -40,7 +39,7 @@ class Published:
     copied_by: str = ""  # else its authors put it there
     by_hand: tuple[str, ...] = ()  # pages of its authors, on which a person gets it
     where: str = ""  # in what a person gets there it is
-    sha256: str = ""  # how it begins, where that is published
+    sha256: str = ""  # its first digits, where they are published
     whole: bool = False  # kept as it is; else imported as weights
 
     def folder(self) -> Path:
@@ -91,7 +90,7 @@ def fomm(name: str, knows: str, megabytes: int, *more: str, ending="-cpk.pth.tar
 
 
 def zoo(name: str, knows: str, start: str, sha256: str) -> Published:
-    """Of three networks of 23 million numbers each; the name holds how the sum begins."""
+    """Of three networks of 23 million numbers each; sha256: its first digits, in the name."""
     file = f"{start}-{sha256}.pth"
     place = f"https://dl.fbaipublicfiles.com/gan_zoo/PGAN/{file}"
     return Published(
@@ -116,7 +115,7 @@ def stargan(name: str, file: str, knows: str, megabytes: int, key: str, **more) 
 
 
 def face_alignment(name: str, file: str, knows: str, megabytes: int) -> Published:
-    """Their files' names hold how their sums begin."""
+    """The first digits of the sha256 are in the file's name."""
     place = f"https://www.adrianbulat.com/downloads/python-fan/{file}"
     return Published(
         name, "faces", file, knows, megabytes, "BSD-3-Clause (code; the file says nothing)",
@@ -318,10 +317,8 @@ def fetch_one(name: Annotated[str, tyro.conf.Positional], given: Path | None = N
         take(entry, given)
     file = entry.folder() / entry.file
     try:
-        with tqdm(unit="B", unit_scale=True, desc=entry.file, disable=entry.is_here()) as bar:
-            for progress in fetch(entry):
-                bar.total, bar.initial, bar.n = progress.total, progress.there, progress.done
-                bar.refresh()
+        if not entry.is_here():
+            fetching.with_bar(fetch(entry), entry.file)
     except KeyboardInterrupt:
         came = fetching.megabytes(fetching.there(file))
         raise KeyboardInterrupt(

@@ -1,12 +1,12 @@
 """VGG19 for the perceptual loss: which files it takes, and what it says without one. Its features
 are compared with recorded ones in test_fomm_parity.py."""
 
-import urllib.error
-import urllib.request
+import hashlib
 
 import pytest
 import safetensors.torch
 import torch
+from file_server import FileServer
 
 from gan_models.errors import UserError
 from trainers import vgg
@@ -78,37 +78,21 @@ def test_wrong_files(state, tmp_path, capsys):
         VGG19.open(str(tmp_path / "tensor.pth"))
 
 
-def test_without_weights(state, tmp_path, monkeypatch):
-    """No file and no connection: a sentence with the option and the preset that needs none."""
-
-    def refuse(request, timeout):
-        assert timeout <= 5, "the sentence must come at once"
-        assert request.full_url == vgg.URL
-        raise urllib.error.URLError("no route to host")
-
+def test_torchvisions_file_is_downloaded_once_and_checked(state, tmp_path, monkeypatch):
+    """Without a connection: a sentence with the option and the preset that needs none."""
+    torch.save(state, tmp_path / "state.pth")
+    content = (tmp_path / "state.pth").read_bytes()
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
-    monkeypatch.setattr(urllib.request, "urlopen", refuse)
-    with pytest.raises(UserError, match=r"needs VGG19.*no route to host.*--vgg FILE.*puppets"):
+    monkeypatch.setenv("no_proxy", "*")
+    with FileServer(content) as server:
+        name = f"vgg19-{hashlib.sha256(content).hexdigest()[:8]}.pth"
+        monkeypatch.setattr(vgg, "URL", f"{server.url}/{name}")
+        found = VGG19.open().state_dict()
+        assert torch.equal(found["features.28.weight"], state["features.28.weight"])
         VGG19.open()
-    (tmp_path / "checkpoints").mkdir()
-    torch.save(state, tmp_path / "checkpoints" / "vgg19-dcbb9e9d.pth")
-    found = VGG19.open().state_dict()
-    assert torch.equal(found["features.28.weight"], state["features.28.weight"])
-
-
-def test_download_is_checked(tmp_path, monkeypatch):
-    """What is downloaded goes to torch.hub's folder under torchvision's name and checksum."""
-    calls = []
-
-    class Answer:
-        def close(self):
-            pass
-
-    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
-    monkeypatch.setattr(urllib.request, "urlopen", lambda request, timeout: Answer())
-    monkeypatch.setattr(
-        torch.hub, "download_url_to_file", lambda *args, **kwargs: calls.append((args, kwargs))
-    )
-    path = tmp_path / "checkpoints" / "vgg19-dcbb9e9d.pth"
-    assert vgg.downloaded() == path
-    assert calls == [((vgg.URL, str(path)), {"hash_prefix": "dcbb9e9d"})]
+        assert len(server.requests) == 1 and (tmp_path / "checkpoints" / name).is_file()
+        monkeypatch.setattr(vgg, "URL", f"{server.url}/vgg19-00000000.pth")
+        with pytest.raises(UserError, match=r"needs VGG19.*is not the file.*--vgg FILE.*puppets"):
+            VGG19.open()
+    with pytest.raises(UserError, match=r"needs VGG19.*cannot be reached.*--vgg FILE.*puppets"):
+        VGG19.open()

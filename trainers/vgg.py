@@ -1,6 +1,5 @@
 """VGG19's features for perceptual losses (Johnson et al. 2016; Simonyan and Zisserman 2015)."""
 
-import urllib.request
 from pathlib import Path
 
 import safetensors.torch
@@ -8,10 +7,10 @@ import torch
 from torch import nn
 from torchvision.models.vgg import cfgs, make_layers
 
+from gan_models import fetching
 from gan_models.errors import UserError
 
 URL = "https://download.pytorch.org/models/vgg19-dcbb9e9d.pth"  # torchvision's, 548 MB
-CONNECT_SECONDS = 4  # until "no connection": the sentence must come before anything is trained
 TAPS = (1, 6, 11, 20, 29)  # torchvision's numbers of relu1_1, relu2_1, relu3_1, relu4_1, relu5_1
 REMEDY = (
     f"Fetch {URL} on a machine with a connection and name the copy with --vgg FILE, or train with "
@@ -96,17 +95,11 @@ def read(path):
 def downloaded():
     """torchvision's file in torch.hub's folder; downloaded if it is not there yet."""
     path = Path(torch.hub.get_dir()) / "checkpoints" / Path(URL).name
-    if path.is_file():
-        return path
-    try:
-        request = urllib.request.Request(URL, method="HEAD")
-        urllib.request.urlopen(request, timeout=CONNECT_SECONDS).close()
-        path.parent.mkdir(parents=True, exist_ok=True)
-        torch.hub.download_url_to_file(URL, str(path), hash_prefix=path.stem.split("-")[1])
-    except (OSError, RuntimeError, ValueError) as error:  # no network, no space, cut short
-        reason = getattr(error, "reason", None) or error
-        raise UserError(
-            f"The perceptual loss needs VGG19's weights, which are not at {path} and can't be "
-            f"downloaded ({reason}). {REMEDY}"
-        ) from error
+    if not path.is_file():
+        try:
+            pieces = fetching.download((URL,), path, sha256=path.stem.partition("-")[2])
+            fetching.with_bar(pieces, path.name)
+        except UserError as error:
+            reason = f"The perceptual loss needs VGG19's weights. {error} {REMEDY}"
+            raise UserError(reason) from error
     return path
