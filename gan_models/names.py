@@ -35,8 +35,8 @@ def find_weights(name: str | Path) -> Path:
             return place
     if os.path.isdir(path):
         raise UserError(f"{path} has no {FILE}: it is not a weights folder.")
-    match = HUB_NAME.fullmatch(name)
-    if match is None or ".." in re.split(r"[/:@]", name) or os.path.isdir(path.parts[0]):
+    match = None if ".." in re.split(r"[/:@]", name) else HUB_NAME.fullmatch(name)
+    if match is None or path.parts[0] == RUNS.name or os.path.isdir(path.parts[0]):
         shipped = ", ".join(label for label, _ in known_weights(None)) or "none yet"
         raise UserError(
             f"There are no weights called {name!r:.200}: give a folder, one of the known names "

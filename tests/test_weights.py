@@ -477,7 +477,6 @@ def test_names_of_folders_shipped_weights_and_runs(places):
              "org/repo@../../x", "org/..", "org/repo:../x", "C:\\x", "https://host/a/b"],
 )  # fmt: skip
 def test_names_that_mean_nothing_ask_no_server(places, monkeypatch, name):
-    (places / "runs").mkdir()
     monkeypatch.setattr(hub, "find", lambda *_: pytest.fail("asked the Hub"))
     with pytest.raises(UserError):
         find_weights(name)
