@@ -13,6 +13,7 @@ import pickle
 import re
 import struct
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -33,11 +34,11 @@ from gan_models.weights import dicts, is_state, load_weights, parse_description,
 LEGACY_TORCH = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # magic number of torch files to 1.5
 NUMBERS = re.compile(r"[<>=|]?[biufcSU][1-9]\d*")  # codes of numpy's types of numbers and text
 
-# What unpickling raises on damaged or hostile bytes, beside its own UnpicklingError.
+# What reading damaged or hostile bytes raises.
 DAMAGE = (
     pickle.UnpicklingError, EOFError, AttributeError, ImportError, LookupError, TypeError,
     ValueError, ArithmeticError, MemoryError, RuntimeError, AssertionError, OSError, struct.error,
-    zipfile.BadZipFile,
+    zipfile.BadZipFile, zlib.error,
 )  # fmt: skip
 
 

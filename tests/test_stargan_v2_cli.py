@@ -8,8 +8,9 @@ import torch
 from tiny_stargan_v2 import save_stargan_v2
 
 from gan_models import images, video
+from gan_models.errors import UserError
 from gan_models.stargan_v2 import StarGANv2Pipeline
-from gan_models.stargan_v2.__main__ import main, path
+from gan_models.stargan_v2.__main__ import main, mean_face, path
 from gan_models.stargan_v2.landmarks import FAN
 
 
@@ -87,6 +88,17 @@ def test_faces_are_aligned_with_the_mean_face(tmp_path, monkeypatch, capsys):
     ):
         with pytest.raises(SystemExit, match=sentence):
             main(["align", *words.split(), "--device", "cpu"])
+
+
+def test_a_mean_face_that_is_damaged_is_a_sentence(tmp_path):
+    file = tmp_path / "mean.npz"
+    np.savez_compressed(file, mean=np.random.default_rng(0).random((98, 2), np.float32))
+    assert mean_face(file, None).shape == (98, 2)
+    whole = file.read_bytes()
+    for damaged in (whole[:300], whole[:120] + bytes(30) + whole[150:], b"", b"\x80\x04."):
+        file.write_bytes(damaged)
+        with pytest.raises(UserError, match="mean.npz holds no mean face"):
+            mean_face(file, None)
 
 
 def test_mistakes_end_in_a_sentence(run):

@@ -18,10 +18,10 @@ from PIL import Image
 from tqdm import tqdm
 
 from gan_models import images, video
-from gan_models.checkpoints import landmark_network
+from gan_models.checkpoints import DAMAGE, landmark_network
 from gan_models.commands import AS_USUAL, RunningOptions, ended_by_a_sentence, listed, names, tell
 from gan_models.devices import choose_device
-from gan_models.errors import Unreadable, UserError
+from gan_models.errors import Unreadable, UserError, unwritten
 from gan_models.seeds import parse_seeds
 from gan_models.stargan_v2 import alignment
 from gan_models.stargan_v2.landmarks import LANDMARKS, SIZE
@@ -168,7 +168,7 @@ def mean_face(path: Path, network) -> np.ndarray:
         mean = np.asarray(np.load(path)["mean"], np.float32)
         if mean.shape != (LANDMARKS, 2) or not np.isfinite(mean).all():
             raise ValueError(f"its mean has the shape {mean.shape}")
-    except (OSError, ValueError, LookupError, TypeError, EOFError) as error:
+    except DAMAGE as error:
         raise UserError(
             f"--mean {path} holds no mean face ({error!s:.100}): give celeba_lm_mean.npz, or a "
             "folder of faces that are framed as you want yours."
@@ -182,7 +182,7 @@ def write_plain(path: Path, picture: np.ndarray) -> None:
         with images.written_whole(path) as part:
             Image.fromarray(picture).save(part)
     except OSError as error:
-        raise UserError(f"{path} could not be written: {error.strerror or error}.") from error
+        raise unwritten(path, error) from error
 
 
 def found_in(what, paths) -> list[Path]:
