@@ -111,13 +111,15 @@ class Readings:
     identity: np.ndarray  # (N, 12) float32, about [-1, 1], in the order of IDENTITY
 
 
-def judge(pictures, weights_name="judge-puppets", device="cpu", batch_size=64):
-    """Read pictures (N, 64, 64, 3) uint8 RGB with the shipped judge, or another; see `Readings`.
+def judge(pictures, weights_name="judge-puppets"):
+    """Read pictures (N, H, W, 3) uint8 RGB, of any size, with the shipped judge, or another; see
+    `Readings`, whose pixels are those of 64.
 
-    weights_name: a weights folder, a run, or a shipped name. Raises UserError for pictures of
-    another shape, and for weights that are not there.
+    weights_name: a weights folder, a run, or a shipped name. Raises UserError for weights that are
+    not there.
     """
-    return read(load_judge(str(weights_name), device), pictures, batch_size)
+    small = np.stack([images.resize(one, SIZE) for one in pictures])
+    return read(load_judge(str(weights_name)), small)
 
 
 @functools.lru_cache(maxsize=4)

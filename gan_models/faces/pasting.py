@@ -59,9 +59,7 @@ class Paster:
 
         box = self.box
         top, left = self.rows.start - box.top, self.columns.start - box.left
-        if (
-            patch.shape[:2] == (box.height, box.width) and top % 1 == left % 1 == 0
-        ):  # pixel by pixel
+        if patch.shape[:2] == (box.height, box.width) and top % 1 == left % 1 == 0:
             high, wide = len(self._down), len(self._across)
             return patch[int(top) : int(top) + high, int(left) : int(left) + wide]
         smaller = (math.ceil(box.width), math.ceil(box.height))

@@ -38,7 +38,7 @@ def map_of_picture(picture, labels, size, segmenter="", device="cpu"):
     if segmenter:
         label_map, told = segmented(picture, labels, segmenter, device)
     elif labels.kind == "puppets":
-        label_map = judge.judge(images.resize(picture, judge.SIZE)[None]).labels[0]
+        label_map = judge.judge(picture[None]).labels[0]
     else:
         such = SUGGESTED.get(labels.kind)
         raise UserError(NO_SEGMENTER.format(such=f", such as {such}" if such else ""))

@@ -28,7 +28,7 @@ from gan_models.errors import Unreadable, UserError
 from gan_models.faces import finding
 from gan_models.fomm.networks import coordinate_grid, inverse
 from gan_models.fomm.pipeline import FOMMPipeline
-from gan_models.images import resize, to_pictures, to_tensor
+from gan_models.images import to_pictures, to_tensor
 from gan_models.judge import SIZE, judge
 from gan_models.names import find_weights
 from gan_models.video import write_clip
@@ -191,8 +191,7 @@ def judged(moves: Moves, ours) -> dict:
     marks = marks * (SIZE / moves.truth.shape[2])
     units, landmarks = {}, {}
     for name, frames in pictures.items():
-        flat = frames.reshape(-1, *frames.shape[2:])
-        read = judge(np.stack([resize(picture, SIZE) for picture in flat]))
+        read = judge(frames.reshape(-1, *frames.shape[2:]))
         pairs = zip(read.action_units.T, true.T, strict=True)
         units[name] = np.array([correlation(seen, there) for seen, there in pairs])
         landmarks[name] = float(np.linalg.norm(read.landmarks - marks, axis=2).mean())

@@ -24,11 +24,10 @@ import numpy as np
 import tyro
 from tqdm import tqdm
 
-from gan_models import images
 from gan_models.errors import UserError
 from gan_models.ganimation.action_units import CODES, UNITS
 from gan_models.ganimation.pipeline import GANimationPipeline
-from gan_models.judge import SIZE, judge
+from gan_models.judge import judge
 from gan_models.names import find_weights
 from gan_models.weights import read_config
 from trainers import metrics
@@ -75,7 +74,7 @@ def agreement(found, asked):
 
 def read(pictures):
     """What the judge reads, (N, 17)."""
-    return judge(np.stack([images.resize(one, SIZE) for one in pictures])).action_units
+    return judge(pictures).action_units
 
 
 def difference(a, b):

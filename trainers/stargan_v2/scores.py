@@ -23,7 +23,6 @@ import torch
 import tyro
 from tqdm import tqdm
 
-from gan_models import images
 from gan_models.errors import UserError
 from gan_models.judge import SIZE, judge
 from gan_models.names import find_weights
@@ -225,15 +224,10 @@ def tens(pipeline, sources, references, domain, way, seed, task):
         yield np.stack(list(pipeline.translations(np.ascontiguousarray(source), styles)))
 
 
-def smaller(pictures):
-    """Pictures as the judge sees them."""
-    return np.stack([images.resize(np.ascontiguousarray(one), SIZE) for one in pictures])
-
-
 def read(real, fake, count, seed):
     """The judge's numbers, over all domains, for both ways."""
     random, result = np.random.default_rng(seed), {}
-    of_real = {domain: judge(smaller(pictures)) for domain, pictures in real.items()}
+    of_real = {domain: judge(pictures) for domain, pictures in real.items()}
     landmarks = {domain: found.landmarks for domain, found in of_real.items()}
     ways = {
         "latent": {domain: some[:, 0] for domain, some in fake["latent"].items()},
@@ -242,7 +236,7 @@ def read(real, fake, count, seed):
     for way, pictures in ways.items():
         right, off, closer = [], [], []
         for domain, some in pictures.items():
-            found = judge(smaller(some))
+            found = judge(some)
             right += (found.domain == DOMAINS.index(domain)).tolist()
             moved = found.landmarks - of_others(landmarks, domain, count)
             off += np.linalg.norm(moved, axis=2).mean(1).tolist()
@@ -256,7 +250,7 @@ def read(real, fake, count, seed):
             result[way]["style_closer"] = np.mean(closer)
     spread = []
     for domain, two in fake["latent"].items():
-        first, second = (judge(smaller(two[:, index])).style for index in range(2))
+        first, second = (judge(two[:, index]).style for index in range(2))
         drawn = of_real[domain].style
         between = np.abs(drawn - drawn[random.permutation(len(drawn))]).mean()
         spread.append(np.abs(first - second).mean() / between)
