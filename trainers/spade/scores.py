@@ -232,7 +232,7 @@ def recognised(labels, pictures, maps, drawn, find):
         maps = np.stack([drawing.label_map for drawing in drawings(len(maps), SIZE, drawn)])
 
         def find(some):
-            return judge(smaller(some)).labels
+            return judge(some).labels
 
     result = {
         name: agreement(find(some), maps, labels.classes, labels.unknown)
@@ -242,11 +242,6 @@ def recognised(labels, pictures, maps, drawn, find):
         relative = result[name]["miou"] / max(result["real"]["miou"], 1e-9)
         result[name]["relative_miou"] = relative
     return result
-
-
-def smaller(pictures):
-    """Pictures as the judge sees them."""
-    return np.stack([images.resize(picture, SIZE) for picture in pictures])
 
 
 def style_numbers(pipeline, maps, seed):
@@ -273,7 +268,7 @@ def style_numbers(pipeline, maps, seed):
 
     def correlations(show):
         here, *others = (
-            centred(judge(smaller(show(which, styles))).style, domains)
+            centred(judge(show(which, styles)).style, domains)
             for which, styles in ((own, own), (following(domains), own), (own, own + count))
         )
         found = {}
