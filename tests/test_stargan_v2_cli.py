@@ -65,7 +65,8 @@ def test_a_clip_goes_from_stop_to_stop(run):
 def test_faces_are_aligned_with_the_mean_face(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     torch.manual_seed(0)
-    torch.save({"state_dict": FAN().state_dict(), "epoch": 3}, "wing.ckpt")
+    Path("runs/wing").mkdir(parents=True)  # where `gan_models.published fetch wing` puts it
+    torch.save({"state_dict": FAN().state_dict(), "epoch": 3}, "runs/wing/wing.ckpt")
     coarse = np.random.default_rng(0).integers(0, 256, (5, 5, 3), np.uint8)
     square = images.resize(coarse, 256)
     wide = np.pad(square, ((0, 0), (40, 40), (0, 0)), mode="reflect")
@@ -81,13 +82,19 @@ def test_faces_are_aligned_with_the_mean_face(tmp_path, monkeypatch, capsys):
         assert np.abs(made.astype(int) - square).max() <= 1
     np.savez("mean.npz", mean=np.zeros((68, 2)))
     for words, sentence in (
-        ("given --landmarks given/a.png", "neither a torch file"),
+        ("given --landmarks given/a.png --mean mean.npz", "neither a torch file"),
+        ("given", "There is no celeba_lm_mean.npz here: give --mean, or get it by"),
         ("given --mean mean.npz", "shape \\(68, 2\\)"),
         ("given --mean nowhere.npz", "nowhere.npz"),
         ("given --size 7", "--size 7"),
+        ("given --out given", "would replace what the result is made from"),
     ):
         with pytest.raises(SystemExit, match=sentence):
             main(["align", *words.split(), "--device", "cpu"])
+    Path("full").write_bytes(b"a file where the folder should be")
+    monkeypatch.setattr("gan_models.stargan_v2.__main__.landmark_network", None)  # not yet begun
+    with pytest.raises(SystemExit, match="full/.*could not be written"):
+        main(["align", "given", "--out", "full", "--device", "cpu"])
 
 
 def test_a_mean_face_that_is_damaged_is_a_sentence(tmp_path):

@@ -3,11 +3,12 @@
     python -m gan_models.stargan_v2 sample faces/ --domain male --references men/ --out grid.jpg
     python -m gan_models.stargan_v2 sample cat.jpg --domain wild --seeds 0-7 --out wild.png
     python -m gan_models.stargan_v2 interpolate cat.jpg --domain dog --seeds 1,2,3 --out dog.mp4
-    python -m gan_models.stargan_v2 align photos/ --mean celeba_lm_mean.npz --out aligned/
+    python -m gan_models.stargan_v2 align photos/ --out aligned/
 
 Files that are made carry their settings, the weights' name and the words "made by a model".
 """
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -17,7 +18,7 @@ import tyro
 from PIL import Image
 from tqdm import tqdm
 
-from gan_models import images, video
+from gan_models import images, published, video
 from gan_models.checkpoints import DAMAGE, landmark_network
 from gan_models.commands import AS_USUAL, RunningOptions, ended_by_a_sentence, listed, names, tell
 from gan_models.devices import choose_device
@@ -119,8 +120,8 @@ def interpolate(
 
 def align(
     sources: Files,
-    landmarks: Path = Path("wing.ckpt"),
-    mean: Path = Path("celeba_lm_mean.npz"),
+    landmarks: Path | None = None,
+    mean: Path | None = None,
     out: Path = Path("aligned"),
     size: int = SIZE,
     device: str = "auto",
@@ -130,9 +131,10 @@ def align(
 
     Args:
         sources: Pictures, or folders of them.
-        landmarks: The official wing.ckpt, or a checkpoint with the landmark network in it.
-        mean: The official celeba_lm_mean.npz; or a folder of faces that are framed as you want
-            yours, whose mean is taken.
+        landmarks: The official wing.ckpt, or a checkpoint with the landmark network in it; else
+            what `python -m gan_models.published fetch wing` got.
+        mean: The official celeba_lm_mean.npz, or a folder of faces that are framed as you want
+            yours, whose mean is taken; else what `fetch celeba-landmarks` got.
         out: The folder to which each is written as .png.
         size: Of the results' sides, in pixels.
         device: auto, cpu, cuda or cuda:N.
@@ -140,9 +142,16 @@ def align(
     if not 32 <= size <= 4096:
         raise UserError(f"--size {size}: give 32 to 4096 pixels.")
     files = found_in("The source", sources)
+    targets = {file: out / f"{name}.png" for file, name in names(files).items()}
+    for file, path in targets.items():
+        if path.resolve() == file.resolve():
+            raise UserError(f"{path} would replace what the result is made from.")
+    images.check_writable(max(targets.values(), key=lambda path: len(os.fsencode(path.name))))
+    landmarks = landmarks or got("--landmarks", "wing")
+    mean = mean or got("--mean", "celeba-landmarks")
     network = landmark_network(landmarks).to(choose_device(device))
     face, failed = mean_face(mean, network), 0
-    for file, name in tqdm(names(files).items(), unit="picture", disable=None):
+    for file, path in tqdm(targets.items(), unit="picture", disable=None):
         try:
             made, notice = alignment.align(network, images.read_picture(file), face, size)
         except Unreadable as error:
@@ -151,11 +160,22 @@ def align(
             failed += 1
             tqdm.write(f"error: {error}", file=sys.stderr)
             continue
-        write_plain(out / f"{name}.png", made)
+        write_plain(path, made)
         tell([notice and f"{file}: {notice}"])
     print(f"{out}: {len(files) - failed} faces of {size} x {size} pixels")
     if failed:
         raise UserError(f"{failed} of {len(files)} could not be aligned, see above.")
+
+
+def got(option: str, name: str) -> Path:
+    """Where the published file of that name was fetched to; UserError where it was not."""
+    entry = published.named(name)
+    if not entry.is_here():
+        raise UserError(
+            f"There is no {entry.file} here: give {option}, or get it by "
+            f"`python -m gan_models.published fetch {name}`."
+        )
+    return entry.folder() / entry.file
 
 
 def mean_face(path: Path, network) -> np.ndarray:
