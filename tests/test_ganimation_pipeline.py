@@ -1,5 +1,6 @@
 """GANimationPipeline: faces found, measured, edited at full size, pasted back, animated."""
 
+import tracemalloc
 from itertools import islice
 
 import cv2
@@ -222,6 +223,16 @@ def test_a_large_face_is_edited_whole_and_shown_smaller(pipeline, monkeypatch):
     assert 0 <= edit.attention[0].min() < edit.attention[0].max() <= 1
     monkeypatch.undo()
     assert np.array_equal(edit.picture, pipeline.edit(picture, squares, emotion("fear")).picture)
+
+
+def test_a_photograph_of_megapixels_needs_a_few_times_its_own_memory(pipeline):
+    picture = np.zeros((1600, 1600, 3), np.uint8)
+    squares, _ = pipeline.squares(picture)
+    tracemalloc.start()
+    pipeline.edit(picture, squares, emotion("fear"))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 12 * picture.nbytes  # all colours at once in floating point: 16
 
 
 # ---------------------------------------------------------------- movement

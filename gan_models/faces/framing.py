@@ -118,11 +118,13 @@ def crop(picture: np.ndarray, box: Box, size: int | tuple[int, int]) -> np.ndarr
     columns = Span.of(box.left, box.right, width, across)
     rows = Span.of(box.top, box.bottom, height, down)
     piece = picture[rows.pixels, columns.pixels]
-    image = Image.fromarray(np.pad(piece, (rows.edges, columns.edges, (0, 0)), mode="edge"))
+    piece = np.pad(piece, (rows.edges, columns.edges, (0, 0)), mode="edge")
     area = (columns.area[0], rows.area[0], columns.area[1], rows.area[1])
     shape = (columns.count, rows.count)
-    image = image.resize(shape, Image.Resampling.LANCZOS, area, reducing_gap=3.0)
-    return np.pad(image, (rows.beside, columns.beside, (0, 0)), mode="edge")  # (size, size, 3)
+    if area != (0, 0, *shape) or piece.shape[1::-1] != shape:  # else pixel by pixel
+        image = Image.fromarray(piece)
+        piece = image.resize(shape, Image.Resampling.LANCZOS, area, reducing_gap=3.0)
+    return np.pad(piece, (rows.beside, columns.beside, (0, 0)), mode="edge")  # (size, size, 3)
 
 
 def check_box(box: Box, width: int, height: int) -> None:

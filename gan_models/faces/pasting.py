@@ -38,9 +38,13 @@ class Paster:
     def paste(self, patch: np.ndarray) -> np.ndarray:
         """The (H, W, 3) uint8 picture with `patch`, (size, size, 3) uint8, in its box."""
         out = self.picture.copy()
+        out[self.rows, self.columns] = self.part(patch)
+        return out
+
+    def part(self, patch: np.ndarray) -> np.ndarray:
+        """The same, but only its `rows` and `columns`."""
         before = self.picture[self.rows, self.columns]
-        after = out[self.rows, self.columns]
-        after[:] = self._enlarged(patch)
+        after = self._enlarged(patch)
         inner, sides = _full(self._down), _full(self._across)
         for rows, columns in (  # of the border; what lies inside it stays untouched
             (slice(0, inner.start), slice(None)),
@@ -51,17 +55,17 @@ class Paster:
             share = (self._down[rows, None] * self._across[columns])[:, :, None]  # (h, w, 1)
             old, new = before[rows, columns].astype(np.float32), after[rows, columns]
             new[:] = np.rint(old + share * (new - old))
-        return out
+        return after
 
     def _enlarged(self, patch: np.ndarray) -> np.ndarray:
-        """The patch on the pixels of the box that lie in the picture."""
+        """A copy of the patch on the pixels of the box that lie in the picture."""
         import cv2
 
         box = self.box
         top, left = self.rows.start - box.top, self.columns.start - box.left
         if patch.shape[:2] == (box.height, box.width) and top % 1 == left % 1 == 0:
             high, wide = len(self._down), len(self._across)
-            return patch[int(top) : int(top) + high, int(left) : int(left) + wide]
+            return patch[int(top) : int(top) + high, int(left) : int(left) + wide].copy()
         smaller = (math.ceil(box.width), math.ceil(box.height))
         if smaller[0] < patch.shape[1] or smaller[1] < patch.shape[0]:  # else it would alias
             patch = cv2.resize(patch, smaller, interpolation=cv2.INTER_AREA)

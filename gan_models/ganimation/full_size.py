@@ -1,7 +1,8 @@
 """The edited face at its own size: its pixels are kept, only what is painted is enlarged.
 
 The networks see a small picture. Their colour and attention vary slowly, so those are enlarged, and
-blended with the large face. On any device this runs on the processor, in a few milliseconds.
+blended with the large face. On any device this runs on the processor, in a few milliseconds; a
+colour at a time, for of a face of 12 megapixels all three in floating point take 0.5 GB.
 """
 
 import cv2
@@ -27,10 +28,13 @@ def full_size(large, small, color, attention) -> np.ndarray:
     change = cv2.GaussianBlur(cv2.dilate(change, AROUND), (0, 0), 1)
     stronger = np.maximum(share * STRONG / np.maximum(change, 1e-3), 1)
     color = small + stronger[:, :, None] * (color - small)
-    share = share / stronger  # the same picture at this size
-    share, color = enlarged(share, size).clip(0, 1), enlarged(color, size)
-    mixed = cv2.blendLinear(large.astype(np.float32), color, 1 - share, share)
-    return cv2.add(mixed, 0, dtype=cv2.CV_8U)  # rounded, and kept within 0 to 255
+    share = enlarged(share / stronger, size).clip(0, 1)  # the same picture at the small size
+    kept, edited = 1 - share, np.empty_like(large)
+    for one in range(3):
+        before = large[:, :, one].astype(np.float32)
+        mixed = cv2.blendLinear(before, enlarged(color[:, :, one], size), kept, share)
+        edited[:, :, one] = cv2.add(mixed, 0, dtype=cv2.CV_8U)  # rounded, and within 0 to 255
+    return edited
 
 
 def enlarged(picture, size: int) -> np.ndarray:

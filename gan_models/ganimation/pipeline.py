@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 
+import cv2
 import numpy as np
 import torch
 from PIL import Image
@@ -54,13 +55,17 @@ class Edit:
     """What `edit` made of n faces.
 
     picture: (H, W, 3) uint8, whole, with every face pasted back.
-    crops: n edited faces, (S, S, 3) uint8, as large as in the picture, at most LARGEST.
     """
 
     picture: np.ndarray
-    crops: list[np.ndarray]
+    _crops: list[np.ndarray] = field(repr=False)  # n faces (S, S, 3) uint8
     _color: np.ndarray = field(repr=False)  # (n, size, size, 3) float32, 0 to 255
     _attention: np.ndarray = field(repr=False)  # (n, size, size) float32
+
+    @cached_property
+    def crops(self) -> list[np.ndarray]:
+        """n edited faces, (S, S, 3) uint8, as large as in the picture, at most LARGEST."""
+        return [images.resize(crop, min(len(crop), LARGEST)) for crop in self._crops]
 
     @cached_property
     def attention(self) -> list[np.ndarray]:
@@ -192,9 +197,7 @@ class GANimationPipeline:
         shown = self._shown(picture, squares)
         color, attention = self._run(shown, track)
         crops = [full_size(*parts) for parts in zip(*shown, color, attention, strict=True)]
-        whole = pasted(picture, squares, crops)
-        crops = [images.resize(crop, min(len(crop), LARGEST)) for crop in crops]
-        return Edit(whole, crops, color, attention)
+        return Edit(pasted(picture, squares, crops), crops, color, attention)
 
     def animate(self, picture, squares, track) -> Iterator[np.ndarray]:
         """Yield the picture, (H, W, 3) uint8, with the expressions of each moment.
@@ -309,8 +312,9 @@ def pasted(picture, squares, crops) -> np.ndarray:
     for square, crop in zip(squares, crops, strict=True):
         paster = faces.Paster(picture, square)
         part = paster.rows, paster.columns
-        change = paster.paste(crop)[part].astype(np.int16) - picture[part]
-        out[part] = np.clip(out[part] + change, 0, 255)
+        old, new = picture[part], paster.part(crop)
+        more, less = cv2.subtract(new, old), cv2.subtract(old, new)  # 0 where it is the other
+        out[part] = cv2.subtract(cv2.add(out[part], more), less)
     return out
 
 

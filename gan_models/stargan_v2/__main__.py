@@ -143,15 +143,15 @@ def align(
         raise UserError(f"--size {size}: give 32 to 4096 pixels.")
     files = found_in("The source", sources)
     targets = {file: out / f"{name}.png" for file, name in names(files).items()}
-    for file, path in targets.items():
-        if path.resolve() == file.resolve():
-            raise UserError(f"{path} would replace what the result is made from.")
-    images.check_writable(max(targets.values(), key=lambda path: len(os.fsencode(path.name))))
+    for file, target in targets.items():
+        if target.resolve() == file.resolve():
+            raise UserError(f"{target} would replace what the result is made from.")
+    images.check_writable(max(targets.values(), key=lambda target: len(os.fsencode(target.name))))
     landmarks = landmarks or got("--landmarks", "wing")
     mean = mean or got("--mean", "celeba-landmarks")
     network = landmark_network(landmarks).to(choose_device(device))
     face, failed = mean_face(mean, network), 0
-    for file, path in tqdm(targets.items(), unit="picture", disable=None):
+    for file, target in tqdm(targets.items(), unit="picture", disable=None):
         try:
             made, notice = alignment.align(network, images.read_picture(file), face, size)
         except Unreadable as error:
@@ -160,7 +160,7 @@ def align(
             failed += 1
             tqdm.write(f"error: {error}", file=sys.stderr)
             continue
-        write_plain(path, made)
+        write_plain(target, made)
         tell([notice and f"{file}: {notice}"])
     print(f"{out}: {len(files) - failed} faces of {size} x {size} pixels")
     if failed:

@@ -102,8 +102,9 @@ def part_of(edited, view: str) -> np.ndarray:
     if view == "attention":
         grey = np.rint(255 * edited.attention[0]).astype(np.uint8)
         return grey[:, :, None].repeat(3, axis=2)
-    whole = {"picture": edited.picture, "face": edited.crops[0]}
-    return whole[view] if view in whole else edited.color[0]
+    if view == "picture":
+        return edited.picture
+    return edited.crops[0] if view == "face" else edited.color[0]
 
 
 def tiled(pictures: list[np.ndarray]) -> np.ndarray:
