@@ -13,11 +13,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from gan_models import images
 from gan_models.errors import UserError
 from gan_models.video import write_clip
 from trainers import puppets
 from trainers.data import clips as clip_sources
-from trainers.data import open_clips, packing
+from trainers.data import frames, open_clips, packing
 from trainers.data.clips import MOST_COMPARED
 from trainers.data.pairs import Augmentation, augment, draw_times
 from trainers.data.repaint import backdrop
@@ -384,6 +385,21 @@ def test_pairs_from_a_list(tmp_path):
 
 
 # --- packed clips ---------------------------------------------------------------------------------
+
+
+def test_photographs_as_frames_are_shrunk_as_they_are_read(tmp_path, monkeypatch):
+    folder, wide = tmp_path / "data" / "one", moving(1, 3, 300, 400)
+    folder.mkdir(parents=True)
+    for number, frame in enumerate(wide):
+        Image.fromarray(frame).save(folder / f"{number}.jpg", quality=95)
+    shapes = {frame.shape for frame in frames.read_frames(folder, SIZE)}
+    assert shapes == {(38, 50, 3)}
+    expected = np.stack([images.centre_square(frame, SIZE) for frame in wide])
+    packed = open_clips(tmp_path / "data", size=SIZE).clip(0)
+    monkeypatch.setattr(clip_sources, "KEPT_BYTES", 0)  # now they are read in place
+    in_place = open_clips(tmp_path / "data", size=SIZE).clip(0)
+    for found in (packed, in_place):
+        assert np.abs(found.astype(int) - expected).mean() <= 3
 
 
 def test_a_cache_folder_is_used_again_and_notices_changes(tmp_path, monkeypatch):

@@ -307,11 +307,11 @@ def test_24_megapixels_need_little_memory():
     picture[::50] = 200
     paster = Paster(picture, Box(1000.5, 300, 4500.5, 3800))
     tracemalloc.start()
-    began = time.perf_counter()
+    began = time.process_time()
     pasted = paster.paste(np.full((256, 256, 3), 60, np.uint8))
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert time.perf_counter() - began < 10  # 0.2 s on a quiet core
+    assert time.process_time() - began < 10  # 0.2 s
     assert peak < 220e6  # the picture is 72 MB
     assert pasted.shape == picture.shape and (pasted[2000, 2000] == 60).all()
     assert np.array_equal(pasted[:300], picture[:300])

@@ -75,6 +75,20 @@ def test_exif_orientation_is_undone(orientation):
     np.testing.assert_array_equal(picture, UPRIGHT)
 
 
+def test_a_large_jpeg_is_decoded_as_small_as_is_enough():
+    colours = noise(3, 4).repeat(100, 0).repeat(100, 1)  # (300, 400, 3)
+    file = file_bytes(Image.fromarray(colours), "JPEG", quality=95)
+    for enough, shape in ((37, (38, 50)), (70, (75, 100)), (151, (300, 400)), (999, (300, 400))):
+        small = read_picture(file, enough)
+        assert small.shape == (*shape, 3)
+        assert np.abs(small.astype(int) - resize(colours, shape)).mean() <= 6
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    turned = file_bytes(Image.fromarray(colours), "JPEG", exif=exif)
+    assert read_picture(turned, 75).shape == (100, 75, 3)
+    assert read_picture(file_bytes(Image.fromarray(colours), "PNG"), 37).shape == (300, 400, 3)
+
+
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF data")
 def test_malformed_exif_leaves_the_pixels():
     data = file_bytes(Image.fromarray(UPRIGHT), "PNG", exif=b"Exif\x00\x00MM\x00*\xff\xff\xff\xff")

@@ -283,9 +283,8 @@ class ClipFiles:
         if packed is not None:
             return unpacked(packed, times)
         files = frame_files(path)
-        return np.stack(
-            [centre_square(read_picture(path / files[time]), self.size) for time in times]
-        )
+        frames = (read_picture(path / files[time], 2 * self.size) for time in times)
+        return np.stack([centre_square(frame, self.size) for frame in frames])
 
     def read(self, index: int, random: np.random.Generator) -> dict:
         """A pair of frames, drawn and changed by `random`: source and driving (3, size, size)."""
