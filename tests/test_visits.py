@@ -92,10 +92,21 @@ def test_files_go_with_the_last_who_has_them(page, tmp_path):
     assert page.blocks.held == {}
 
 
+def test_what_waits_for_its_turn_stays_when_others_leave(page, tmp_path):
+    waits, mine = (upload(page, write(tmp_path / f"{n}.png", n)) for n in (10, 20))
+    with visit(page) as she:
+        with visit(page) as he:
+            he(mine)
+            time.sleep(0.3)  # longer than GRACE
+        assert until(lambda: files(page) == {"own.png", "10.png"})
+        assert she(waits)
+    assert until(lambda: files(page) == {"own.png"})
+
+
 def test_what_somebody_is_about_to_use_stays(page, tmp_path, monkeypatch):
     monkeypatch.setattr(visits, "GRACE", 1000)
-    upload(page, write(tmp_path / "10.png", 10))
-    page.blocks.sweep()
+    used = upload(page, write(tmp_path / "10.png", 10))
+    page.blocks.sweep({used["path"]})
     assert files(page) == {"own.png", "10.png"}
     (tmp_path / "outside.png").touch()
     named = [str(tmp_path / "outside.png"), f"{page.blocks.GRADIO_CACHE}/../outside.png", None, 3]

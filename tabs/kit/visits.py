@@ -45,21 +45,23 @@ class Page(gr.Blocks):
     def leave(self, request: gr.Request) -> None:
         """The page was closed (Gradio closes the running handlers)."""
         jobs.end_visit(request)
-        self.held.pop(request.session_hash, None)
+        files = self.held.pop(request.session_hash, set())
         self.state_holder.session_data.pop(request.session_hash, None)
         self.state_holder.time_last_used.pop(request.session_hash, None)
-        later = threading.Timer(GRACE, self.sweep)
+        later = threading.Timer(GRACE, self.sweep, [files])
         later.daemon = True
         later.start()
 
-    def sweep(self) -> None:
-        """Delete the files that nobody has who is here, and the page itself has not."""
+    def sweep(self, files: set[str]) -> None:
+        """Delete those that nobody has who is here, and the page itself has not. What no event has
+        named yet is not among them: its visitor stands in the queue.
+        """
         wanted = set().union(*list(self.held.values()))
         wanted.update(*(getattr(one, "keep_in_cache", ()) for one in self.blocks.values()))
-        for file in Path(get_upload_folder()).glob("*/*"):
+        for file in files - wanted:
             with suppress(OSError):
-                if str(file) not in wanted and time.time() - file.stat().st_ctime >= GRACE:
-                    file.unlink()
+                if time.time() - os.stat(file).st_ctime >= GRACE:
+                    os.unlink(file)
         release_memory()
 
 
