@@ -66,35 +66,30 @@ class UpConv(nn.Module):
 
 
 class LastConv(nn.Module):
-    """A convolution with few outputs, column by column of its kernel; float32 sums.
+    """A convolution with few outputs that keeps the size (H and W even); float32 outputs.
 
-    Each column of the kernel makes outputs of its own, which are then moved sideways and added. A
-    processor computes 16 outputs at a time; this way their places are not left empty.
+    A processor computes 16 outputs at a time. Few leave most of their places empty, so it makes
+    those of 2 x 2 pixels at once, from all that any of the four sees.
     """
 
     def __init__(self, conv, dtype):
         super().__init__()
-        out, channels, height, self.width = conv.weight.shape
-        columns = conv.weight.detach().permute(3, 0, 1, 2)
-        columns = columns.reshape(self.width * out, channels, height, 1)
-        self.register_buffer("weight", channels_last(columns).to(dtype))
-        self.register_buffer("bias", conv.bias.detach().to(torch.float32, copy=True).view(-1, 1, 1))
+        weight = conv.weight.detach()  # (out, in, h, w)
+        shifted = [F.pad(weight, (k, 1 - k, v, 1 - v)) for v in (0, 1) for k in (0, 1)]
+        weight = torch.stack(shifted, dim=1).flatten(0, 1)  # (4 out, in, h + 1, w + 1)
+        self.register_buffer("weight", channels_last(weight).to(dtype))
+        self.register_buffer("bias", conv.bias.detach().repeat_interleave(4).to(dtype))
         self.padding = conv.padding
         self.replicate = conv.padding_mode == "replicate"
 
     def forward(self, x):
-        x, padding, w = x.to(self.weight.dtype), self.padding, x.shape[-1]
+        x, padding = x.to(self.weight.dtype), self.padding
         if self.replicate:
             vertical, horizontal = padding
             x = F.pad(x, (horizontal, horizontal, vertical, vertical), mode="replicate")
             padding = 0
-        columns = F.conv2d(x, self.weight, padding=padding)  # (N, 7 out, H, W + 6)
-        columns = columns.to(torch.float32, memory_format=torch.contiguous_format)
-        columns = columns.unflatten(1, (self.width, len(self.bias))).unbind(1)
-        y = columns[0][..., :w] + self.bias
-        for number, column in enumerate(columns[1:], start=1):
-            y += column[..., number : number + w]
-        return y
+        y = F.conv2d(x, self.weight, self.bias, stride=2, padding=padding)
+        return F.pixel_shuffle(y.float(), 2)
 
 
 class WinogradConv(nn.Module):

@@ -28,6 +28,8 @@ from gan_models.fomm.folded_layers import (
     FoldedResidual,
     folded_last,
     folded_up,
+    moved_rows,
+    on_processor,
 )
 from gan_models.fomm.networks import (
     Encoded,
@@ -185,9 +187,8 @@ class FoldedGenerator(nn.Module):
 
     def draw(self, encoded, motions):
         """The last layer's logits, float32 (N, 3 or with `blend` 4, H, W)."""
-        warped = [self.dense_motion.warp(level, motions.deformation) for level in encoded.features]
-        if motions.occlusion_map is not None:
-            warped = [level * resized(motions.occlusion_map, level) for level in warped]
+        how = motions.deformation, motions.occlusion_map
+        warped = [self.dense_motion.move(level, *how) for level in encoded.features]
         if self.paint is not None:
             painted = self.paint(motions.features).float()
             warped[-1] = warped[-1] + resized(painted, warped[-1])
@@ -252,16 +253,31 @@ class FoldedDenseMotion(nn.Module):
         x, y, shift = mixed.view(n, 2, 3, *grid.shape[2:]).unbind(dim=2)
         return x * grid[:, :1] + y * grid[:, 1:] + shift
 
+    def move(self, level, deformation, occlusion_map=None):
+        """Features (1, C, H, W) where each of `deformation` (N, h, w, 2) points, times the
+        occlusion map (N, 1, h, w).
+        """
+        share = None if occlusion_map is None else resized(occlusion_map, level)
+        if on_processor(level.device):
+            places, border = like(deformation, level), self.padding_mode == "border"
+            return moved_rows(level, places, border, self.align_corners, share)
+        moved = self.warp(level, deformation)
+        return moved if share is None else moved * share
+
     def warp(self, image, deformation):
         """Sample image (1, C, H, W) where each of `deformation` (N, h, w, 2) points."""
-        if deformation.shape[1:3] != image.shape[2:]:
-            deformation = resized(deformation.permute(0, 3, 1, 2), image).permute(0, 2, 3, 1)
+        deformation = like(deformation, image)
         return F.grid_sample(
             image.expand(len(deformation), -1, -1, -1),
             deformation,
             padding_mode=self.padding_mode,
             align_corners=self.align_corners,
         )
+
+
+def like(deformation, image):
+    """A deformation (N, h, w, 2) for each pixel of `image`."""
+    return resized(deformation.permute(0, 3, 1, 2), image).permute(0, 2, 3, 1)
 
 
 def affine_motions(driving: Keypoints, source: Keypoints):

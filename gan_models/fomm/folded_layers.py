@@ -4,7 +4,8 @@ Activations (N, C, H, W) are channels-last. Three forms save arithmetic or time,
 
     up        enlarging and convolving in one: four products instead of nine (everywhere)
     Winograd  wide 3x3 convolutions in float32: a quarter of the products
-    columns   a last layer of three or four outputs: the same products, none of a vector left empty
+    last      three or four outputs of four pixels at once: nothing of a vector is left empty
+    rows      features are moved pixel by pixel, all channels at once
 """
 
 import torch
@@ -136,6 +137,39 @@ class FoldedConv(nn.Module):
 def folded_last(conv, device, dtype):
     """The faster layer for a convolution that keeps the size and has few outputs."""
     return LastConv(conv, dtype) if on_processor(device) else FoldedConv([conv], dtype)
+
+
+def moved_rows(image, places, border, align_corners, share=None):
+    """`F.grid_sample` of one image (1, C, H, W) at places (N, h, w, 2): (N, C, h, w).
+
+    With many channels it is several times as fast on a processor: the four pixels around a place
+    and their weights are worked out once, and each pixel's channels lie side by side.
+
+    border: Pixels beyond the border are its own, not zeros.
+    share: (N, 1, h, w), what the result is multiplied by.
+    """
+    if not border:  # a rim of zeros, at which places end
+        image, rim = F.pad(image, (1, 1, 1, 1)), 1
+    else:
+        rim = 0
+    n, h, w, _ = places.shape
+    _, channels, height, width = image.shape
+    sides = places.new_tensor([width, height])
+    scale = (sides - 2 * rim - int(align_corners)) / 2  # of the image without its rim
+    places = (places * scale).add_((sides - 1) / 2).nan_to_num_(0.0)
+    places = places.clamp_min_(0).minimum(sides - 1)
+    corner = places.floor().minimum(sides - 2)  # the upper left pixel of the four
+    after = places.sub_(corner)
+    both = torch.stack([1 - after, after], dim=3)  # (N, h, w, 2, 2) weights, as (x, y) in the last
+    across, down = both.unbind(4)
+    if share is not None:
+        down = down * share.view(n, h, w, 1)
+    weights = down.unsqueeze(4) * across.unsqueeze(3)  # (N, h, w, 2, 2)
+    first = (corner[..., 1] * width + corner[..., 0]).int().view(-1, 1)
+    near = first + torch.tensor([0, 1, width, width + 1], dtype=torch.int32)
+    rows = image.permute(0, 2, 3, 1).reshape(-1, channels)
+    moved = F.embedding_bag(near, rows, mode="sum", per_sample_weights=weights.view(-1, 4))
+    return moved.view(n, h, w, channels).permute(0, 3, 1, 2)
 
 
 def scale_and_shift(norm):
