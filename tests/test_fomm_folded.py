@@ -3,6 +3,7 @@
 import pytest
 import tiny_fomm
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from gan_models.folding import channels_last
@@ -172,6 +173,23 @@ def test_heavy_weights_take_the_other_form():
     narrow, heavy = Block(8, 8, resample="up"), Block(1024, 512, resample="up")
     kinds = [folded_layers.folded_up(block, "cpu", torch.float32) for block in (narrow, heavy)]
     assert [type(kind) for kind in kinds] == [folded_layers.FoldedUp, folded_layers.HeavyUp]
+
+
+@pytest.mark.parametrize("border", [True, False])
+@pytest.mark.parametrize("align_corners", [True, False])
+def test_features_are_moved_as_torch_moves_them(border, align_corners):
+    image, share = channels_last(torch.rand(1, 6, 5, 7)), torch.rand(2, 1, 8, 9)
+    places = 3 * torch.rand(2, 8, 9, 2) - 1.5  # beyond the border, too
+    places[0, 0, :2] = torch.tensor([[-1.0, 1.0], [1.0, -1.0]])
+    expected = share * F.grid_sample(
+        image.expand(2, -1, -1, -1), places, align_corners=align_corners,
+        padding_mode="border" if border else "zeros",
+    )  # fmt: skip
+    with torch.inference_mode():
+        ours = folded_layers.moved_rows(image, places, border, align_corners, share)
+        close(ours, expected)
+        places[0, 0, 0] = torch.nan  # as of maps that have no inverse
+        close(folded_layers.moved_rows(image, places, border, align_corners, share)[1], ours[1])
 
 
 def normed(block):

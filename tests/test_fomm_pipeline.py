@@ -355,7 +355,7 @@ def test_large_frames_are_made_one_by_one(pipeline, frames, monkeypatch):
     from gan_models.fomm import full_size
 
     made = []
-    monkeypatch.setattr(full_size.cv2, "blendLinear", lambda *given: made.append(1) or given[0])
+    monkeypatch.setattr(full_size, "blended", lambda *given: made.append(1) or given[0])
     result = pipeline.animate(picture(3, 80, 80), frames, batch_size=9)
     next(result)
     assert len(made) == 1

@@ -148,24 +148,24 @@ def moved_rows(image, places, border, align_corners, share=None):
     border: Pixels beyond the border are its own, not zeros.
     share: (N, 1, h, w), what the result is multiplied by.
     """
-    if not border:  # a rim of zeros, at which places end
-        image, rim = F.pad(image, (1, 1, 1, 1)), 1
-    else:
-        rim = 0
+    rim = 0 if border else 1  # of zeros, at which places end
+    image = image if border else F.pad(image, (1, 1, 1, 1))
     n, h, w, _ = places.shape
     _, channels, height, width = image.shape
-    sides = places.new_tensor([width, height])
-    scale = (sides - 2 * rim - int(align_corners)) / 2  # of the image without its rim
-    places = (places * scale).add_((sides - 1) / 2).nan_to_num_(0.0)
-    places = places.clamp_min_(0).minimum(sides - 1)
-    corner = places.floor().minimum(sides - 2)  # the upper left pixel of the four
-    after = places.sub_(corner)
-    both = torch.stack([1 - after, after], dim=3)  # (N, h, w, 2, 2) weights, as (x, y) in the last
-    across, down = both.unbind(4)
-    if share is not None:
-        down = down * share.view(n, h, w, 1)
-    weights = down.unsqueeze(4) * across.unsqueeze(3)  # (N, h, w, 2, 2)
-    first = (corner[..., 1] * width + corner[..., 0]).int().view(-1, 1)
+    parts = []
+    for place, side in zip(places.unbind(3), (width, height), strict=True):
+        own = side - 2 * rim - int(align_corners)
+        place = (place * (own / 2)).add_((side - 1) / 2).nan_to_num_(0.0).clamp_(0, side - 1)
+        before = place.floor().clamp_max_(side - 2)  # the left or upper of two pixels
+        parts += [before, place.sub_(before)]  # and the weight of the other one
+    x, right, y, below = parts
+    share = 1.0 if share is None else share.view(n, h, w)
+    below = below * share
+    corner = right * below
+    above = share - below  # of the upper two
+    beside = right * above
+    weights = torch.stack([above - beside, beside, below - corner, corner], dim=3)
+    first = (y * width + x).int().view(-1, 1)
     near = first + torch.tensor([0, 1, width, width + 1], dtype=torch.int32)
     rows = image.permute(0, 2, 3, 1).reshape(-1, channels)
     moved = F.embedding_bag(near, rows, mode="sum", per_sample_weights=weights.view(-1, 4))

@@ -31,17 +31,22 @@ def full_size(large: np.ndarray, maps: Maps, align_corners: bool, value_range):
     """
     size, own = len(large), maps.colour.shape[-1]
     scale = size / own * (own - 1 if align_corners else own) / 2  # pixels of the source to 1
-    places = maps.deformation * scale + (size - 1) / 2  # (N, 2, H, W) in pixels of the source
-    places, share = places.cpu().numpy(), maps.share.squeeze(1).cpu().numpy()
+    places = maps.deformation.permute(0, 2, 3, 1) * scale + (size - 1) / 2
+    places = places.contiguous().cpu().numpy()  # (N, H, W, 2) in pixels of the source
     colours = images.to_pictures(maps.colour, value_range)
-    for (x, y), colour, logits in zip(places, colours, share, strict=True):
-        moved = cv2.remap(
-            large, enlarged(x, size), enlarged(y, size), cv2.INTER_LINEAR,
-            borderMode=cv2.BORDER_REPLICATE,
-        )  # fmt: skip
+    share = (maps.share.squeeze(1) * STEEPNESS).cpu().numpy()
+    for place, colour, logits in zip(places, colours, share, strict=True):
+        place, edge = enlarged(place, size), cv2.BORDER_REPLICATE
+        moved = cv2.remap(large, place, None, cv2.INTER_LINEAR, borderMode=edge)
         logits = torch.from_numpy(enlarged(logits, size, cv2.INTER_CUBIC))
-        painted = (logits * STEEPNESS).sigmoid().numpy()  # (S, S)
-        yield cv2.blendLinear(moved, enlarged(colour, size), 1 - painted, painted)
+        yield blended(moved, enlarged(colour, size), logits.sigmoid_().numpy())
+
+
+def blended(moved, painted, share):
+    """Pictures (S, S, 3) uint8, the second one's share (S, S) of [0, 1]; in bytes, for speed."""
+    share = cv2.cvtColor(cv2.convertScaleAbs(share, alpha=255), cv2.COLOR_GRAY2RGB)
+    kept = cv2.multiply(moved, 255 - share, scale=1 / 255)
+    return cv2.add(kept, cv2.multiply(painted, share, scale=1 / 255))
 
 
 def enlarged(picture, size, how=cv2.INTER_LINEAR):
