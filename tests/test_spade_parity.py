@@ -8,7 +8,6 @@ range, 1e-4 of its largest value.
 import functools
 import io
 import re
-import zlib
 
 import numpy as np
 import pytest
@@ -18,7 +17,7 @@ from PIL import Image
 from gan_models.spade import SPADEPipeline, networks, official
 from gan_models.spade.labels import LABELS, colour_map, read_map
 from tests import recorded
-from tests.parity.fill import fill, noise, smooth_image
+from tests.parity.fill import fill, noise, singular_vectors, smooth_image
 
 case = functools.partial(recorded.case, "spade")
 
@@ -36,17 +35,6 @@ def official_state(description, kind):
             weight = weight.swapaxes(0, 1)
         state[key], state[f"{base}_v"] = singular_vectors(base, weight)
     return {key: torch.from_numpy(np.ascontiguousarray(state[key])) for key in shapes}
-
-
-def singular_vectors(name, weight):
-    """As fill.py's, to 1e-6, in a tenth of its time."""
-    matrix = torch.from_numpy(np.ascontiguousarray(weight)).flatten(1)
-    drawn = np.random.default_rng(zlib.crc32(f"{name}_u".encode())).standard_normal(len(matrix))
-    u = torch.from_numpy(drawn.astype(np.float32))
-    for _ in range(30):
-        v = torch.nn.functional.normalize(u @ matrix, dim=0)
-        u = torch.nn.functional.normalize(matrix @ v, dim=0)
-    return u.numpy(), v.numpy()
 
 
 def network(description, kind):

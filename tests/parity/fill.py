@@ -31,13 +31,14 @@ def _normalised(vector):
     return vector / max(np.linalg.norm(vector), 1e-12)
 
 
-def _singular_vectors(name, weight):
-    matrix = weight.reshape(weight.shape[0], -1).astype(np.float64)
-    u = _normalised(_rng(name + "_u").standard_normal(matrix.shape[0]))
+def singular_vectors(name, weight):
+    """(u, v) of a weight, whose first dimension is u's, by the rule above."""
+    matrix = weight.reshape(len(weight), -1)
+    u = _normalised(_rng(name + "_u").standard_normal(len(matrix))).astype(np.float32)
     for _ in range(30):
-        v = _normalised(matrix.T @ u)
+        v = _normalised(u @ matrix)
         u = _normalised(matrix @ v)
-    return u.astype(np.float32), v.astype(np.float32)
+    return u, v
 
 
 def fill(shapes, gain=1.0, unit=False):
@@ -65,7 +66,7 @@ def fill(shapes, gain=1.0, unit=False):
     for name in shapes:
         if name.endswith("weight_u"):
             base = name[: -len("_u")]
-            state[base + "_u"], state[base + "_v"] = _singular_vectors(base, state[base + "_orig"])
+            state[base + "_u"], state[base + "_v"] = singular_vectors(base, state[base + "_orig"])
     return state
 
 
