@@ -4,8 +4,6 @@ import json
 import logging
 import os
 import pickle
-import sys
-from pathlib import Path
 
 import pytest
 import torch
@@ -17,10 +15,8 @@ from gan_models.fomm import official as fomm
 from gan_models.fomm.discriminator import Discriminator
 from gan_models.fomm.networks import AntiAliasDown, Generator, KeypointDetector
 from gan_models.weights import build_network, load_weights
-
-PARITY = Path(__file__).resolve().parent / "parity"
-sys.path.insert(0, str(PARITY))
-from fill import fill, noise, smooth_image  # noqa: E402
+from tests.parity.fill import fill, noise, smooth_image
+from tests.recorded import PARITY
 
 KINDS = {
     "detector": KeypointDetector,

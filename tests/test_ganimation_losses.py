@@ -5,33 +5,25 @@ Tolerances, relative: 1e-4 for losses, 1e-3 for the length of gradients; 1e-2 fo
 Adam, of which float32 and float64 already differ by 1e-3.
 """
 
-import json
-import sys
 from dataclasses import replace
-from pathlib import Path
+from functools import partial
 
 import numpy as np
 import pytest
 import torch
 
 from gan_models.ganimation.networks import Critic, Generator
+from tests import recorded
+from tests.parity.fill import fill, noise, smooth_image
 from trainers.ganimation import config as options
 from trainers.ganimation import train
 
-PARITY = Path(__file__).resolve().parent / "parity"
-sys.path.insert(0, str(PARITY))
-from fill import fill, noise, smooth_image  # noqa: E402
-
+case = partial(recorded.case, "ganimation")
 OURS = {"img_reg.0": "color", "attetion_reg.0": "attention", "conv1": "patches"}
 OURS |= {"conv2": "action_units"}
 OFFICIAL = options.PRESETS["official"]
 D_TERMS = {"d_real": ("real", -1), "d_cond": ("expression", 4000), "d_fake": ("fake", 1)}
 G_TERMS = {"g_fake": ("adversarial", 1), "g_cond": ("expression", 4000), "g_cyc": ("cycle", 10)}
-
-
-def case(name):
-    description = json.loads((PARITY / "ganimation" / f"{name}.json").read_text())
-    return description, dict(np.load(PARITY / "ganimation" / f"{name}.npz"))
 
 
 def load(network, recipe):

@@ -1,8 +1,5 @@
 """Sliced Wasserstein distance and MS-SSIM against the official numbers; FID and KID."""
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
@@ -10,12 +7,10 @@ import torchvision
 
 from gan_models.errors import UserError
 from tests import recorded
+from tests.parity.fill import fill, noise, smooth_image
+from tests.recorded import PARITY
 from trainers import metrics
 from trainers.metrics import SWDReference
-
-PARITY = Path(__file__).parent / "parity"
-sys.path.insert(0, str(PARITY))
-from fill import fill, noise, smooth_image  # noqa: E402
 
 KEPT = [
     (..., slice(None, None, 4), slice(None, None, 4)),

@@ -18,10 +18,8 @@ from gan_models.errors import UserError
 from gan_models.progan.networks import Discriminator, Generator
 from gan_models.progan.pipeline import ProGANPipeline
 from gan_models.weights import build_network, load_weights
-
-PARITY = Path(__file__).resolve().parent / "parity"
-sys.path.insert(0, str(PARITY))
-from fill import fill, noise, smooth_image  # noqa: E402
+from tests.parity.fill import fill, noise, smooth_image
+from tests.recorded import PARITY
 
 CONTAINERS = PARITY / "progan" / "containers"
 V3_G, V3_D, V3_CONDITIONAL_D, V3_EARLY_D = "generator", "discriminator", "conditional", "early"
