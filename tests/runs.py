@@ -5,6 +5,7 @@ Processes are forked from one server that has imported the trainers already: a s
 of a second instead of several.
 """
 
+import json
 import multiprocessing
 import os
 import random
@@ -17,6 +18,7 @@ from importlib import import_module
 from pathlib import Path
 from unittest import mock
 
+import pytest
 import torch
 
 from tests.commands import ENVIRONMENT
@@ -113,16 +115,33 @@ def run_in_two(module, *arguments, cwd):
         assert running.wait() == 0, running.stderr()[-3000:]
 
 
+def two_see_the_losses_of_one(alone, module, *arguments, steps, near):
+    """Two processes log, for so many steps, what the run in the folder `alone` has logged.
+
+    near: what pytest.approx takes, by step.
+    """
+    run_in_two(module, *arguments, "--out", "both", cwd=alone.parent)
+    lines = [
+        [json.loads(line) for line in (folder / "scalars.jsonl").read_text().splitlines()]
+        for folder in (alone, alone.parent / "both")
+    ]
+    assert len(lines[0]) >= len(lines[1]) == steps
+    for step, (one, two) in enumerate(zip(*lines, strict=False)):
+        assert one.keys() == two.keys()
+        for key in one.keys() - {"seconds", "loader_rate"}:
+            assert two[key] == pytest.approx(one[key], **near(step)), (step, key)
+
+
 def killed_after_first_save(module, *arguments, cwd):
     """Run a command until its first state is whole, and kill it there."""
     running = start(module, *arguments, cwd=cwd, dies=True)
     assert running.wait() == -signal.SIGKILL, running.stderr()[-2000:]
 
 
-def killed_at_random_moments(folder, module, *arguments, cwd, times=2):
-    """Start a command several times, each killed soon after its first save."""
+def killed_at_random_moments(folder, module, *arguments, cwd):
+    """Start a command twice, each killed soon after its first save."""
     moments, kills = random.Random(1), 0
-    for _ in range(times):
+    for _ in range(2):
         before = final_state(folder)
         seen = before["counters"]["images_seen"] if before else 0
         running = start(module, *arguments, cwd=cwd)

@@ -59,38 +59,32 @@ def train_here(place, monkeypatch):
     return lambda folder, *flags: command.main([*TINY, "--out", folder, *flags])
 
 
-def train(folder, *flags, cwd):
-    return runs.run("trainers.spade", *TINY, "--out", folder, *flags, cwd=cwd)
+FOUR = [*TINY, "--total-images", "16", "--save-interval", "8", "--report-interval", "4"]
 
 
-def test_four_steps_are_two_a_kill_and_two(place):
-    flags = ["--total-images", "16", "--save-interval", "8"]
-    train("four", *flags, cwd=place)
-    killed_after_first_save("trainers.spade", *TINY, "--out", "two", *flags, cwd=place)
+@pytest.fixture(scope="module")
+def four(place):
+    """The folder of four steps that nothing interrupts."""
+    runs.run("trainers.spade", *FOUR, "--out", "four", cwd=place)
+    return place / "four"
+
+
+def test_four_steps_are_two_a_kill_and_two(place, four):
+    killed_after_first_save("trainers.spade", *FOUR, "--out", "two", cwd=place)
     assert final_state(place / "two")["counters"]["steps"] == 2
-    train("two", *flags, cwd=place)
-    assert_equal(final_state(place / "two"), final_state(place / "four"))
-    assert (place / "four" / "paintings-000000016.png").exists()
-    weights = load_weights(place / "four" / "weights", "spade")
+    runs.run("trainers.spade", *FOUR, "--out", "two", cwd=place)
+    assert_equal(final_state(place / "two"), final_state(four))
+    assert (four / "paintings-000000016.png").exists()
+    weights = load_weights(four / "weights", "spade")
     assert sorted(weights.states) == ["encoder", "generator"]
     assert weights.config["classes"] == ["class 0", "class 1", "class 2", "unknown"]
     assert weights.config["labels"] == {"kind": "custom", "dont_care": True, "edges": True}
 
 
-def test_two_processes_see_the_losses_of_one(place):
+def test_two_processes_see_the_losses_of_one(four):
     """With batch norms whose statistics are those of both."""
-    flags = ["--total-images", "16", "--report-interval", "4", "--save-interval", "16"]
-    train("one", *flags, cwd=place)
-    runs.run_in_two("trainers.spade", *TINY, "--out", "both", *flags, cwd=place)
-    lines = [
-        [json.loads(line) for line in (place / name / "scalars.jsonl").read_text().splitlines()]
-        for name in ("one", "both")
-    ]
-    assert len(lines[0]) == len(lines[1]) == 4
-    for alone, together in zip(*lines, strict=True):
-        for key in alone:
-            if key not in ("seconds", "loader_rate"):
-                assert together[key] == pytest.approx(alone[key], rel=5e-3, abs=5e-4), key
+    near = {"rel": 5e-3, "abs": 5e-4}
+    runs.two_see_the_losses_of_one(four, "trainers.spade", *FOUR, steps=4, near=lambda _: near)
 
 
 def test_a_label_out_of_range_is_refused_with_its_file(place, train_here):

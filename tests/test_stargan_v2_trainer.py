@@ -53,40 +53,36 @@ def train_here(place, monkeypatch, pytests_own_signals):
     return lambda folder, *flags: command.main([*TINY, "--out", folder, *flags])
 
 
-def train(folder, *flags, cwd):
-    return runs.run("trainers.stargan_v2", *TINY, "--out", folder, *flags, cwd=cwd)
+FOUR = [*TINY, "--total-images", "16", "--save-interval", "8", "--report-interval", "4"]
 
 
-def test_four_steps_are_two_a_kill_and_two(place):
+@pytest.fixture(scope="module")
+def four(place):
+    """The folder of four steps that nothing interrupts."""
+    runs.run("trainers.stargan_v2", *FOUR, "--out", "four", cwd=place)
+    return place / "four"
+
+
+def test_four_steps_are_two_a_kill_and_two(place, four):
     """The diversity's weight, too, goes on where it was."""
-    flags = ["--total-images", "16", "--save-interval", "8", "--report-interval", "4"]
-    train("four", *flags, cwd=place)
-    killed_after_first_save("trainers.stargan_v2", *TINY, "--out", "two", *flags, cwd=place)
+    killed_after_first_save("trainers.stargan_v2", *FOUR, "--out", "two", cwd=place)
     assert final_state(place / "two")["counters"]["steps"] == 2
-    train("two", *flags, cwd=place)
-    assert_equal(final_state(place / "two"), final_state(place / "four"))
+    runs.run("trainers.stargan_v2", *FOUR, "--out", "two", cwd=place)
+    assert_equal(final_state(place / "two"), final_state(four))
     lines = (place / "two" / "scalars.jsonl").read_text().splitlines()
     fell = [json.loads(line)["diversity_weight"] for line in lines]
     assert fell == pytest.approx([1, 2 / 3, 1 / 3, 0])
-    assert (place / "four" / "translations-000000016.png").exists()
-    weights = load_weights(place / "four" / "weights", "stargan_v2")
+    assert (four / "translations-000000016.png").exists()
+    weights = load_weights(four / "weights", "stargan_v2")
     assert sorted(weights.states) == sorted(training.TRAINED)
     assert weights.config["domains"] == ["cat", "dog"]
 
 
-def test_two_processes_see_the_losses_of_one(place):
-    flags = ["--total-images", "12", "--report-interval", "4", "--save-interval", "12"]
-    train("one", *flags, cwd=place)
-    runs.run_in_two("trainers.stargan_v2", *TINY, "--out", "both", *flags, cwd=place)
-    lines = [
-        [json.loads(line) for line in (place / name / "scalars.jsonl").read_text().splitlines()]
-        for name in ("one", "both")
-    ]
-    assert len(lines[0]) == len(lines[1]) == 3
-    for alone, together in zip(*lines, strict=True):
-        for key in alone:
-            if key not in ("seconds", "loader_rate"):
-                assert together[key] == pytest.approx(alone[key], rel=5e-3, abs=5e-4), key
+def test_two_processes_see_the_losses_of_one(four):
+    near = {"rel": 5e-3, "abs": 5e-4}
+    runs.two_see_the_losses_of_one(
+        four, "trainers.stargan_v2", *FOUR, "--total-images", "12", steps=3, near=lambda _: near
+    )
 
 
 def test_latents_and_references_take_turns_and_references_teach_the_generator_alone(
