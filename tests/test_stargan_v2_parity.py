@@ -175,7 +175,7 @@ def test_whole_ways_of_the_pipeline(name, tag):
     back = generator.decoded(encoded(by_reference[0]), style(source, 0))
     compare("cycle_grid", 3, 0, back)
     draws = noise(f"zmany_{tag}1", (10_000, 16))
-    pipeline._means[1] = pipeline._mapped(draws, 1).mean(0)
+    pipeline._mean = {1: pipeline._mapped(draws, 1).mean(0)}.get
     latent = pipeline._mapped(noise(f"zl_{tag}0", (1, 16)), 1)[0]
     towards = pipeline._towards(1, latent, float(description["inputs"]["psi"]))
     compare("latent_grid", 3, 0, generator.decoded(known, torch.from_numpy(towards)[None]))
