@@ -7,12 +7,13 @@ import sys
 import time
 from pathlib import Path
 
+import gradio as gr
 import pytest
 
 import app
 from gan_models import names
 from tabs import expressions, latent, motion, painting, styles
-from tabs.kit import jobs, look
+from tabs.kit import jobs, layout, look
 from tabs.kit import texts as words
 from tests import tiny, tiny_spade, tiny_stargan_v2
 
@@ -131,6 +132,22 @@ def test_every_control_has_a_label_for_screen_readers(page):
     components = page.config["components"]
     labels = [one["props"].get("label") for one in components if one["type"] in kinds]
     assert len(labels) > 15 and all(labels)
+
+
+@pytest.mark.parametrize("module", TABS)
+def test_the_button_of_an_error_works_wherever_it_stands(module):
+    """What weights lack is said at any control, with the button that chooses others."""
+    with gr.Blocks() as page:
+        tab = module.build(page, jobs.Settings(device="cpu"))
+    taken = {
+        target for one in page.fns.values() if one.name == "take_remedy" for target in one.targets
+    }
+    fetching = {"weights_notice", "hub_notice", "offer_notice", "finder_notice"}
+    seeds = {"first_notice", "second_notice"}
+    for name in vars(tab).keys() - fetching - seeds:
+        if name.endswith("_notice"):
+            one = getattr(tab, name)
+            assert one.js_on_load == layout.REMEDY and (one._id, "select") in taken, name
 
 
 def test_the_class_menu_follows_the_weights_the_tab_opens_on(page):

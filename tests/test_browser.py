@@ -469,7 +469,7 @@ def test_a_photograph_is_told_before_the_run(opened, tmp_path):
         tmp_path / "me.png", np.zeros((90, 120, 3), np.uint8), weights="", settings={}
     )
     page = opened
-    page.get_by_role("button", name=motion.OTHER_PORTRAIT).click()
+    page.get_by_role("button", name=words.OTHER_PICTURE).click()
     page.locator("#motion-portrait button:visible").first.wait_for()
     page.locator("#motion-portrait input[type=file]").set_input_files(tmp_path / "me.png")
     page.get_by_text("The portrait is not one of the drawn puppets").wait_for()

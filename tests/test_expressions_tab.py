@@ -76,7 +76,7 @@ def edited(pipeline, path, units, box=None):
 
 def near(shown, made):
     """Whether that was made, and sent as a JPEG."""
-    sent = results.data_url(made.astype(np.uint8), quality=92, subsampling=0)
+    sent = results.large_url(made.astype(np.uint8))
     sent = images.read_picture(base64.b64decode(sent.partition(",")[2]))
     return shown.shape == sent.shape and abs(shown.astype(int) - sent).mean() < 1
 
@@ -277,7 +277,7 @@ def test_the_clip_goes_from_the_face_to_the_expression_and_back(system, given, p
     answer = last(clip_of(system, given.wide, values))
     assert texts.NOTHING_MOVES in answer["clip_notice"] and answer["run"]["interactive"]
     answer = last(clip_of(system, given.wide, moved, seconds=31))
-    assert texts.BAD_DURATION in answer["clip_notice"]
+    assert words.BAD_LENGTH in answer["clip_notice"]
 
 
 def test_stop_leaves_no_clip_before_the_first_frame(system, given):

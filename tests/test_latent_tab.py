@@ -18,12 +18,13 @@ from tabs import latent
 from tabs.kit import clips as kit
 from tabs.kit import jobs, results, systems, tickets
 from tabs.kit import texts as words
+from tabs.kit.seeds import of_seed
 from tabs.latent import clips, drawing, handlers, live, points, texts
 from tests import tiny
 from tools import examples
 
 IDLE = kit.idle(texts.KEYS)
-ONE, TWO = points.of_seed(1), points.of_seed(2)
+ONE, TWO = of_seed(1), of_seed(2)
 MIX = points.of_mix(ONE, TWO, 50, "spherical")
 CLASSES = ["human", "cat", "robot"]
 
@@ -213,13 +214,11 @@ def test_seeds_set_points():
     assert last(handlers.set_seed(7)) == {"point": seven, "shown": seven, "point_notice": ""}
     assert last(handlers.set_seed(2**32 - 1))["point_notice"] == ""
     assert last(handlers.set_seed(None)) == {"point_notice": ""}  # an emptied field
-    assert points.check_seed(handlers.new_seed()["seed"]) >= 0
-    assert handlers.next_seeds([1, 2, 3]) == {"seeds": [4, 5, 6]}
 
 
 def test_a_click_in_the_grid_shows_that_picture(system):
     answer = handlers.pick([10, 11, 12], SimpleNamespace(index=2))
-    assert answer == {"shown": points.of_seed(12)}
+    assert answer == {"shown": of_seed(12)}
     answers = show(system, shown=answer["shown"])
     assert "Seed 12." in next(answers)["picture_caption"]
     answers.close()
@@ -251,7 +250,7 @@ def test_what_is_shown_becomes_a_start_or_an_end(system, shown):
 
 
 def test_a_name_tells_what_a_picture_is_made_of_while_that_is_short(system, pipeline):
-    mix = points.of_mix(points.kept(pipeline, MIX), points.of_seed(9), 25, "linear")
+    mix = points.of_mix(points.kept(pipeline, MIX), of_seed(9), 25, "linear")
     assert mix["name"] == "(seed 1 to seed 2, 50 %) to seed 9, 25 %, linear"
     for _ in range(3):
         mix = points.of_mix(mix, mix, 50, "spherical")
@@ -650,7 +649,7 @@ def test_a_hub_name_is_looked_up_once_and_rewritten_weights_are_seen(system, tmp
     monkeypatch.setattr(names, "find_weights", lambda name: asked.append(name) or folder)
     systems.resolved.cache_clear()
     last(systems.choose(system, "org/name"))
-    answers = [last(show(system, "org/name", shown=points.of_seed(one))) for one in (3, 5, 7)]
+    answers = [last(show(system, "org/name", shown=of_seed(one))) for one in (3, 5, 7)]
     assert asked == ["org/name"] and all(answer["give_notice"] == "" for answer in answers)
     tiny.save_progan(folder, CLASSES, seed=1)
     menu = last(handlers.choose_class(system, "org/name"))["label"]

@@ -80,9 +80,9 @@ def box_of(value):
 
 def test_the_crop_of_a_portrait_is_shown_before_the_run(system, given):
     answer = show_portrait(system, given.portrait)
-    assert answer["portrait"]["visible"] == "hidden" and answer["other_portrait"]["visible"]
-    assert answer["portrait_crop"]["visible"] and answer["portrait_notice"] == ""
-    value = answer["portrait_crop"]["value"]
+    assert answer["picture"]["visible"] == "hidden" and answer["other_picture"]["visible"]
+    assert answer["crop"]["visible"] and answer["give_notice"] == ""
+    value = answer["crop"]["value"]
     assert value["box"] == [15, 0, 75, 60] and (value["width"], value["height"]) == (90, 60)
     assert value["picture"].startswith("data:image/jpeg;base64,")
     assert box_of(value) == faces.Box(15, 0, 75, 60)
@@ -91,7 +91,7 @@ def test_the_crop_of_a_portrait_is_shown_before_the_run(system, given):
 def test_face_weights_say_that_there_is_no_face(system, given):
     for name in ("filmed", "published:vox"):
         answer = show_portrait(system, given.portrait, name)
-        assert "No face was found" in answer["portrait_notice"]
+        assert "No face was found" in answer["give_notice"]
 
 
 @pytest.fixture
@@ -105,14 +105,14 @@ def a_face(monkeypatch):
 @pytest.mark.parametrize("weights", ["drawn", "filmed", "published:vox"])
 def test_a_face_in_a_photograph_is_found_and_the_crop_said(system, given, a_face, weights):
     answer = show_portrait(system, given.photo, weights)
-    assert answer["portrait_crop"]["value"]["box"] == crop.corners(a_face)
-    assert "The portrait is cropped around its face" in answer["portrait_notice"]
+    assert answer["crop"]["value"]["box"] == crop.corners(a_face)
+    assert "The portrait is cropped around its face" in answer["give_notice"]
 
 
 def test_puppets_are_cropped_as_their_weights_learned_them(system, given, a_face):
     answer = show_portrait(system, given.portrait)
-    assert answer["portrait_crop"]["value"]["box"] == [15, 0, 75, 60]
-    assert answer["portrait_notice"] == ""
+    assert answer["crop"]["value"]["box"] == [15, 0, 75, 60]
+    assert answer["give_notice"] == ""
     assert show_driving(system, given.clip)["driving_crop"]["value"]["box"] == [8, 0, 56, 48]
 
 
@@ -132,15 +132,15 @@ def test_a_face_that_shows_later_in_a_film_is_found(system, given, tmp_path, mon
 
 def test_the_crop_goes_with_the_portrait(system):
     answer = show_portrait(system, None)
-    assert answer["portrait"]["visible"] is True and not answer["portrait_crop"]["visible"]
-    assert not answer["other_portrait"]["visible"] and answer["portrait_notice"] == ""
+    assert answer["picture"]["visible"] is True and not answer["crop"]["visible"]
+    assert not answer["other_picture"]["visible"] and answer["give_notice"] == ""
 
 
 def test_what_is_no_picture_is_a_sentence(system, tmp_path):
     (tmp_path / "broken.png").write_bytes(b"nothing")
     answer = show_portrait(system, str(tmp_path / "broken.png"))
-    assert "broken.png" in answer["portrait_notice"] and "error" in answer["portrait_notice"]
-    assert answer["portrait"]["visible"] is True
+    assert "broken.png" in answer["give_notice"] and "error" in answer["give_notice"]
+    assert answer["picture"]["visible"] is True
     notice = show_driving(system, str(tmp_path / "broken.png"))["driving_notice"]
     assert "broken.png" in notice and "error" in notice
 
@@ -151,14 +151,14 @@ def click(system, given, shown, x, y, weights="drawn"):
 
 
 def test_a_click_moves_the_crop(system, given, monkeypatch):
-    shown = show_portrait(system, given.portrait)["portrait_crop"]["value"]
+    shown = show_portrait(system, given.portrait)["crop"]["value"]
     answer = click(system, given, shown, 20, 30)
     assert answer == {"crop": shown | {"box": [-10, 0, 50, 60]}, "notice": ""}
     face = faces.Box(50, 10, 80, 40)
     found = faces.Framing(faces.Box(45, 5, 90, 50), [face, faces.Box(2, 10, 30, 38)])
     monkeypatch.setattr(faces, "frame", lambda *_, **__: found)
     assert click(system, given, shown, 60, 20, "filmed")["crop"]["box"] == [45, 5, 90, 50]
-    shown = show_portrait(system, given.portrait, "filmed")["portrait_crop"]["value"]
+    shown = show_portrait(system, given.portrait, "filmed")["crop"]["value"]
     assert shown["faces"] == [[50, 10, 80, 40], [2, 10, 30, 38]]
 
 

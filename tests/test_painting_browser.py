@@ -12,6 +12,7 @@ from gan_models.spade.labels import LABELS
 from gan_models.spade.segmenting import map_of_picture
 from tabs import painting
 from tabs.kit import jobs
+from tabs.kit import texts as words
 from tests import tiny_spade
 from tests.served import in_browser
 from tests.test_browser import browser  # noqa: F401 - a fixture
@@ -132,7 +133,7 @@ def test_a_stroke_a_fill_undo_styles_files_and_what_was_before(page, tmp_path):
     assert (ids_of(page) == stroke).all()
 
     # Another style is another picture of the same map.
-    page.get_by_role("button", name=painting.texts.NEW).first.click()
+    page.get_by_role("button", name=words.NEW).first.click()
     page.wait_for_function(OTHER, arg=seen)
     assert (ids_of(page) == stroke).all()
 

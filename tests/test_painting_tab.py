@@ -13,7 +13,7 @@ from gan_models.errors import UserError
 from gan_models.spade import segmenting
 from gan_models.spade.labels import LABELS, read_map
 from tabs import painting
-from tabs.kit import jobs
+from tabs.kit import jobs, seeds
 from tabs.kit import texts as words
 from tabs.kit.seeds import of_seed
 from tabs.painting import canvas, handlers, maps, styles, texts
@@ -234,7 +234,7 @@ def test_a_style_of_a_picture_and_its_mix(system, value, tmp_path):
     assert "style of red.png to seed 2, 30 %" in made["text"]
     assert made["canvas"]["look"] != value["look"] and "map" not in made["canvas"]
     other = last(handlers.take_style(system, "plain", str(tmp_path / "red.png")))
-    assert "no encoder" in other["style_notice"]
+    assert "no encoder" in other["style_picture_notice"]
     # Weights with shorter styles begin with a seed again.
     assert open_canvas(system, "stuff", None, (taken["first"], SECOND))["first"] == FIRST
 
@@ -246,15 +246,15 @@ def test_another_style_is_another_picture(system, value):
 
 
 def test_four_variations_and_a_click_takes_one(system, value):
-    seeds = painting.SEEDS
-    for answer in handlers.vary(system, "painter", came_back(value), seeds, VISITOR):
+    some = seeds.FIRST_SHOWN
+    for answer in handlers.vary(system, "painter", came_back(value), some, VISITOR):
         shown = [images.read_picture(file) for file, _ in answer["variations"]]
-        assert [name for _, name in answer["variations"]] == [f"seed {seed}" for seed in seeds]
+        assert [name for _, name in answer["variations"]] == [f"seed {seed}" for seed in some]
     assert len({one.tobytes() for one in shown}) == 4
-    taken = handlers.pick_style(seeds, SimpleNamespace(index=2))
-    assert taken["first"] == of_seed(seeds[2]) and taken["share"] == 0
-    assert handlers.next_seeds(seeds)["seeds"] == [15, 16, 17, 18]
-    assert list(handlers.vary(system, "plain", None, seeds, VISITOR)) == []
+    taken = seeds.pick(some, SimpleNamespace(index=2))
+    assert taken["first"] == of_seed(some[2]) and taken["share"] == 0
+    assert seeds.next_seeds(some)["seeds"] == [15, 16, 17, 18]
+    assert list(handlers.vary(system, "plain", None, some, VISITOR)) == []
 
 
 def test_the_picture_is_downloaded_with_its_settings(system, value):
@@ -271,14 +271,14 @@ def test_wrong_seeds_and_mixes_get_a_sentence(system, seed):
     with pytest.raises(UserError, match="whole number"):
         of_seed(seed)
     answer = last(handlers.restyle(system, "painter", FIRST, SECOND, 101, VISITOR))
-    assert texts.BAD_SHARE in answer["style_notice"]
+    assert words.BAD_SHARE in answer["style_notice"]
 
 
 def test_a_swap_and_a_rolled_seed():
-    assert handlers.swap(FIRST, SECOND)["first"] == SECOND
-    assert handlers.new_seed()["seed"] >= 1000
-    assert last(handlers.set_seed(5)) == {"style_notice": "", "style": of_seed(5)}
-    assert last(handlers.set_seed(None)) == {"style_notice": ""}
+    assert seeds.swap(FIRST, SECOND)["first"] == SECOND
+    assert seeds.new_seed()["seed"] >= 1000
+    assert last(seeds.set_seed(5)) == {"notice": "", "style": of_seed(5)}
+    assert last(seeds.set_seed(None)) == {"notice": ""}
 
 
 def test_without_weights_a_sentence_says_so(system):

@@ -14,7 +14,7 @@ from gan_models.faces.pasting import Paster
 from gan_models.stargan_v2.pipeline import NO_LANDMARKS
 from tabs import styles
 from tabs.kit import given as faces_given
-from tabs.kit import jobs, results
+from tabs.kit import jobs, results, seeds
 from tabs.kit import texts as words
 from tabs.kit.seeds import of_seed
 from tabs.styles import clips, handlers, live, subject, texts
@@ -66,7 +66,7 @@ def show(system, path, domain="cat", first=ONE, second=TWO, share=0, strength=10
 def near(answer, made, which="after"):
     """Whether that was made, and sent as a JPEG."""
     shown = images.read_picture(base64.b64decode(answer["compared"][which].partition(",")[2]))
-    sent = results.data_url(made, quality=92, subsampling=0)
+    sent = results.large_url(made)
     sent = images.read_picture(base64.b64decode(sent.partition(",")[2]))
     return shown.shape == sent.shape and abs(shown.astype(int) - sent).mean() < 1
 
@@ -98,7 +98,7 @@ def test_the_picture_follows_while_the_sliders_move(system, given):
         at_rest = show(system, given.wide, *ends, share, strength, "picture")
         assert live.follow(system, asked) == {"after": at_rest["compared"]["after"]}
     for wrong, said in (
-        ({"values": {live.SHARE: "much"}}, texts.BAD_SHARE),
+        ({"values": {live.SHARE: "much"}}, words.BAD_SHARE),
         ({"values": {live.SHARE: 0}}, texts.BAD_STRENGTH),
         ({"ticket": "0" * 20 + "/styles-live.json"}, words.VISIT_OVER),
     ):
@@ -116,7 +116,7 @@ def test_the_square_goes_back_into_the_whole_picture(system, given, pipeline):
 @pytest.mark.parametrize(
     "wrong, said",
     [({"domain": "dog"}, "knows the domains human, cat, robot, and not 'dog'"),
-     ({"share": 101}, texts.BAD_SHARE), ({"share": None}, texts.BAD_SHARE),
+     ({"share": 101}, words.BAD_SHARE), ({"share": None}, words.BAD_SHARE),
      ({"strength": -1}, texts.BAD_STRENGTH), ({"strength": float("nan")}, texts.BAD_STRENGTH)],
 )  # fmt: skip
 def test_what_cannot_be_asked_gets_a_sentence(system, given, wrong, said):
@@ -180,7 +180,7 @@ def test_references_are_kept_where_they_can_be_read(system, given):
     )["reference_notice"]  # fmt: skip
     event = SimpleNamespace(index=1)
     assert handlers.pick_reference([ONE, TWO], event)["first"] == TWO
-    assert handlers.pick_seed([5, 6], event) == {
+    assert seeds.pick([5, 6], event) == {
         "first": of_seed(6), "first_seed": 6, "share": 0,
     }  # fmt: skip
 
@@ -206,8 +206,8 @@ def test_a_download_is_the_whole_picture_with_its_settings(system, given, beside
 
 
 def make_clip(system, path, second=TWO, seconds=1.0, view="face", given=(), through=True,
-              back=True):  # fmt: skip
-    styles = ONE, second, list(given), through
+              back=True, beside=False):  # fmt: skip
+    styles = ONE, second, list(given), through, beside
     asked = system, "plain", path, None, "cat", *styles, 100, view, seconds, 6, back
     return clips.make_clip(*asked, visitor())
 
@@ -244,9 +244,26 @@ def test_a_clip_goes_through_the_references_in_turn(system, given, pipeline):
     assert min(middle[2:4]) == min(middle) < middle[0] / 2
 
 
+@pytest.mark.parametrize("view", ["face", "picture"])
+def test_references_slide_past_on_the_left_of_a_clip(system, given, view):
+    """From the one to the other and back: each is whole where its style is, and half between."""
+    stops = [subject.of_file(given.other), subject.of_file(given.wide)]
+    for answer in make_clip(system, given.wide, view=view, given=stops, beside=True, seconds=2 / 3):
+        if "clip" in answer:
+            frames = list(video.open_clip(answer["clip"]).frames())
+    side = len(frames[0])
+    other, wide = clips.references(system, "plain", stops, side)
+    half = np.vstack([other[side // 2 :], wide[: side // 2]])
+    back = np.vstack([wide[side // 2 :], other[: side // 2]])
+    assert len(frames) == 4 and frames[0].shape[1] == side * (2 if view == "face" else 2.5)
+    for frame, reference in zip(frames, (other, half, wide, back), strict=True):
+        apart = [abs(frame[:, :side].astype(int) - one).mean() for one in (reference, half)]
+        assert apart[0] < 6 and (reference is half or apart[1] > 15), apart
+
+
 @pytest.mark.parametrize(
     "wrong, said",
-    [({"path": None}, words.NO_PICTURE), ({"seconds": 99}, texts.BAD_DURATION),
+    [({"path": None}, words.NO_PICTURE), ({"seconds": 99}, words.BAD_LENGTH),
      ({"second": ONE}, texts.SAME)],
 )  # fmt: skip
 def test_no_clip_without_what_it_needs(system, given, wrong, said):
@@ -284,9 +301,9 @@ def test_the_example_is_made_by_the_handlers(system, tmp_path, monkeypatch):
     monkeypatch.setattr(styles, "EXAMPLES", tmp_path)
     assert results.stored_example(tmp_path, "plain") == {}
     examples.make_styles(system.settings, "plain")
-    seeds = {f"seed-{seed}.jpg" for seed in styles.SEEDS}
+    small = {f"seed-{seed}.jpg" for seed in seeds.FIRST_SHOWN}
     assert {file.name for file in tmp_path.iterdir()} == {
-        "example.json", "clip.mp4", "result.png", *seeds,
+        "example.json", "clip.mp4", "result.png", *small,
     }  # fmt: skip
     with examples.gr.Blocks() as page:
         tab = styles.build(page, system.settings)

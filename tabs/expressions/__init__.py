@@ -52,10 +52,8 @@ def build(page: gr.Blocks, settings: jobs.Settings) -> Tab:
 def _give(tab: Tab, ours: FaceSystem) -> None:
     layout.title(texts.PICK)
     with gr.Row():
-        given.widget(tab, ours, texts.CROP, "expressions-picture")
-        with gr.Column(min_width=140, elem_classes=["point"]):
-            tab.picks = layout.picks(given.named(words.FACES), texts.PICKS, "by-three", columns=3)
-            tab.all_faces = gr.Checkbox(False, label=texts.ALL_FACES, visible=False)
+        given.place(tab, ours, texts.CROP, "expressions-picture", texts.PICKS)
+    tab.all_faces = gr.Checkbox(False, label=texts.ALL_FACES, visible=False)
     given.notices(tab)
 
 
@@ -69,7 +67,7 @@ def _change(tab: Tab) -> None:
     tab.strength = layout.slider(
         0, 100, 100, 1, texts.STRENGTH, texts.STRENGTH_HELP, elem_id=live.STRENGTH
     )
-    tab.change_notice = gr.HTML()
+    tab.change_notice = layout.notice()
     with gr.Accordion(texts.MIRROR):
         gr.Markdown(texts.MIRROR_HELP, elem_classes=["caption"])
         files = given.named(texts.MIRROR_NAMES)
@@ -79,15 +77,13 @@ def _change(tab: Tab) -> None:
             type="filepath", height=170, buttons=[], elem_id="expressions-mirror",
             alt_text=texts.MIRROR_PICTURE,
         )  # fmt: skip
-        tab.mirror_notice = gr.HTML()
+        tab.mirror_notice = layout.notice()
     with gr.Accordion(words.MORE_SETTINGS, open=False):
         tab.keep = layout.slider(0, 100, 0, 1, texts.KEEP, texts.KEEP_HELP)
-        tab.seconds = layout.slider(0.5, 30, 3, 0.5, texts.SECONDS)
-        tab.fps = layout.slider(5, 60, 25, 1, texts.FPS)
+        given.length(tab)
         tab.easing = gr.Dropdown(
             texts.EASINGS, value="ease-in-out", label=texts.EASING, info=texts.EASING_HELP
         )
-        tab.back = gr.Checkbox(True, label=texts.BACK, info=texts.BACK_HELP)
 
 
 def _get(tab: Tab, example: dict) -> None:
@@ -114,7 +110,7 @@ def _get(tab: Tab, example: dict) -> None:
                     tab.get_picture = layout.button(texts.GET_PICTURE)
                     tab.get_both = layout.button(texts.GET_BOTH)
                 sending.row(tab)
-                tab.file_notice = gr.HTML()
+                tab.file_notice = layout.notice()
             with gr.Row(elem_classes=["with-clip"]):
                 layout.get_clip(tab, clip)
             layout.settings(tab, example.get("settings", ""))
@@ -127,7 +123,7 @@ def _stored(example: dict) -> dict | None:
     if not example:
         return None
     names = OPENING, "result.png"
-    before, after = (handlers.url(images.read_picture(EXAMPLES / name)) for name in names)
+    before, after = (results.large_url(images.read_picture(EXAMPLES / name)) for name in names)
     return handlers.comparison(before, after, "picture")
 
 
@@ -160,7 +156,8 @@ def _face_events(tab: Tab) -> None:
     picture, weights = tab.picture.change, tab.weights.change
     tab.on([picture, weights], handlers.show_picture, newest=True)
     given.picked(tab.mirror_picks, tab.mirror_picture, given.named(texts.MIRROR_NAMES))
-    tab.on(given.events(tab, texts.PHOTOGRAPH).then, handlers.move)
+    told = tab.change_notice, tab.mirror_notice, tab.file_notice
+    tab.on(given.events(tab, texts.PHOTOGRAPH, *told).then, handlers.move)
     tab.on([tab.crop.input, tab.all_faces.input], handlers.move, newest=True)
 
 
@@ -184,9 +181,7 @@ def _slider_events(page: gr.Blocks, tab: Tab) -> None:
 
 
 def _file_events(page: gr.Blocks, tab: Tab, first_look: bool) -> None:
-    for button, beside in ((tab.get_picture, False), (tab.get_both, True)):
-        named = {"beside": gr.State(beside)}
-        tab.offers(tab.on(button.click, handlers.save, named=named), tab.picture_file)
+    layout.save_events(tab, handlers.save, "beside", tab.get_picture, tab.get_both)
     layout.clip_events(tab, clips.make_clip, tab.stage)
     opened, _ = systems.events(page, tab)
     reset = layout.reset_event(tab)

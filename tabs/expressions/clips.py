@@ -32,10 +32,8 @@ def make_clip(
     system.folder(weights)  # weights that are not there are said before the work starts
     if not picture or not asked:
         raise UserError(words.NO_PICTURE)
-    given.small(picture, subject.SHOWN)  # so is a file that cannot be read
-    if not 0.5 <= (seconds or 0) <= 30 or not 5 <= (fps or 0) <= 60:
-        raise UserError(texts.BAD_DURATION)
-    total = round(seconds * fps)
+    given.small(picture, given.SHOWN)  # so is a file that cannot be read
+    total = given.frames_of(seconds, fps)
     job = clips.begun(system, request, total)
 
     def work():

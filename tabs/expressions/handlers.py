@@ -20,6 +20,7 @@ from tabs.kit import given, look, results
 from tabs.kit import texts as words
 from tabs.kit.answers import Answer, answers
 from tabs.kit.framing import FaceSystem, is_puppet
+from tabs.kit.seeds import checked
 
 SLIDERS = tuple(f"au{code}" for code in CODES)
 STEP = 0.01  # of the sliders
@@ -94,7 +95,7 @@ def aim(system, weights, picture, crop, all_faces, strength, view, keep, emotion
     """The sliders go to a named expression."""
     boxes = subject.squares(system, weights, picture, crop, all_faces)
     measured = subject.measure(system, weights, picture, boxes)
-    keep = checked(keep, texts.BAD_STRENGTH, 100) / 100
+    keep = checked(keep, 100, texts.BAD_STRENGTH) / 100
     values = system.open(weights).wanted(measured, EMOTIONS[emotion], keep)[0]
     values = np.where(abs(values - measured[0]) < NEAR, measured[0], values)
     return placed(system, weights, picture, crop, all_faces, strength, view, rounded(values))
@@ -137,7 +138,7 @@ def shown(system, weights, picture, crop, all_faces, strength, view, values) -> 
     after = subject.edit(system, weights, picture, boxes, wanted, view)
     before = before_url(picture, tuple(boxes), view)
     return {
-        "compared": comparison(before, url(after), view), "asked": values,
+        "compared": comparison(before, results.large_url(after), view), "asked": values,
         "caption": caption_of(record), "text": results.lines(record),
     }  # fmt: skip
 
@@ -153,11 +154,7 @@ def comparison(before: str, after: str, view: str) -> dict:
 @functools.lru_cache(subject.KEPT)
 def before_url(path: str, boxes: tuple, view: str) -> str:
     """The same while a slider moves."""
-    return url(subject.before(path, list(boxes), view))
-
-
-def url(picture: np.ndarray) -> str:
-    return results.data_url(picture, quality=92, subsampling=0)
+    return results.large_url(subject.before(path, list(boxes), view))
 
 
 # --- what is asked of the networks
@@ -176,8 +173,8 @@ def planned(system, weights, picture, crop, all_faces, strength, values):
 
 def wanted(system, weights, picture, boxes, strength, values) -> tuple[np.ndarray, dict]:
     """((n, 17) action units of these squares, {code: (value, as measured)} of moved sliders)."""
-    values = [checked(value, texts.BAD_UNIT) for value in values]
-    share = checked(strength, texts.BAD_STRENGTH, 100) / 100
+    values = [checked(value, 1, texts.BAD_UNIT) for value in values]
+    share = checked(strength, 100, texts.BAD_STRENGTH) / 100
     measured = subject.measure(system, weights, picture, boxes)
     first = rounded(measured[0])
     far = differs(values, first)
@@ -203,13 +200,6 @@ def rounded(values) -> list[float]:
 def differs(values, measured) -> list[bool]:
     """Which sliders were moved from where they started."""
     return [abs(a - b) > STEP / 2 for a, b in zip(values, measured, strict=True)]
-
-
-def checked(value: object, sentence: str, largest: float = 1) -> float:
-    """Raises UserError with `sentence` for what is no number from 0 to `largest`."""
-    if not isinstance(value, int | float) or not 0 <= value <= largest:
-        raise UserError(sentence)
-    return value
 
 
 # --- downloads

@@ -7,7 +7,7 @@ from gan_models.faces import Box
 from gan_models.ganimation.action_units import CODES
 from tabs.expressions import handlers, subject
 from tabs.kit import crop as crops
-from tabs.kit import live, tickets
+from tabs.kit import live, results, tickets
 from tabs.kit.answers import answers
 
 STRENGTH, UNIT = "expressions-strength", "expressions-au{code}"  # elem_id of the sliders
@@ -40,4 +40,4 @@ def follow(system, asked: dict) -> dict:
     weights, picture = noted["weights"], noted["picture"]
     wanted, _ = handlers.wanted(system, weights, picture, boxes, given.get(STRENGTH), values)
     after = subject.edit(system, weights, picture, boxes, wanted, noted["view"])
-    return {"after": handlers.url(after)}
+    return {"after": results.large_url(after)}

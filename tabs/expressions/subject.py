@@ -17,7 +17,6 @@ from tabs.kit import crop as crops
 from tabs.kit import given, jobs
 from tabs.kit.framing import is_puppet
 
-SHOWN = 768  # pixels of the longer side, while sliders move
 KEPT = 8  # pictures, and faces of each
 
 
@@ -34,7 +33,7 @@ def found(path: str) -> list[Box]:
 
 def squares(system, weights, path: str, crop: dict | None, all_faces: bool) -> list[Box]:
     """The squares that are changed: the crop, or one for each face. Raises UserError."""
-    height, width = given.small(path, SHOWN)[2]
+    height, width = given.small(path, given.SHOWN)[2]
     if all_faces and (there := found(path)):
         margin = system.framing(weights, drawn=False)["margin"]
         boxes = [face_square(face, width, height, margin) for face in there]
@@ -53,7 +52,7 @@ def whole(picture: np.ndarray) -> Box:
 def measure(system, weights, path: str, boxes: list[Box]) -> np.ndarray:
     """(n, 17): the action units of each square."""
     pipeline = system.open(weights)
-    parts = [cut(path, box, SHOWN) for box in boxes]
+    parts = [cut(path, box, given.SHOWN) for box in boxes]
     with jobs.device:
         return np.concatenate([pipeline.measure(part, [whole(part)]) for part in parts])
 
@@ -83,10 +82,10 @@ def parts(path: str, boxes: list[Box], view: str, full: bool) -> list[tuple]:
     if view == "picture":
         if full:
             return [(images.read_picture(path), boxes, slice(None))]
-        return [(*fitted(path, boxes, SHOWN), slice(None))]
+        return [(*fitted(path, boxes, given.SHOWN), slice(None))]
     picture = images.read_picture(path) if full else None
     made = [
-        faces.crop(picture, box, round(box.side)) if full else cut(path, box, SHOWN)
+        faces.crop(picture, box, round(box.side)) if full else cut(path, box, given.SHOWN)
         for box in boxes
     ]
     return [(part, [whole(part)], slice(row, row + 1)) for row, part in enumerate(made)]

@@ -42,13 +42,11 @@ MIRROR_NAMES = {
 MIRRORED = "The sliders show what was measured in {name}."
 KEEP = "Own expression kept under a named one (%)"
 KEEP_HELP = "At 0 all that the named expression does not move comes to rest."
-SECONDS, FPS = "Duration of the clip (s)", "Frames per second"
 EASING, EASING_HELP = "Pace (easing)", "How the movement starts and ends."
 EASINGS = [
     ("Slow at both ends", "ease-in-out"), ("Slow start", "ease-in"), ("Slow end", "ease-out"),
     ("Even", "linear"),
 ]  # fmt: skip
-BACK, BACK_HELP = "There and back", "The clip ends where it began, so it can loop."
 
 # Get
 PICTURE_STAGE = "Picture"
@@ -104,4 +102,3 @@ NOTHING_MOVES = (
 )
 BAD_UNIT = "An action unit is a number from 0 to 1."
 BAD_STRENGTH = "A strength is a number from 0 to 100 %."
-BAD_DURATION = "Choose a duration from 0.5 to 30 s and 5 to 60 frames per second."

@@ -183,6 +183,13 @@ def unseen_file(elem_id: str) -> gr.DownloadButton:
     return gr.DownloadButton(elem_id=elem_id, elem_classes=["unseen"])
 
 
+def save_events(tab: Tab, save, told: str, no: gr.Button, yes: gr.Button) -> None:
+    """Two buttons fetch the picture_file that `save` makes; they tell it what is `told`."""
+    for button, value in ((no, False), (yes, True)):
+        saved = tab.on(button.click, save, named={told: gr.State(value)})
+        tab.offers(saved, tab.picture_file)
+
+
 def settings(tab: Tab, text: str) -> None:
     """Adds text: the settings of the result."""
     tab.text = gr.Textbox(

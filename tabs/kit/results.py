@@ -60,6 +60,11 @@ def data_url(picture: np.ndarray, size: int | None = None, **jpeg) -> str:
     return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
+def large_url(picture: np.ndarray) -> str:
+    """As `data_url`, for the largest picture on the page: red edges stay sharp."""
+    return data_url(picture, quality=92, subsampling=0)
+
+
 @contextmanager
 def picture_file(request, file_name: str, picture: np.ndarray, weights: str, settings: dict):
     """A labelled picture as a file that a handler yields to the page: its path as text."""

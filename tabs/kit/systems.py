@@ -136,7 +136,11 @@ def layout(tab: Tab, system: System) -> None:
 
 
 def events(page: gr.Blocks, tab: Tab):
-    """Returns the events that follow the opening of the page and another choice of weights."""
+    """The buttons in notices choose weights. Returns the events that follow the opening of the page
+    and another choice of weights.
+    """
+    notices = (one for name, one in vars(tab).items() if name.endswith("_notice"))
+    tab.on([one.select for one in notices], take_remedy, queue=False)
     if not tab.system.value.settings.public:
         began = tab.on(tab.download.click, begin_fetch, queue=False)
         tab.on(began.then, fetch)
@@ -151,12 +155,6 @@ def refresh(system: System, weights: str | None):
     """When the page is opened: there may be new runs since the start."""
     footer = look.footer(weights or "", jobs.device_name(system.settings))
     return {"weights": gr.Dropdown(choices=system.menu()), "footer": footer}
-
-
-def remedies(tab: Tab, *notices: gr.HTML) -> None:
-    """The buttons in these notices choose weights."""
-    for notice in notices:
-        tab.on(notice.select, take_remedy, queue=False)
 
 
 @answers("weights")

@@ -10,12 +10,23 @@ GET_BOTH = "Download side by side"
 SEND_TO = "Send the picture to"
 NOT_BOTH = "Make a clip first: then it can be downloaded beside what it was given."
 SOUND_ON, SOUND_OFF = "Turn sound on", "Turn sound off"
+SECONDS, FPS = "Duration of the clip (s)", "Frames per second"
+BACK, BACK_HELP = "There and back", "The clip ends where it began, so it can loop."
+BAD_LENGTH = "Choose a duration from 0.5 to 30 s and 5 to 60 frames per second."
 CLIP_SIZE = "Size of the clip (px)"
 CLIP_SIZES = [("As the network makes it", 0), ("256", 256), ("512", 512)]
 
 # The result
 BEFORE, AFTER = "Before", "After"
 COMPARE = "How much of the picture before is shown, from the left (%)"
+
+# Styles, of which two are mixed
+STYLE_SEED = {"first": "First style (seed)", "second": "Second style (seed)"}
+NEW, NO_SEED = "New", "of a picture"
+VARIATIONS, OTHER_STYLES = "Styles of other seeds: click one", "Other styles"
+SHARE = "From the first style to the second (%)"
+SWAP = "Swap the two"
+BAD_SHARE = "A mix of two styles is a number from 0 to 100 %."
 
 # The picture that is given
 PICTURE, OTHER_PICTURE, THE_PICTURE = "Picture", "Your own picture", "The picture"

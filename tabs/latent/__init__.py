@@ -5,7 +5,7 @@ from pathlib import Path
 import gradio as gr
 
 from gan_models.progan.pipeline import ProGANPipeline
-from tabs.kit import jobs, layout, results, sending, systems
+from tabs.kit import jobs, layout, results, seeds, sending, systems
 from tabs.kit import texts as words
 from tabs.kit.answers import QUIET, Tab
 from tabs.kit.layout import stored
@@ -14,7 +14,7 @@ from tabs.latent import clips, handlers, live, points, texts
 NAME, README = texts.NAME, texts.README
 EXAMPLES = Path(__file__).parent.parent.parent / "assets" / "examples" / "latent"
 SEEDS = list(range(1, 13))  # the pictures shown first
-START, END = points.of_seed(1), points.of_seed(2)
+START, END = seeds.of_seed(1), seeds.of_seed(2)
 SECONDS = 4
 SENDS = handlers.save_picture, {"enlarged": True}
 DRAG = Path(__file__).with_name("drag.js").read_text(encoding="utf-8")
@@ -60,8 +60,8 @@ def _give(tab: Tab, example: dict) -> None:
                     )  # fmt: skip
                     new = gr.Button(texts.NEW, size="md", min_width=56, scale=1)
             vars(tab).update({f"{key}_thumb": thumb, f"{key}_seed": seed, f"{key}_new": new})
-    tab.point_notice = gr.HTML()
-    tab.give_notice = gr.HTML()
+    tab.point_notice = layout.notice()
+    tab.give_notice = layout.notice()
     shipped = [(str(EXAMPLES / f"seed-{seed}.jpg"), f"seed {seed}") for seed in SEEDS]
     tab.picks = layout.picks(shipped if example else None, texts.PICKS, columns=6)
     tab.more = layout.button(texts.MORE)
@@ -101,7 +101,7 @@ def _get(tab: Tab, example: dict) -> None:
                     texts.LOAD, size="md", file_types=[".safetensors"], min_width=130
                 )
             sending.row(tab)
-            tab.file_notice = gr.HTML()
+            tab.file_notice = layout.notice()
             layout.settings(tab, example.get("settings", ""))
             tab.picture_file = layout.unseen_file("latent-picture-file")
             tab.latents_file = layout.unseen_file("latent-latents-file")
@@ -114,7 +114,7 @@ def _get(tab: Tab, example: dict) -> None:
     with gr.Accordion(words.HOW, open=False) as tab.how:
         grown = stored(EXAMPLES, example, "growth.png")
         tab.grown = layout.picture(grown, texts.GROWTH_PICTURES, "strip")
-        tab.how_notice = gr.HTML()
+        tab.how_notice = layout.notice()
         gr.Markdown(texts.ABOUT)
 
 
@@ -161,14 +161,14 @@ def _picture_events(tab: Tab) -> None:
     tab.on(tab.on(small.then, handlers.thumbs).then, handlers.growth_pictures)
     _show(tab, tab.on(tab.picks.select, handlers.pick))
     _show(tab, tab.on(tab.live.input, handlers.arrive))
-    tab.on(tab.on(tab.more.click, handlers.next_seeds).then, handlers.fill)
+    tab.on(tab.on(tab.more.click, seeds.next_seeds).then, handlers.fill)
     for target in ("start", "end"):
         seed, point = getattr(tab, f"{target}_seed"), getattr(tab, target)
         named = {"seed": seed, "point": point}
         typed = tab.on(
             seed.input, handlers.set_seed, newest=True, named=named, api_name=f"latent_{target}"
         )
-        rolled = tab.on(getattr(tab, f"{target}_new").click, handlers.new_seed, named=named)
+        rolled = tab.on(getattr(tab, f"{target}_new").click, seeds.new_seed, named=named)
         for event in (typed, tab.on(rolled.then, handlers.set_seed, named=named)):
             _show(tab, tab.on(event.then, handlers.thumbs))
         keep = getattr(tab, f"keep_{target}").click
@@ -186,10 +186,7 @@ def _picture_events(tab: Tab) -> None:
 
 
 def _file_events(tab: Tab) -> None:
-    for button, enlarged in ((tab.get_shown, True), (tab.get_own, False)):
-        named = {"enlarged": gr.State(enlarged)}
-        made = tab.on(button.click, handlers.save_picture, named=named)
-        tab.offers(made, tab.picture_file)
+    layout.save_events(tab, handlers.save_picture, "enlarged", tab.get_own, tab.get_shown)
     tab.offers(tab.on(tab.save.click, handlers.save_latents), tab.latents_file)
 
 

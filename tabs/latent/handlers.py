@@ -5,7 +5,6 @@ has its own copy.
 """
 
 import json
-import random
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -16,10 +15,10 @@ import safetensors.numpy
 
 from gan_models import images
 from gan_models.errors import UserError
-from gan_models.seeds import check_seed
 from tabs.kit import jobs
 from tabs.kit.answers import answers
 from tabs.kit.results import DISPLAY, enlarge, file_stem, lines, picture_file
+from tabs.kit.seeds import of_seed
 from tabs.latent import live, points, texts
 from tabs.latent.drawing import grown, sample
 from tabs.latent.points import as_sentence, latent_of
@@ -173,29 +172,19 @@ def draw_all_again(
 # --- points
 
 
-@answers("seed")
-def new_seed():
-    return {"seed": random.randrange(1000, 10000)}
-
-
 @answers("point", "shown", notice="point_notice")
 def set_seed(seed):
     """The point of a typed seed, which is shown; an empty field changes nothing."""
     if seed is None:
         return {}
-    point = points.of_seed(check_seed(seed))
+    point = of_seed(seed)
     return {"point": point, "shown": point}
 
 
 @answers("shown")
 def pick(seeds: list[int], event: gr.SelectData):
     """A click in the gallery shows that picture."""
-    return {"shown": points.of_seed(seeds[event.index])}
-
-
-@answers("seeds")
-def next_seeds(seeds: list[int]):
-    return {"seeds": [seed + len(seeds) for seed in seeds]}
+    return {"shown": of_seed(seeds[event.index])}
 
 
 @answers("point", "seed", notice="point_notice", loading=True)
@@ -244,7 +233,7 @@ def thumbs(system, weights, label, start, end, truncation, request: gr.Request |
 
 @answers("picks", notice="give_notice", loading=True)
 def fill(system, weights, label, seeds, truncation, request: gr.Request | None = None):
-    given = [points.of_seed(seed) for seed in seeds]
+    given = [of_seed(seed) for seed in seeds]
     with _thumb_files(request, system, weights, label, truncation, given) as files:
         yield {"picks": [(file, point["name"]) for file, point in zip(files, given, strict=True)]}
 

@@ -70,7 +70,7 @@ def draw(system, asked: dict) -> dict:
         picture = picture_of(system, noted, asked)
     except Exception as error:  # noqa: BLE001 - `sentence` logs what is not a sentence itself
         return {"error": jobs.sentence(error)}
-    return {"picture": results.data_url(picture, quality=92, subsampling=0)}
+    return {"picture": results.large_url(picture)}
 
 
 def picture_of(system, noted: dict, asked: dict) -> np.ndarray:

@@ -13,13 +13,10 @@ import numpy as np
 from gan_models.errors import UserError
 from gan_models.progan.pipeline import ProGANPipeline
 from gan_models.seeds import check_seed
+from tabs.kit.seeds import checked
 from tabs.latent import texts
 
 LONGEST_NAME = 90  # characters; what would need more is known by its numbers only
-
-
-def of_seed(seed: int) -> dict:
-    return {"name": f"seed {seed}", "seed": seed}
 
 
 def of_mix(start: dict, end: dict, position: float, way: str) -> dict:
@@ -36,7 +33,7 @@ def of_map(corners: list, x: float, y: float) -> dict:
     if not isinstance(corners, list) or len(corners) != 4:
         raise UserError(texts.BAD_PLACE)
     seeds = [check_seed(seed) for seed in corners]
-    x, y = (round(number(value, 1), 3) for value in (x, y))
+    x, y = (round(checked(value, 1, texts.BAD_PLACE), 3) for value in (x, y))
     place = f"{100 * x:g} % across, {100 * y:g} % down"
     name = "map of seeds {} {} / {} {}, {}".format(*seeds, place)
     return {"name": name, "map": seeds, "x": x, "y": y}
@@ -46,7 +43,7 @@ def of_walk(pipeline: ProGANPipeline, start: dict, seed: int, place: float) -> d
     """A place of the endless walk from `start`; whole places after 0 are the pictures of `seed`,
     `seed` + 1, ...
     """
-    seed, place = check_seed(seed), round(number(place, 1e6), 3)
+    seed, place = check_seed(seed), round(checked(place, 1e6, texts.BAD_PLACE), 3)
 
     def waypoint(index):
         if index <= 0:
@@ -56,13 +53,6 @@ def of_walk(pipeline: ProGANPipeline, start: dict, seed: int, place: float) -> d
     around = np.stack([waypoint(int(place) + step) for step in (-1, 0, 1, 2)])
     name = named(f"walk {seed} from {_part(start)}, {place:g} pictures on")
     return {"name": name, "latent": pipeline.glide(around, 1 + place % 1).tolist()}
-
-
-def number(value: object, largest: float) -> float:
-    """`value`, which came from a browser, between 0 and `largest`. Raises UserError for others."""
-    if not isinstance(value, int | float) or not 0 <= value <= largest:
-        raise UserError(texts.BAD_PLACE)
-    return float(value)
 
 
 def kept(pipeline: ProGANPipeline, point: dict) -> dict:

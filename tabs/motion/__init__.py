@@ -6,7 +6,7 @@ import gradio as gr
 
 from gan_models.fomm.pipeline import FOMMPipeline
 from tabs.kit import clips as kit
-from tabs.kit import films, jobs, layout, look, results, systems
+from tabs.kit import films, given, jobs, layout, look, results, systems
 from tabs.kit import texts as words
 from tabs.kit.answers import QUIET, Tab
 from tabs.kit.crop import crop_box
@@ -53,19 +53,11 @@ def named(pattern: str, names: tuple[str, ...]) -> list[tuple[str, str]]:
 
 def _give(tab: Tab, ours: handlers.Motions) -> None:
     portrait = str(EXAMPLES / PORTRAIT)
-    *_, opening = handlers.show_portrait(ours, ours.first(), portrait)
     layout.title(texts.PICK)
     with gr.Row():
         with gr.Column(min_width=140, elem_classes=["point"]):
-            tab.portrait = layout.PictureFile(
-                portrait, label=texts.PORTRAIT, sources=["upload", "clipboard", "webcam"],
-                type="filepath", height=230, buttons=[], elem_id="motion-portrait",
-                visible=opening["portrait"]["visible"], alt_text=texts.PORTRAIT,
-            )  # fmt: skip
-            shown = opening["portrait_crop"]  # not without any weights
-            tab.portrait_crop = crop_box(texts.CROP, shown.get("value"), visible=shown["visible"])
-            tab.other_portrait = gr.Button(
-                texts.OTHER_PORTRAIT, size="md", min_width=100, visible=shown["visible"]
+            tab.portrait, tab.portrait_crop, tab.other_portrait = given.widget(
+                ours, texts.CROP, "motion-portrait", portrait, texts.PORTRAIT
             )
             tab.portraits = layout.picks(
                 named("portrait-*.jpg", texts.NAMES), texts.PORTRAITS, "by-three", columns=3
@@ -80,8 +72,8 @@ def _give(tab: Tab, ours: handlers.Motions) -> None:
                 named("driving-*.jpg", texts.SINGER_NAMES), texts.SINGERS, "by-three", columns=3
             )
     tab.driving_crop = crop_box(texts.DRIVING_CROP, visible=False, heading=texts.DRIVING_CROP_TITLE)
-    tab.portrait_notice = gr.HTML()
-    tab.driving_notice = gr.HTML()
+    tab.portrait_notice = layout.notice()
+    tab.driving_notice = layout.notice()
     tab.photograph_notice = layout.notice()
 
 
@@ -120,7 +112,7 @@ def _get(tab: Tab, ours: handlers.Motions, example: dict) -> None:
                 pose.stage(tab, ours)
             with gr.Tab(texts.LIVE, id="live", elem_id="motion-stage-live") as tab.live_tab:
                 tab.live = live.widget(ours)
-                tab.live_notice = gr.HTML()
+                tab.live_notice = layout.notice()
         with layout.zone("beside", "but-live", "but-pose"):
             with gr.Column(elem_classes=["with-clip"]):
                 tab.shown = gr.Video(
@@ -141,26 +133,25 @@ def _get(tab: Tab, ours: handlers.Motions, example: dict) -> None:
     tab.moment_of = gr.State()  # the driving for which `moment` was chosen
     with gr.Accordion(words.HOW, open=False) as tab.how:
         tab.explained = gr.HTML(label=texts.EXPLAINED)
-        tab.how_notice = gr.HTML()
+        tab.how_notice = layout.notice()
         gr.Markdown(texts.ABOUT)
 
 
 def _given_events(tab: Tab) -> None:
     # Each listens for itself: what follows by `then` is left out while it still runs.
     portrait, driving, weights = tab.portrait.change, tab.driving.change, tab.weights.change
-    tab.on([portrait, weights], handlers.show_portrait, newest=True)
+    named = {"picture": tab.portrait, "crop": tab.portrait_crop}
+    named |= {"other_picture": tab.other_portrait, "give_notice": tab.portrait_notice}
+    tab.on([portrait, weights], handlers.show_portrait, newest=True, named=named)
     tab.on([driving, weights], handlers.show_driving, newest=True)
     tab.on([portrait, driving, weights], handlers.warn, newest=True)
     singers = [str(Path(poster).with_suffix(".mp4")) for poster in shipped("driving-*.jpg")]
-    for given, other, shown, files in (
-        ("portrait", tab.other_portrait, tab.portraits, shipped("portrait-*.jpg")),
-        ("driving", tab.other_driving, tab.singers, singers),
-    ):
-        component, crop = getattr(tab, given), getattr(tab, f"{given}_crop")
-        if given == "portrait":
-            other.click(lambda: None, None, component, **QUIET)
+    for which, shown, files in (
+        ("portrait", tab.portraits, shipped("portrait-*.jpg")), ("driving", tab.singers, singers),
+    ):  # fmt: skip
+        component, crop = getattr(tab, which), getattr(tab, f"{which}_crop")
         shown.select(layout.pick, gr.State(files), component, **QUIET)
-        notice = getattr(tab, f"{given}_notice")
+        notice = getattr(tab, f"{which}_notice")
         named = {"given": component, "crop": crop, "notice": notice}
         tab.on(crop.select, handlers.click, named=named)
     films.events(tab, "driving", "driving_notice")
@@ -168,7 +159,6 @@ def _given_events(tab: Tab) -> None:
     tab.on([driving, tab.singers.select], handlers.clip_wins, queue=False)
     tab.on(tab.replay.change, handlers.say_in_use, queue=False)
     tab.on(tab.in_use.select, handlers.clip_wins, queue=False)
-    systems.remedies(tab, tab.photograph_notice, tab.pose_notice, tab.clip_notice)
 
 
 def _clip_events(page: gr.Blocks, tab: Tab) -> None:

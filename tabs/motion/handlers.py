@@ -11,7 +11,7 @@ from gan_models import faces, images, video
 from gan_models.errors import UserError
 from gan_models.fomm.sources import Driving
 from tabs.kit import crop as crops
-from tabs.kit import framing, jobs, look
+from tabs.kit import framing, given, jobs, look
 from tabs.kit.answers import answers
 from tabs.kit.framing import is_puppet, said
 from tabs.motion import texts
@@ -65,25 +65,12 @@ def decoded(path: str, start, seconds) -> np.ndarray | None:
         return next(frames, None)
 
 
-EMPTY = {
-    "portrait": gr.update(visible=True), "portrait_crop": gr.update(visible=False),
-    "other_portrait": gr.update(visible=False),
-}  # fmt: skip
 UNSHOWN = {"driving_crop": gr.update(value=None, visible=False)}
 
 
-@answers(*EMPTY, notice="portrait_notice", failed=EMPTY)
-def show_portrait(system, weights, portrait):
-    if not portrait:
-        return EMPTY
-    picture = read_portrait(portrait)
-    found = system.frame(weights, picture, is_puppet(portrait))
-    value = crops.shown(picture, found.box, found.faces)
-    return {
-        "portrait": gr.update(visible="hidden"), "other_portrait": gr.update(visible=True),
-        "portrait_crop": gr.update(value=value, visible=True),
-        "portrait_notice": look.notice(said(found, picture, texts.THE_PORTRAIT)),
-    }  # fmt: skip
+@answers(*given.EMPTY, notice="give_notice", failed=given.EMPTY)
+def show_portrait(system, weights, picture):
+    return given.framed(system, weights, picture, texts.THE_PORTRAIT)
 
 
 @answers("driving_crop", "frame", notice="driving_notice", failed=UNSHOWN)
@@ -136,12 +123,10 @@ def warn(system, weights, portrait, driving):
     """The notice before the run: photographs given to weights that know drawn puppets."""
     what = system.unknown(weights, portrait, driving)
     if not what:
-        return {"photograph_notice": ""}
+        return given.warned(system, "")
     name = texts.THE_PORTRAIT if what[0] == portrait else texts.THE_CLIP
     name = texts.BOTH if len(what) == 2 else name
-    remedy, button = system.for_photographs()
-    told = texts.PHOTOGRAPH.format(what=name, remedy=remedy)
-    return {"photograph_notice": look.notice(told.strip(), remedy=button)}
+    return given.warned(system, texts.PHOTOGRAPH, what=name)
 
 
 def checked_strength(strength: float | None) -> float:

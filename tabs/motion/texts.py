@@ -6,7 +6,6 @@ README = "readme#motion-transfer-fomm"
 # Give
 PICK = "## Pick a portrait and what moves it\nThe portrait follows head and face of the clip."
 PORTRAIT, DRIVING = "Portrait", "Driving"
-OTHER_PORTRAIT = "Your own picture"
 OTHER_DRIVING = "Your own clip"
 PORTRAITS, SINGERS = "Portraits to pick from", "Driving clips to pick from"
 NAMES = (

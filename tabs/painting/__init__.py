@@ -3,15 +3,13 @@
 import gradio as gr
 
 from gan_models.spade.pipeline import SPADEPipeline
-from tabs.kit import jobs, layout, sending, systems
+from tabs.kit import jobs, layout, seeds, sending, systems
 from tabs.kit import texts as words
 from tabs.kit.answers import Tab
-from tabs.kit.seeds import of_seed
 from tabs.painting import canvas, handlers, maps, texts
 
 NAME, README = texts.NAME, texts.README
 EXAMPLES = maps.EXAMPLES
-SEEDS = [11, 12, 13, 14]  # the variations shown first
 TAKES = "source", None
 SENDS = handlers.save_picture, {"enlarged": True}
 
@@ -22,10 +20,7 @@ def system(settings: jobs.Settings) -> systems.System:
 
 def build(page: gr.Blocks, settings: jobs.Settings) -> Tab:
     ours = system(settings)
-    tab = Tab(
-        system=gr.State(ours), seeds=gr.State(SEEDS),
-        first=gr.State(of_seed(1)), second=gr.State(of_seed(2)),
-    )  # fmt: skip
+    tab = Tab(system=gr.State(ours), **seeds.states())
     with layout.tab_row():
         with layout.zone("give"):
             _give(tab)
@@ -60,7 +55,7 @@ def _give(tab: Tab) -> None:
             texts.READINGS, value="auto", label=texts.READING, info=texts.READING_HELP
         )
         gr.Markdown(texts.OWN_HELP, elem_classes=["caption"])
-    tab.give_notice = gr.HTML()
+    tab.give_notice = layout.notice()
 
 
 def _picture_file(label: str, elem_id: str, *more: str) -> layout.PictureFile:
@@ -71,40 +66,31 @@ def _picture_file(label: str, elem_id: str, *more: str) -> layout.PictureFile:
     )  # fmt: skip
 
 
-def _seed_row(tab: Tab, which: str, title: str, number: int) -> None:
-    with gr.Row(elem_classes=["seed-row"]):
-        seed = layout.number(
-            number, texts.SEED.format(which=title), min_width=100, placeholder=texts.NO_SEED
-        )
-        new = gr.Button(texts.NEW, size="md", min_width=90)
-    vars(tab).update({f"{which}_seed": seed, f"{which}_new": new})
-
-
 def _change(tab: Tab) -> None:
     layout.title(texts.STYLE)
-    tab.styles_notice = gr.HTML()
+    tab.styles_notice = layout.notice()
     with gr.Column(visible=True) as tab.style_box:
-        _seed_row(tab, "first", texts.FIRST, 1)
-        tab.variations = layout.picks(None, texts.VARIATIONS, "by-four", columns=4)
-        tab.more = gr.Button(texts.MORE, size="md")
-        tab.share = layout.slider(0, 100, 0, 1, texts.SHARE)
+        seeds.row(tab, "first")
+        seeds.variations(tab)
+        tab.share = layout.slider(0, 100, 0, 1, words.SHARE)
         with gr.Accordion(texts.STYLE_PICTURE, open=False, visible=True) as tab.picture_box:
             tab.style_picture = _picture_file(texts.STYLE_PICTURE, "painting-style", "webcam")
+            tab.style_picture_notice = layout.notice()
         with gr.Accordion(words.MORE_SETTINGS, open=False):
-            _seed_row(tab, "second", texts.SECOND, 2)
-            tab.swap = layout.button(texts.SWAP)
-    tab.style_notice = gr.HTML()
+            seeds.row(tab, "second")
+            tab.swap = layout.button(words.SWAP)
+    tab.style_notice = layout.notice()
 
 
 def _get(tab: Tab, ours: systems.System) -> None:
     tab.canvas = canvas.widget(ours)
-    tab.canvas_notice = gr.HTML()
+    tab.canvas_notice = layout.notice()
     with gr.Row():
         tab.get_picture = layout.button(texts.GET_PICTURE)
         tab.get_own = layout.button(texts.GET_OWN)
         tab.get_map = layout.button(texts.GET_MAP)
     sending.row(tab)
-    tab.file_notice = gr.HTML()
+    tab.file_notice = layout.notice()
     tab.picture_file = layout.unseen_file("painting-picture-file")
     tab.map_out = layout.unseen_file("painting-map-file")
     layout.settings(tab, "")
@@ -120,28 +106,12 @@ def _events(page: gr.Blocks, tab: Tab) -> None:
     for trigger in (tab.map_file.change, tab.reading.input):
         tab.on(trigger, handlers.load_map)
     tab.on(tab.canvas.input, handlers.vary, newest=True)
-    _style_events(tab)
-    for button, enlarged in ((tab.get_picture, True), (tab.get_own, False)):
-        named = {"enlarged": gr.State(enlarged)}
-        tab.offers(tab.on(button.click, handlers.save_picture, named=named), tab.picture_file)
+    seeds.events(tab, handlers.restyle, handlers.vary)
+    tab.on(tab.share.input, handlers.restyle, newest=True)
+    tab.on(tab.on(tab.style_picture.change, handlers.take_style).then, handlers.restyle)
+    layout.save_events(tab, handlers.save_picture, "enlarged", tab.get_own, tab.get_picture)
+    tab.forgets(tab.file_notice, tab.canvas.input, tab.share.change, tab.weights.change)
     tab.offers(tab.on(tab.get_map.click, handlers.save_map), tab.map_out)
     opened, changed = systems.events(page, tab)
     for event in (opened, changed, layout.reset_event(tab)):
         tab.on(event.then, handlers.prepare)
-
-
-def _style_events(tab: Tab) -> None:
-    def restyles(event):
-        tab.on(event.then, handlers.restyle)
-
-    for which in ("first", "second"):
-        seed, style = getattr(tab, f"{which}_seed"), getattr(tab, which)
-        named = {"seed": seed, "style": style}
-        restyles(tab.on(seed.input, handlers.set_seed, newest=True, named=named))
-        rolled = tab.on(getattr(tab, f"{which}_new").click, handlers.new_seed, named=named)
-        restyles(tab.on(rolled.then, handlers.set_seed, named=named))
-    tab.on(tab.share.input, handlers.restyle, newest=True)
-    restyles(tab.on(tab.style_picture.change, handlers.take_style))
-    restyles(tab.on(tab.swap.click, handlers.swap))
-    restyles(tab.on(tab.variations.select, handlers.pick_style))
-    tab.on(tab.on(tab.more.click, handlers.next_seeds).then, handlers.vary)

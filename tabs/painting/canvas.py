@@ -96,5 +96,5 @@ def paint(system, asked: dict) -> dict:
         picture = results.enlarge(picture, results.DISPLAY)
     except Exception as error:  # noqa: BLE001 - `sentence` logs what is not a sentence itself
         return {"error": jobs.sentence(error)}
-    shown = results.data_url(picture, quality=92, subsampling=0)
+    shown = results.large_url(picture)
     return {"picture": shown, "seconds": round(seconds, 3)}

@@ -1,7 +1,5 @@
 """What the tab "Semantic painting" does beside its live canvas: maps, styles, downloads."""
 
-import random
-from contextlib import ExitStack
 from pathlib import Path
 
 import gradio as gr
@@ -15,11 +13,9 @@ from tabs.kit import jobs, look, systems
 from tabs.kit import texts as words
 from tabs.kit.answers import answers
 from tabs.kit.results import DISPLAY, enlarge, file_stem, lines, picture_file
-from tabs.kit.seeds import name_of, of_seed
+from tabs.kit.seeds import checked_share, name_of, of_seed, varied
 from tabs.painting import canvas as canvases
 from tabs.painting import maps, styles, texts
-
-THUMB = 160  # pixels of the variations
 
 # --- maps
 
@@ -150,18 +146,7 @@ def read_picture(pipeline, source, segmenter, asked) -> dict:
 # --- styles
 
 
-@answers("seed")
-def new_seed():
-    return {"seed": random.randrange(1000, 10000)}
-
-
-@answers("style", notice="style_notice")
-def set_seed(seed):
-    """The style of a typed seed; an empty field changes nothing."""
-    return {} if seed is None else {"style": of_seed(seed)}
-
-
-@answers("first", "first_seed", notice="style_notice", loading=True)
+@answers("first", "first_seed", notice="style_picture_notice", loading=True)
 def take_style(system, weights, style_picture):
     """The style of a picture becomes the first style."""
     if not style_picture:
@@ -170,19 +155,6 @@ def take_style(system, weights, style_picture):
     with jobs.device:
         style = styles.of_picture(pipeline, Path(style_picture).name, picture)
     return {"first": style, "first_seed": None}
-
-
-@answers("first", "second", "first_seed", "second_seed")
-def swap(first, second):
-    return {"first": second, "second": first,
-            "first_seed": second.get("seed"), "second_seed": first.get("seed")}  # fmt: skip
-
-
-@answers("first", "first_seed", "share")
-def pick_style(seeds: list[int], event: gr.SelectData):
-    """A click on a variation takes its style, unmixed."""
-    style = of_seed(seeds[event.index])
-    return {"first": style, "first_seed": style["seed"], "share": 0}
 
 
 @answers("canvas", "text", notice="style_notice", loading=True)
@@ -195,17 +167,6 @@ def restyle(system, weights, first, second, share, request: gr.Request | None = 
     }
 
 
-def checked_share(share: float | None) -> float:
-    if not isinstance(share, int | float) or not 0 <= share <= 100:
-        raise UserError(texts.BAD_SHARE)
-    return share
-
-
-@answers("seeds")
-def next_seeds(seeds: list[int]):
-    return {"seeds": [seed + len(seeds) for seed in seeds]}
-
-
 @answers("variations", notice="style_notice", loading=True)
 def vary(system, weights, canvas, seeds, request: gr.Request | None = None):
     """The map on the canvas in other styles, small."""
@@ -213,14 +174,9 @@ def vary(system, weights, canvas, seeds, request: gr.Request | None = None):
     if not pipeline.latent_size:
         return
     label_map = canvases.current(pipeline, canvas)
-    with ExitStack() as files:
-        shown = []
-        for seed in seeds:
-            picture = painted(system, weights, label_map, pipeline.style(seed))
-            name, small = f"seed-{seed}.jpg", enlarge(picture, THUMB)
-            file = picture_file(request, name, small, weights, {"seed": seed})
-            shown.append((files.enter_context(file), f"seed {seed}"))
-        yield {"variations": shown}
+    styles = map(pipeline.style, seeds)
+    made = (painted(system, weights, label_map, style) for style in styles)
+    yield from varied(request, weights, seeds, made)
 
 
 # --- downloads

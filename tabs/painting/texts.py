@@ -41,12 +41,6 @@ READINGS = [
 
 # Change
 STYLE = "## Restyle it\nThe map says what is where; the style says how it looks."
-SEED, NO_SEED, NEW = "{which} (seed)", "from a picture", "New style"
-FIRST, SECOND = "Style", "Second style"
-SHARE = "Mix: from the style to the second style (%)"
-SWAP = "Swap the two styles"
-VARIATIONS = "The same map in four styles"
-MORE = "Four more"
 STYLE_PICTURE = "Style of a picture"
 NO_STYLES = "These weights know no styles: each map means one picture."
 
@@ -97,4 +91,3 @@ BAD_IDS = (
     "The page sent a map of another size than these weights paint. Reload the page and paint again."
 )
 BAD_CLASSES = "The page sent classes that these weights do not know. Reload the page."
-BAD_SHARE = "A mix is a number from 0 to 100 %."

@@ -7,16 +7,14 @@ import gradio as gr
 from gan_models import images
 from gan_models.stargan_v2.pipeline import StarGANv2Pipeline
 from tabs.kit import clips as kit
-from tabs.kit import compare, given, jobs, layout, results, sending, systems
+from tabs.kit import compare, given, jobs, layout, results, seeds, sending, systems
 from tabs.kit import texts as words
 from tabs.kit.answers import Tab
 from tabs.kit.framing import FaceSystem
-from tabs.kit.seeds import of_seed
 from tabs.styles import clips, handlers, live, subject, texts
 
 NAME, README = texts.NAME, texts.README
 EXAMPLES = given.FACES.with_name("styles")
-SEEDS = [11, 12, 13, 14]  # the variations shown first
 FILES = given.named(words.FACES)
 TAKES = "picture", "picture"
 SENDS = handlers.save, {"beside": False}
@@ -29,10 +27,7 @@ def system(settings: jobs.Settings) -> FaceSystem:
 def build(page: gr.Blocks, settings: jobs.Settings) -> Tab:
     ours = system(settings)
     example = results.stored_example(EXAMPLES, ours.first())
-    tab = Tab(
-        system=gr.State(ours), seeds=gr.State(SEEDS), given=gr.State([]),
-        first=gr.State(of_seed(1)), second=gr.State(of_seed(2)),
-    )  # fmt: skip
+    tab = Tab(system=gr.State(ours), given=gr.State([]), **seeds.states())
     with layout.tab_row():
         with layout.zone("give"):
             _give(tab, ours)
@@ -50,19 +45,8 @@ def build(page: gr.Blocks, settings: jobs.Settings) -> Tab:
 def _give(tab: Tab, ours: FaceSystem) -> None:
     layout.title(texts.PICK)
     with gr.Row():
-        given.widget(tab, ours, texts.CROP, "styles-picture")
-        with gr.Column(min_width=140, elem_classes=["point"]):
-            tab.picks = layout.picks(FILES, texts.PICKS, "by-three", columns=3)
+        given.place(tab, ours, texts.CROP, "styles-picture", texts.PICKS)
     given.notices(tab)
-
-
-def _seed_row(tab: Tab, which: str, title: str, number: int) -> None:
-    with gr.Row(elem_classes=["seed-row"]):
-        seed = layout.number(
-            number, texts.SEED.format(which=title), min_width=100, placeholder=texts.NO_SEED
-        )
-        new = gr.Button(texts.NEW, size="md", min_width=90)
-    vars(tab).update({f"{which}_seed": seed, f"{which}_new": new})
 
 
 def _change(tab: Tab, ours: FaceSystem, example: dict) -> None:
@@ -75,36 +59,33 @@ def _change(tab: Tab, ours: FaceSystem, example: dict) -> None:
     )
     tab.domain_pictures = gr.HTML(example.get("domain_pictures"), elem_classes=["unseen"])
     layout.title(texts.STYLE)
-    _seed_row(tab, "first", texts.FIRST, 1)
-    files = [(str(EXAMPLES / f"seed-{seed}.jpg"), of_seed(seed)["name"]) for seed in SEEDS]
-    shown = files if example else None
-    tab.variations = layout.picks(shown, texts.VARIATIONS, "by-four", columns=4)
-    tab.more = gr.Button(texts.MORE, size="md")
-    tab.share = layout.slider(0, 100, 0, 1, texts.SHARE, elem_id=live.SHARE)
+    seeds.row(tab, "first")
+    files = [(str(EXAMPLES / f"seed-{seed}.jpg"), f"seed {seed}") for seed in seeds.FIRST_SHOWN]
+    seeds.variations(tab, files if example else None)
+    tab.share = layout.slider(0, 100, 0, 1, words.SHARE, elem_id=live.SHARE)
     tab.strength = layout.slider(
         0, 150, 100, 1, texts.STRENGTH, texts.STRENGTH_HELP, elem_id=live.STRENGTH
     )
     tab.live = live.widget(ours)
-    tab.change_notice, tab.style_notice = gr.HTML(), gr.HTML()
+    tab.change_notice, tab.style_notice = layout.notice(), layout.notice()
     with gr.Accordion(texts.REFERENCES):
         named = [(file, texts.STYLE_OF.format(name=name)) for file, name in FILES]
         tab.style_picks = layout.picks(named, texts.STYLE_PICKS, columns=6)
         tab.references = layout.picks(None, texts.GIVEN, columns=6, visible=False)
         tab.through = gr.Checkbox(True, label=texts.THROUGH, visible=False)
+        tab.sliding = gr.Checkbox(False, label=texts.SLIDING, visible=False)
         tab.reference_files = layout.PictureFiles(
             file_count="multiple",
             label=texts.OWN_REFERENCES,
             height=150,
             elem_id="styles-references",
         )
-        tab.reference_notice = gr.HTML()
+        tab.reference_notice = layout.notice()
         gr.Markdown(texts.REFERENCES_HELP, elem_classes=["caption"])
     with gr.Accordion(words.MORE_SETTINGS, open=False):
-        _seed_row(tab, "second", texts.SECOND, 2)
-        tab.swap = layout.button(texts.SWAP)
-        tab.seconds = layout.slider(0.5, 30, 3, 0.5, texts.SECONDS)
-        tab.fps = layout.slider(5, 60, 25, 1, texts.FPS)
-        tab.back = gr.Checkbox(True, label=texts.BACK, info=texts.BACK_HELP)
+        seeds.row(tab, "second")
+        tab.swap = layout.button(words.SWAP)
+        given.length(tab)
         tab.more_pictures = layout.PictureFiles(
             file_count="multiple", label=texts.GRID_MORE, height=150, elem_id="styles-more"
         )
@@ -127,7 +108,7 @@ def _get(tab: Tab, ours: FaceSystem, example: dict) -> None:
                 tab.get_grid = gr.DownloadButton(
                     texts.GET_GRID, None, size="md", min_width=130, interactive=False
                 )
-            tab.grid_notice = gr.HTML()
+            tab.grid_notice = layout.notice()
         with gr.Tab(words.CLIP, id="clip", elem_id="styles-stage-clip"):
             caption = example.get("clip_caption", texts.FIRST_CLIP)
             layout.clip(tab, clip, caption, elem_id="styles-clip")
@@ -137,7 +118,7 @@ def _get(tab: Tab, ours: FaceSystem, example: dict) -> None:
                 tab.get_picture = layout.button(texts.GET_PICTURE)
                 tab.get_both = layout.button(texts.GET_BOTH)
             sending.row(tab)
-            tab.file_notice = gr.HTML()
+            tab.file_notice = layout.notice()
         tab.view = gr.Radio(texts.VIEWS, value="face", label=texts.VIEW)
         with gr.Row(elem_classes=["with-clip"]):
             layout.get_clip(tab, clip)
@@ -163,7 +144,8 @@ def _around(tab: Tab, event) -> None:
 
 def _picture_events(tab: Tab) -> None:
     _around(tab, tab.on(tab.picture.change, handlers.show_picture, newest=True))
-    clicked = given.events(tab, texts.PHOTOGRAPH)
+    told = tab.change_notice, tab.grid_notice, tab.file_notice
+    clicked = given.events(tab, texts.PHOTOGRAPH, *told)
     for moved in (clicked.then, tab.crop.input):
         _around(tab, tab.on(moved, handlers.show))
 
@@ -175,23 +157,14 @@ def _style_events(page: gr.Blocks, tab: Tab) -> None:
     tab.on([page.load, *(one.change for one in noted)], live.prepare, newest=True)
     tab.on(tab.strength.release, handlers.vary)
     tab.on(tab.on(tab.domain.input, handlers.show, newest=True).then, handlers.vary)
-    for which in ("first", "second"):
-        seed, new = getattr(tab, f"{which}_seed"), getattr(tab, f"{which}_new")
-        named = {"seed": seed, "style": getattr(tab, which)}
-        typed = tab.on(seed.input, handlers.set_seed, newest=True, named=named)
-        rolled = tab.on(new.click, handlers.new_seed, named=named)
-        for event in (typed, tab.on(rolled.then, handlers.set_seed, named=named)):
-            tab.on(event.then, handlers.show)
+    seeds.events(tab, handlers.show, handlers.vary)
     examples = gr.State([subject.of_file(file, name) for file, name in FILES])
     for event in (
-        tab.on(tab.swap.click, handlers.swap),
-        tab.on(tab.variations.select, handlers.pick_seed),
         tab.on(tab.style_picks.select, handlers.pick_reference, named={"files": examples}),
         tab.on(tab.references.select, handlers.pick_reference, named={"files": tab.given}),
         tab.on(tab.reference_files.change, handlers.read_references),
     ):
         tab.on(event.then, handlers.show)
-    tab.on(tab.on(tab.more.click, handlers.next_seeds).then, handlers.vary)
     wishes = [tab.share.input, tab.strength.input, tab.domain.input, tab.first_seed.input,
               tab.first_new.click, tab.swap.click, tab.variations.select, tab.style_picks.select,
               tab.references.select, tab.picks.select, tab.picture.input, tab.crop.input,
@@ -200,9 +173,7 @@ def _style_events(page: gr.Blocks, tab: Tab) -> None:
 
 
 def _file_events(page: gr.Blocks, tab: Tab, first_look: bool) -> None:
-    for button, beside in ((tab.get_picture, False), (tab.get_both, True)):
-        named = {"beside": gr.State(beside)}
-        tab.offers(tab.on(button.click, handlers.save, named=named), tab.picture_file)
+    layout.save_events(tab, handlers.save, "beside", tab.get_picture, tab.get_both)
     layout.clip_events(tab, clips.make_clip, tab.stage)
     began = tab.on(tab.make_grid.click, kit.begin, queue=False)
     tab.on(began.then, clips.make_grid, concurrency_limit=None)

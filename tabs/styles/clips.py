@@ -9,9 +9,10 @@ import numpy as np
 from gan_models import images
 from gan_models.errors import UserError
 from gan_models.stargan_v2.pipeline import path as path_of
-from tabs.kit import clips, jobs, look
+from tabs.kit import clips, jobs, look, results
 from tabs.kit import texts as words
 from tabs.kit.answers import answers
+from tabs.kit.given import frames_of
 from tabs.kit.results import file_stem, lines, picture_file
 from tabs.kit.seeds import of_seed
 from tabs.styles import subject, texts
@@ -28,21 +29,19 @@ WHITE = 255
     notice="clip_notice", failed=clips.idle(texts.KEYS),
 )  # fmt: skip
 def make_clip(
-    system, weights, picture, crop, domain, first, second, given, through, strength, view,
-    seconds, fps, back, request: gr.Request | None = None,
+    system, weights, picture, crop, domain, first, second, given, through, sliding, strength,
+    view, seconds, fps, back, request: gr.Request | None = None,
 ):  # fmt: skip
     """From the first style to the second, or `through` the references that are given, and `back`.
-    After Stop the clip holds the frames made so far.
+    sliding: the references are shown on the left. After Stop the clip holds the frames made so far.
     """
     system.folder(weights)  # weights that are not there are said before the work starts
     if not picture:
         raise UserError(words.NO_PICTURE)
-    if not 0.5 <= (seconds or 0) <= 30 or not 5 <= (fps or 0) <= 60:
-        raise UserError(texts.BAD_DURATION)
+    total = frames_of(seconds, fps)
     stops = given if through and len(given) > 1 else [first, second]
     if stops[0] == stops[-1] and len(stops) == 2:
         raise UserError(texts.SAME)
-    total = round(seconds * fps)
     job = clips.begun(system, request, total)
 
     def work():
@@ -52,8 +51,11 @@ def make_clip(
         record |= {"seconds": seconds, "fps": fps, "back": bool(back)}
         codes = subject.numbers(system, weights, domain, stops, subject.checked(strength))
         styles = path_of(codes, total, bool(back))
-        made = job.watch(frames(system, weights, picture, box, styles, view))
-        info = clips.write(path, made, SMALLEST, fps, weights=weights, settings=record)
+        made = frames(system, weights, picture, box, styles, view)
+        if sliding and stops is given:
+            made = with_references(system, weights, stops, made, total, bool(back))
+            record["references"] = "on the left"
+        info = clips.write(path, job.watch(made), SMALLEST, fps, weights=weights, settings=record)
         return info and (info, record)
 
     stem = file_stem(f"{Path(picture).stem}-{domain}")
@@ -68,6 +70,26 @@ def make_clip(
 def frames(system, weights, path: str, box, styles, view: str) -> Iterator[np.ndarray]:
     for made in subject.translated(system, weights, path, box, styles):
         yield made if view == "face" else subject.pair(path, box, made, view, LARGEST)[1]
+
+
+def with_references(system, weights, stops, made, total: int, loop: bool) -> Iterator[np.ndarray]:
+    """Each of `total` frames with the reference that its style comes from on its left; the next one
+    slides in from below.
+    """
+    stops, column = [*stops, *stops[:loop]], None
+    places = path_of(np.arange(len(stops))[:, None], total + loop, loop=False)[:total]
+    for (place,), picture in zip(places, made, strict=True):
+        picture = results.enlarge(picture, SMALLEST)
+        if column is None:
+            column = np.vstack(references(system, weights, stops, len(picture)))
+        top = round(place * len(picture))
+        yield np.hstack([column[top : top + len(picture)], picture])
+
+
+def references(system, weights, styles, side: int) -> list[np.ndarray]:
+    """(side, side, 3) uint8: what the styles were taken from."""
+    files = [style["file"] for style in styles]
+    return [subject.cut(file, subject.square(system, weights, file), side) for file in files]
 
 
 @answers(
@@ -124,8 +146,7 @@ def sheet(system, weights, sources, styles, made: list) -> np.ndarray:
     cells += [blank] * (len(sources) * len(styles) - len(made))
     rows = [[subject.cut(path, box, side) for path, box in sources]]
     rows += [cells[row :: len(styles)] for row in range(len(styles))]
-    files = [style.get("file") for style in styles]
-    if any(files):
-        left = [subject.cut(file, subject.square(system, weights, file), side) for file in files]
+    if "file" in styles[0]:
+        left = references(system, weights, styles, side)
         rows = [[first, *row] for first, row in zip([blank, *left], rows, strict=True)]
     return images.grid([cell for row in rows for cell in row], len(rows[0]))

@@ -1,6 +1,5 @@
 """What the tab "Style translation" does beside its clips and grids."""
 
-import random
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -12,11 +11,10 @@ from tabs.kit import crop as crops
 from tabs.kit import given, jobs, look, results
 from tabs.kit import texts as words
 from tabs.kit.answers import Answer, answers
-from tabs.kit.seeds import name_of, of_seed
+from tabs.kit.seeds import THUMB, name_of, of_seed, taken, varied
 from tabs.styles import subject, texts
 
 SHOWN = ("compared", "caption", "text", "style_notice")
-THUMB = 160  # pixels of the variations and references
 MOST = 12  # references, and pictures of a grid
 MENU, TILE = 40, 96  # domains with a picture in the menu, and its pixels
 # --- weights and pictures
@@ -25,6 +23,8 @@ MENU, TILE = 40, 96  # domains with a picture in the menu, and its pixels
 @answers("domain", notice="missing", loading=True)
 def prepare(system, weights, domain):
     """When the page opens and for other weights: their domains, and what they lack."""
+    if not weights or not system.is_here(weights):  # said where they are chosen
+        return {}
     pipeline = system.open(weights)
     kept = domain if domain in pipeline.domains else first_domain(pipeline.domains)
     return {
@@ -42,7 +42,7 @@ def first_domain(domains) -> str | None:
 @answers("domain_pictures", notice="change_notice", loading=True)
 def picture_domains(system, weights, picture, crop):
     """The square in the usual style of each domain, beside the domain's name in the menu."""
-    if not picture:
+    if not given.usable(system, weights, picture):
         return {}
     box, domains = subject.square(system, weights, picture, crop), system.open(weights).domains
     codes = [
@@ -75,8 +75,6 @@ def show_picture(system, weights, picture, domain, first, second, share, strengt
 @answers(*SHOWN, notice="change_notice", loading=True)
 def show(system, weights, picture, crop, domain, first, second, share, strength, view):
     """The picture in the style that is chosen."""
-    if not picture:
-        return {}
     return shown(system, weights, picture, crop, domain, first, second, share, strength, view)
 
 
@@ -95,13 +93,9 @@ def shown(system, weights, picture, crop, domain, first, second, share, strength
 
 def comparison(before, after) -> dict:
     """The value of `compared` for two pictures."""
-    urls = map(url, (before, after))
+    urls = map(results.large_url, (before, after))
     told = {"before_alt": texts.BEFORE_ALT, "after_alt": texts.AFTER_ALT}
     return dict(zip(("before", "after"), urls, strict=True)) | told
-
-
-def url(picture) -> str:
-    return results.data_url(picture, quality=92, subsampling=0)
 
 
 def foreign(domains, domain, styles) -> str:
@@ -132,40 +126,13 @@ def settings_of(weights, picture, box, domain, strength) -> dict:
 # --- styles
 
 
-@answers("seed")
-def new_seed():
-    return {"seed": random.randrange(1000, 10000)}
-
-
-@answers("style", notice="change_notice")
-def set_seed(seed):
-    """The style of a typed seed; an empty field changes nothing."""
-    return {} if seed is None else {"style": of_seed(seed)}
-
-
-@answers("first", "second", "first_seed", "second_seed")
-def swap(first, second):
-    return {"first": second, "second": first,
-            "first_seed": second.get("seed"), "second_seed": first.get("seed")}  # fmt: skip
-
-
-@answers("first", "first_seed", "share")
-def pick_seed(seeds, event: gr.SelectData):
-    """A click on a variation takes its style, unmixed."""
-    return taken(of_seed(seeds[event.index]))
-
-
 @answers("first", "first_seed", "share")
 def pick_reference(files, event: gr.SelectData):
     """A click on a reference takes its style; files: styles, as in `subject`."""
     return taken(files[event.index])
 
 
-def taken(style: dict) -> Answer:
-    return {"first": style, "first_seed": style.get("seed"), "share": 0}
-
-
-@answers("references", "given", "through", "first", "first_seed", "share",
+@answers("references", "given", "through", "sliding", "first", "first_seed", "share",
          notice="reference_notice", loading=True)  # fmt: skip
 def read_references(system, weights, reference_files, request: gr.Request | None = None):
     """The visitor's own references; the newest becomes the first style. What cannot be read is
@@ -189,14 +156,10 @@ def read_references(system, weights, reference_files, request: gr.Request | None
         answer = {"references": gr.update(value=made, visible=bool(made)), "given": styles}
         several = texts.THROUGH.format(count=len(styles))
         answer["through"] = gr.update(value=True, label=several, visible=len(styles) > 1)
+        answer["sliding"] = gr.update(visible=len(styles) > 1)
         kind = {"kind": "error"} if told and not made else {}
         answer["reference_notice"] = look.notice(" ".join(told), **kind)
         yield answer | (taken(styles[-1]) if styles else {})
-
-
-@answers("seeds")
-def next_seeds(seeds):
-    return {"seeds": [seed + len(seeds) for seed in seeds]}
 
 
 @answers("variations", notice="change_notice", loading=True)
@@ -204,19 +167,12 @@ def vary(
     system, weights, picture, crop, domain, strength, seeds, request: gr.Request | None = None
 ):
     """The square in the styles of other seeds, small."""
-    if not picture:
+    if not given.usable(system, weights, picture):
         return
     box, styles = subject.square(system, weights, picture, crop), list(map(of_seed, seeds))
     codes = subject.numbers(system, weights, domain, styles, subject.checked(strength))
-    with ExitStack() as files:
-        made = []
-        for style, one in zip(
-            styles, subject.translated(system, weights, picture, box, codes), strict=True
-        ):
-            one, name = results.enlarge(one, THUMB), f"seed-{style['seed']}.jpg"
-            file = results.picture_file(request, name, one, weights, {"seed": style["seed"]})
-            made.append((files.enter_context(file), style["name"]))
-        yield {"variations": made}
+    made = subject.translated(system, weights, picture, box, codes)
+    yield from varied(request, weights, seeds, made)
 
 
 # --- downloads

@@ -5,9 +5,9 @@ import gradio as gr
 from gan_models.errors import UserError
 from gan_models.faces import Box
 from tabs.kit import crop as crops
-from tabs.kit import live, tickets
+from tabs.kit import live, results, tickets
 from tabs.kit.answers import answers
-from tabs.styles import handlers, subject
+from tabs.styles import subject
 
 SHARE, STRENGTH = "styles-share", "styles-strength"  # elem_id of the sliders
 NOTED = "weights", "picture", "domain", "first", "second"
@@ -41,4 +41,4 @@ def follow(system, asked: dict) -> dict:
     style = subject.mixed(system, weights, domain, *ends)
     box = Box(*noted["box"])
     made = next(subject.translated(system, weights, picture, box, [style]))
-    return {"after": handlers.url(subject.pair(picture, box, made, noted["view"])[1])}
+    return {"after": results.large_url(subject.pair(picture, box, made, noted["view"])[1])}

@@ -9,15 +9,14 @@ from pathlib import Path
 import numpy as np
 
 from gan_models import faces, images
-from gan_models.errors import Unreadable, UserError
+from gan_models.errors import Unreadable
 from gan_models.faces import Box
 from gan_models.faces.pasting import Paster
 from tabs.kit import crop as crops
-from tabs.kit import given, jobs, results
+from tabs.kit import given, jobs, results, seeds
 from tabs.kit.framing import is_puppet
 from tabs.styles import texts
 
-SHOWN = 768  # pixels of the longer side of a whole picture
 KEPT = 64  # squares of pictures
 OF = "style of "  # how the name of a reference's style begins
 
@@ -30,7 +29,7 @@ def cut(path: str, box: Box, size: int) -> np.ndarray:
 
 def square(system, weights, path: str | None, crop: dict | None = None) -> Box:
     """What is translated of a picture: the crop, or what the weights see. Raises UserError."""
-    chosen = crops.chosen(crop, given.small(path, SHOWN)[2])
+    chosen = crops.chosen(crop, given.small(path, given.SHOWN)[2])
     return chosen or system.frame(weights, images.read_picture(path), is_puppet(path)).box
 
 
@@ -69,22 +68,14 @@ def numbers(system, weights, domain, styles: list[dict], strength: float) -> lis
 
 def mixed(system, weights, domain, first, second, share, strength) -> np.ndarray:
     """(style_dim,): the style `share` percent of the way from first to second."""
-    if not is_number(share, 100):
-        raise UserError(texts.BAD_SHARE)
-    ends = [first] if share == 0 else [first, second]
+    ends = [first] if seeds.checked_share(share) == 0 else [first, second]
     made = numbers(system, weights, domain, ends, checked(strength))
     return system.open(weights).mix(*made, share / 100) if share else made[0]
 
 
 def checked(strength) -> float:
     """A strength in percent as a share."""
-    if not is_number(strength, 200):
-        raise UserError(texts.BAD_STRENGTH)
-    return strength / 100
-
-
-def is_number(value: object, largest: float) -> bool:
-    return isinstance(value, int | float) and 0 <= value <= largest
+    return seeds.checked(strength, 200, texts.BAD_STRENGTH) / 100
 
 
 # --- pictures
@@ -97,7 +88,7 @@ def translated(system, weights, path: str, box: Box, styles) -> Iterator[np.ndar
     yield from jobs.batches(pipeline.translations(cut(path, box, pipeline.size), styles))
 
 
-def pair(path: str, box: Box, made: np.ndarray, view: str, largest: int | None = SHOWN):
+def pair(path: str, box: Box, made: np.ndarray, view: str, largest: int | None = given.SHOWN):
     """(before, after), (H, W, 3) uint8, of a translated square: that, or the whole picture.
 
     largest: pixels of the longer side of the whole picture; None: as the file is.

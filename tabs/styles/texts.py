@@ -13,23 +13,17 @@ CROP = "What is translated. Drag it or use the arrow keys; + and - change its si
 ANIMATE = "Animate"
 DOMAIN = "Turn it into"
 STYLE = "## Choose a style"
-SEED, NEW, NO_SEED = "{which} style (seed)", "New", "of a picture"
-FIRST, SECOND = "First", "Second"
-VARIATIONS, MORE = "Styles of other seeds: click one", "Other styles"
 REFERENCES = "Style of a picture (reference)"
 OWN_REFERENCES = "Your own references, one or several"
 GIVEN = "Your references: click one"
 THROUGH = "The clip goes through all {count} of them"
+SLIDING = "The clip shows each of them on the left"
 REFERENCES_HELP = (
     "The newest becomes the first style. A reference may be of any domain: it is read as one of "
     "the domain that is chosen, which looks best where it is one."
 )
-SHARE = "From the first style to the second (%)"
 STRENGTH = "Strength of the style (%)"
 STRENGTH_HELP = "0 is the domain's usual style, 100 the one that was chosen."
-SWAP = "Swap the two"
-SECONDS, FPS = "Duration of the clip (s)", "Frames per second"
-BACK, BACK_HELP = "There and back", "The clip ends where it began, so it can loop."
 GRID_MORE = "More pictures for the grid"
 
 # Get
@@ -78,7 +72,5 @@ FOREIGN = (
 TOO_MANY = "The first {most} of {count} are used."
 
 # Errors
-BAD_SHARE = "The way between two styles is a number from 0 to 100 %."
 BAD_STRENGTH = "A strength is a number from 0 to 200 %."
-BAD_DURATION = "Choose a duration from 0.5 to 30 s and 5 to 60 frames per second."
 SAME = "The two styles are the same, so nothing would change. Choose another second style."
