@@ -15,6 +15,7 @@ from tabs.kit import texts as words
 from tabs.latent import texts as latent
 from tabs.motion import texts as motion
 from tabs.painting import texts as painting
+from tabs.styles import texts as styles
 from tests.test_browser import BROWSERS, FLAGS, PATIENCE, missing
 
 POLICY = "--autoplay-policy=document-user-activation-required"
@@ -162,15 +163,21 @@ AT_THE_END = """() => new Promise((done) => {
 })"""
 
 
-def test_enter_runs_from_a_slider_and_escape_stops_with_the_stage_in_sight(opening, monkeypatch):
+@pytest.fixture
+def slowly(monkeypatch):
+    """A job still runs when it is looked at: after its first frames it waits for Stop."""
     watch = jobs.Job.watch
 
-    def slowly(job, items):  # so that the job still runs when it is looked at
-        for item in watch(job, items):
-            time.sleep(0.2)
+    def wait(job, items):
+        for number, item in enumerate(watch(job, items)):
+            while number > 1 and not job.stop.exists():
+                time.sleep(0.2)
             yield item
 
-    monkeypatch.setattr(jobs.Job, "watch", slowly)
+    monkeypatch.setattr(jobs.Job, "watch", wait)
+
+
+def test_enter_runs_from_a_slider_and_escape_stops_with_the_stage_in_sight(opening, slowly):
     page = opening(width=360, height=780)
     page.locator(".run-button:visible").wait_for()
     page.get_by_role("slider", name="range slider for " + motion.STRENGTH).press("Enter")
@@ -258,6 +265,49 @@ PALE = """() => {
   }
   return pale;
 }"""
+
+
+def look_at(page):
+    """Nothing is cut off or pale on a phone, in the light and in the dark."""
+    assert page.evaluate("document.documentElement.scrollWidth") == 360
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        page.wait_for_function(
+            "dark => document.body.classList.contains('dark') === dark", arg=scheme == "dark"
+        )
+        assert page.evaluate(PALE) == {}
+
+
+TOLD = "[...document.querySelectorAll('.notice.error')].filter((one) => one.checkVisibility())"
+
+
+@pytest.mark.parametrize("tab, place", [(expressions, "expressions"), (styles, "styles")])
+def test_a_tab_while_it_runs_stopped_empty_and_in_error(opening, slowly, tmp_path, tab, place):
+    page = opening(width=360, height=780)
+    page.get_by_role("tab", name=tab.NAME).click()
+    run = page.locator(".run-button:visible")
+    run.click()
+    page.get_by_text(" of 75 frames, ").locator("visible=true").first.wait_for()
+    look_at(page)
+    page.keyboard.press("Escape")
+    page.get_by_text("Stopped at frame").locator("visible=true").wait_for()
+    page.get_by_role("button", name=words.OTHER_PICTURE).locator("visible=true").click()
+    chooser = page.locator(f"#{place}-picture input[type=file]")
+    chooser.wait_for(state="attached")
+    run.click()
+    page.get_by_text(words.NO_PICTURE).locator("visible=true").wait_for()
+    look_at(page)
+
+    # What is no picture is said once, where it was given; another one takes the sentence away.
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(b"no picture")
+    chooser.set_input_files(str(broken))
+    page.get_by_text("broken.png").locator("visible=true").wait_for()
+    page.wait_for_timeout(1000)  # for what follows
+    assert page.evaluate(f"{TOLD}.length") == 1
+    look_at(page)
+    page.get_by_role("button", name="Cream cat", exact=True).first.click()
+    page.wait_for_function(f"{TOLD}.length === 0")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
