@@ -71,7 +71,7 @@ PRESETS = {
         preprocess="fixed", load_size=64, crop_size=64, channels=10, hidden=24, latent_size=64,
         encoder_channels=16, encoder_norm="batch", discriminator_channels=16,
         perceptual_weight=0.0, kl_weight=0.005,
-        reconstruction_weight=20.0, epochs=16, decay_epochs=8, batch_size=8, learning_rate=8e-4,
+        reconstruction_weight=20.0, epochs=5, decay_epochs=5, batch_size=8, learning_rate=8e-4,
         ema_decay=0.998,
     ),
     # The official code's, with the paper's epochs and batch sizes; days on eight GPUs.
