@@ -275,6 +275,7 @@ def look_at(page):
         page.wait_for_function(
             "dark => document.body.classList.contains('dark') === dark", arg=scheme == "dark"
         )
+        page.wait_for_timeout(500)  # colours fade over
         assert page.evaluate(PALE) == {}
 
 
@@ -304,7 +305,7 @@ def test_a_tab_while_it_runs_stopped_empty_and_in_error(opening, slowly, tmp_pat
     chooser.set_input_files(str(broken))
     page.get_by_text("broken.png").locator("visible=true").wait_for()
     page.wait_for_timeout(1000)  # for what follows
-    assert page.evaluate(f"{TOLD}.length") == 1
+    page.wait_for_function(f"{TOLD}.length === 1")
     look_at(page)
     page.get_by_role("button", name="Cream cat", exact=True).first.click()
     page.wait_for_function(f"{TOLD}.length === 0")

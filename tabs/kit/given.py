@@ -135,7 +135,8 @@ def click(system, weights, picture, crop, event: gr.EventData):
 @answers("photograph_notice")
 def warn(system, weights, picture, sentence):
     """The notice before anything is made: a photograph is given to weights of drawn puppets."""
-    return warned(system, sentence if system.unknown(weights, picture) else "")
+    foreign = usable(system, weights, picture) and system.unknown(weights, picture)
+    return warned(system, sentence if foreign else "")
 
 
 def warned(system, sentence: str, **facts) -> Answer:

@@ -65,7 +65,7 @@ def theme() -> gr.themes.Base:
         block_title_text_weight="550",
         button_primary_background_fill="*primary_600",
         button_primary_background_fill_hover="*primary_700",
-        button_primary_background_fill_hover_dark="*primary_500",
+        button_primary_background_fill_hover_dark="*primary_700",
         button_large_text_weight="550",
         button_medium_text_weight="500",
         slider_color="*primary_600",
