@@ -292,7 +292,9 @@ def test_a_tab_while_it_runs_stopped_empty_and_in_error(opening, slowly, tmp_pat
     look_at(page)
     page.keyboard.press("Escape")
     page.get_by_text("Stopped at frame").locator("visible=true").wait_for()
-    page.get_by_role("button", name=words.OTHER_PICTURE).locator("visible=true").click()
+    other = page.get_by_role("button", name=words.OTHER_PICTURE).locator("visible=true")
+    other.click()
+    other.wait_for(state="hidden")  # the picture is gone
     chooser = page.locator(f"#{place}-picture input[type=file]")
     chooser.wait_for(state="attached")
     run.click()
