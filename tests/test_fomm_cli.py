@@ -266,6 +266,11 @@ def test_wrong_weights_end_with_a_sentence(inputs, tmp_path):
             main([*map(str, given), "--weights", str(name)])
 
 
+def heard():
+    """A shell's background commands ignore Ctrl+C, and so would what they start."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_interrupting_leaves_no_file_and_no_process(number, inputs, weights, tmp_path):
     video.write_clip(tmp_path / "long.mp4", list(clip(10)) * 600, 30, **ABOUT)
@@ -274,8 +279,8 @@ def test_interrupting_leaves_no_file_and_no_process(number, inputs, weights, tmp
                "--driving", tmp_path / "long.mp4", "--out", tmp_path / "out" / "r.mp4",
                "--weights", weights, "--cpu", "--batch-size", "1"]  # fmt: skip
     process = subprocess.Popen(list(map(str, command)), cwd=tmp_path, env=ENVIRONMENT,
-                               stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-                               text=True)  # fmt: skip
+                               stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+                               preexec_fn=heard)  # fmt: skip
     try:
         limit = time.monotonic() + 300
         while not any((tmp_path / "out").iterdir()):  # until a part of the result is there
