@@ -276,6 +276,23 @@ def test_an_unreadable_picture_is_skipped_and_counted(place, train_here):
     assert last["unreadable"] == 1
 
 
+def test_it_starts_from_finished_weights(place, train_here, capsys):
+    grown = ["--start-resolution", "16", "--stable-images", "0", "0", "0"]
+    flags = [*grown, "--fade-images", "0", "0", "0", "--total-images", "8"]
+    train_here("base", *flags)
+    capsys.readouterr()
+    still = ["--learning-rates", "0", "0", "0"]
+    train_here("tuned", *flags, "--start-from", "base", *still)
+    told = capsys.readouterr().err
+    assert "The generator starts from base." in told
+    assert "no discriminator like ours: it starts afresh" in told
+    shipped = final_state(place / "base")["generator_ema"]
+    for role in ("generator", "generator_ema"):
+        assert_equal(final_state(place / "tuned")[role], shipped)
+    with pytest.raises(SystemExit, match="--start-from base: its generator is built otherwise"):
+        train_here("another", *flags, "--start-from", "base", "--latent-size", "4")
+
+
 def test_class_folders_become_labels(place, train_here):
     from gan_models.progan import ProGANPipeline
 

@@ -14,6 +14,7 @@ from trainers import distributed, losses, optim
 from trainers.capture import Captured
 from trainers.progan.config import ema_decay, schedule
 from trainers.run import Training, step_generator
+from trainers.state import start_from
 
 # Each loss as (the discriminator's side, the generator's side).
 SIDES = {
@@ -126,13 +127,19 @@ def generator_arguments(config, num_classes):
     }
 
 
-def build(config, num_classes, device):
-    """Fresh networks and optimisers, the same on every process."""
+def build(config, num_classes, device, weights=""):
+    """Fresh networks and optimisers, the same on every process.
+
+    weights: to start from, see `trainers.state.start_from`.
+    """
     torch.manual_seed(config.seed)
     generator = Generator(**generator_arguments(config, num_classes))
     discriminator = Discriminator(
         config.resolution, config.channels, label_size=num_classes, stddev_group=config.stddev_group
     )
+    if weights:
+        networks = {"generator": generator, "discriminator": discriminator}
+        start_from(weights, "progan", networks, "--start-from")
     for network in (generator, discriminator):
         network.to(device, memory_format=torch.channels_last)
     distributed.broadcast(generator, discriminator)
@@ -174,7 +181,7 @@ def train(run, pictures):
     """
     config, processes, device = run.config, run.processes, run.processes.device
     num_classes = pictures.num_classes if config.labels else 0
-    parts = build(config, num_classes, device)
+    parts = build(config, num_classes, device, "" if run.saved else config.start_from)
     generator, discriminator = parts.generator, parts.discriminator
     about = partial(describe, config, parts, pictures.classes if config.labels else [])
     sheet = partial(draw_sheet, run, parts)
