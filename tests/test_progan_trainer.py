@@ -281,8 +281,7 @@ def test_it_starts_from_finished_weights(place, train_here, capsys):
     flags = [*grown, "--fade-images", "0", "0", "0", "--total-images", "8"]
     train_here("base", *flags)
     capsys.readouterr()
-    still = ["--learning-rates", "0", "0", "0"]
-    train_here("tuned", *flags, "--start-from", "base", *still)
+    train_here("tuned", *flags, "--start-from", "base", "--waiting-images", "8")
     told = capsys.readouterr().err
     assert "The generator starts from base." in told
     assert "no discriminator like ours: it starts afresh" in told

@@ -22,6 +22,7 @@ class Config(run.Options):
     holdout: float = 0.0  # part of the pictures left out of training, for scoring (0 to 0.5)
     labels: bool = False  # learn the class folders as labels (AC-GAN)
     start_from: str = ""  # weights to start from: folder, shipped name, Hub name, run folder
+    waiting_images: int = 0  # at first only the discriminator learns: for --start-from without one
     latent_size: int = 512
     channels: tuple[int, ...] = channel_widths(64)  # widths of both networks per level
     loss: Literal["wgan_gp", "lsgan", "logistic"] = "wgan_gp"
