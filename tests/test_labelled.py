@@ -6,7 +6,8 @@ from PIL import Image
 
 from gan_models.errors import UserError
 from trainers.data import Framing, open_labelled
-from trainers.data.labelled import companion, labels_in
+from trainers.data.companions import companion, recoloured
+from trainers.data.labelled import labels_in
 from trainers.puppets import random_parameters
 
 FRAMING = Framing((32, 32))
@@ -145,3 +146,12 @@ def test_companions_have_the_puppets_colours_and_another_face():
     assert (other.domain, other.style, other.background) == (own.domain, own.style, own.background)
     assert other.identity.cloth_hue == own.identity.cloth_hue
     assert other.pose != own.pose and other.identity.jaw != own.identity.jaw
+
+
+def test_a_recoloured_puppet_keeps_its_face():
+    own = random_parameters(7)
+    other = recoloured(own, np.random.default_rng(0))
+    for name in ("domain", "pose", "action_units"):
+        assert getattr(other, name) == getattr(own, name)
+    assert other.identity.jaw == own.identity.jaw
+    assert other.style != own.style and other.background != own.background

@@ -115,8 +115,24 @@ def test_the_first_pictures_are_learnt_back_without_an_adversary_and_r1_comes_no
     assert steps["generator"] == both and steps["style_encoder"] == {6.0}
     assert steps["mapping_network"] == later and steps["discriminator"] == {8.0}
     lines = (place / "first" / "scalars.jsonl").read_text().splitlines()
-    kinds = [("G/autoencoding" in line, "D/latent_r1" in line) for line in lines]
+    kinds = [("G/reconstruction" in line, "D/latent_r1" in line) for line in lines]
     assert kinds == [(True, False)] * 2 + [(False, True), (False, False)] * 2
+
+
+def test_pairs_of_puppets_teach_colours(train_here, place):
+    """Three pictures of each: itself, itself in other colours, another in its colours."""
+    stream = open_domains("puppets:3", size=64, pairs=True)
+    batch = stream.first(3)
+    own, recoloured, companion = batch["pairs"].unbind(1)
+    assert torch.equal(own, batch["images"])
+    for other in (recoloured, companion):
+        assert (other != own).flatten(1).any(dim=1).all()
+    flags = ["--data", "puppets:6", "--pair-weight", "2", "--total-images", "8"]
+    train_here("pairs", *flags, "--report-interval", "4", "--autoencoding-images", "4")
+    lines = (place / "pairs" / "scalars.jsonl").read_text().splitlines()
+    kinds = [("G/reconstruction" in line, "G/latent_cycle" in line) for line in lines]
+    assert kinds == [(True, False), (True, True)]
+    assert "pairs" not in open_domains(place / "pets", size=32, pairs=True).first(1)
 
 
 def test_a_skip_asks_the_landmark_network(train_here, place):

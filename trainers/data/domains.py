@@ -8,8 +8,10 @@ from PIL import Image
 from gan_models.errors import UserError
 from gan_models.images import read_picture, resize
 from trainers import puppets
+from trainers.data.companions import companion, puppets_of, recoloured
 from trainers.data.files import check_folder, check_holdout, is_shown, list_pictures, of_part
 from trainers.data.stream import Stream
+from trainers.puppets import draw
 
 DEFAULT_PUPPETS = 6_000
 AREA, RATIO = (0.8, 1.0), (0.9, 1.1)  # of a random crop: share of the area, width / height
@@ -22,6 +24,7 @@ def open_domains(
     size: int,
     mirror: bool = False,
     crop_probability: float = 0.0,
+    pairs: bool = False,
     seed: int = 0,
     num_workers: int | None = None,
     holdout: float = 0.0,
@@ -29,7 +32,9 @@ def open_domains(
     shuffle: bool = True,
 ) -> Stream:
     """Open pictures of several domains; batches hold "images" (n, 3, size, size) uint8 with their
-    "domains" (n,) int64, and "references" (n, 2, 3, size, size), both of "targets" (n,) int64.
+    "domains" (n,) int64, and "references" (n, 2, 3, size, size), both of "targets" (n,) int64; if
+    `pairs`, of puppets also "pairs" (n, 3, 3, size, size): itself, itself in other colours, and
+    another of its domain in its colours.
 
     path: puppets or puppets:COUNT; a folder with a folder of pictures for each domain, or with two
     such folders called train and val. holdout: without those, the share that `part` "train" leaves
@@ -37,11 +42,14 @@ def open_domains(
     Raises UserError for fewer than two domains, or an empty one.
     """
     check_holdout(holdout)
+    parameters = None
     if puppets.is_puppets(str(path)):
         root, names = puppets.drawn_set(
             "progan", str(path), DEFAULT_PUPPETS, size=size, seed=seed, part=part
         )
         everything = names
+        if pairs:
+            parameters = puppets_of(len(names), seed, part)
     else:
         root = Path(path).expanduser()
         check_folder(root, "a folder of pictures for each domain")
@@ -51,7 +59,8 @@ def open_domains(
         everything = names = list_pictures(root)
         if not own.is_dir() and names:
             names = [names[index] for index in of_part(names, holdout, part, root)]
-    source = Domains(root, names, domains_of(root, everything), size, mirror, crop_probability)
+    domains = domains_of(root, everything)
+    source = Domains(root, names, domains, size, mirror, crop_probability, parameters)
     count = max(map(len, source.members))
     return Stream(
         source, place=str(path), seed=seed, num_workers=num_workers, shuffle=shuffle,
@@ -78,11 +87,15 @@ def domains_of(root, names) -> list[str]:
 
 
 class Domains:
-    """The pictures `names` below `root`, each called DOMAIN/.../FILE."""
+    """The pictures `names` below `root`, each called DOMAIN/.../FILE.
 
-    def __init__(self, root, names, domains, size, mirror, crop_probability):
+    parameters: of each puppet, where pairs are drawn.
+    """
+
+    def __init__(self, root, names, domains, size, mirror, crop_probability, parameters=None):
         self.root, self.names, self.length, self.classes = root, names, len(names), domains
         self.size, self.mirror, self.crop_probability = size, mirror, crop_probability
+        self.parameters = parameters
         of = [domains.index(name.partition("/")[0]) for name in names]
         self.domain = np.array(of)
         self.members = [np.flatnonzero(self.domain == d).tolist() for d in range(len(domains))]
@@ -97,12 +110,18 @@ class Domains:
         """
         target = int(random.integers(len(self.classes)))
         chosen = random.choice(self.members[target], 2)
-        return {
+        item = {
             "images": self.picture(index, random),
             "domains": self.domain[index],
             "references": np.stack([self.picture(other, random) for other in chosen]),
             "targets": np.int64(target),
         }
+        if self.parameters:
+            puppet = self.parameters[index]
+            three = puppet, recoloured(puppet, random), companion(puppet, random)
+            pictures = [draw(one, self.size).picture for one in three]
+            item["pairs"] = np.stack(pictures).transpose(0, 3, 1, 2)
+        return item
 
     def picture(self, index, random):
         """(3, size, size) uint8."""

@@ -15,7 +15,7 @@ import hashlib
 import json
 import logging
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -26,15 +26,10 @@ from tqdm import tqdm
 from gan_models.errors import Unreadable, UserError
 from gan_models.images import READABLE, read_picture
 from trainers import distributed, puppets, state
+from trainers.data.companions import companion, puppets_of
 from trainers.data.files import check_folder, check_holdout, is_picture, of_part, walk
 from trainers.data.stream import Stream
-from trainers.puppets import (
-    FIRST_SCORE_SEED,
-    PuppetParameters,
-    draw,
-    puppet_seed,
-    random_parameters,
-)
+from trainers.puppets import draw
 from trainers.puppets.sets import cache_folder
 
 DEFAULT_PUPPETS = 5_000
@@ -140,8 +135,7 @@ def open_labelled(
         )
         files = [tuple(f"{kind}/{name}" for kind in ("img", "label", "inst")) for name in names]
         if companions:
-            seeds = (puppet_seed(seed, index, part == "train") for index in range(len(names)))
-            parameters = [random_parameters(number) for number in seeds]
+            parameters = puppets_of(len(names), seed, part)
     else:
         root = Path(path).expanduser()
         check_folder(root, "pictures with label maps")
@@ -356,11 +350,3 @@ class Labelled:
             other = self.framing.apply(Image.fromarray(other), corner)
             item["companions"] = other.transpose(2, 0, 1)
         return item
-
-
-def companion(puppet: PuppetParameters, random: np.random.Generator) -> PuppetParameters:
-    """Another face of the puppet's domain in another pose; colours and light are the puppet's."""
-    other = random_parameters(int(random.integers(FIRST_SCORE_SEED)), puppet.domain)
-    cloth = {name: getattr(puppet.identity, name) for name in ("cloth_hue", "cloth_value")}
-    same = {name: getattr(puppet, name) for name in ("style", "background", "light")}
-    return replace(other, identity=replace(other.identity, **cloth), **same)

@@ -30,8 +30,9 @@ class Config(run.Options):
     diversity_weight: float = 1.0  # of the difference of two styles' pictures, falling to 0
     diversity_images: int = 800_000  # over which it falls
     cycle_weight: float = 1.0  # of the way back to the source
+    pair_weight: float = 0.0  # of puppets that get their colours back from another's style (ours)
     alternate: bool = False  # latents and references take turns, half the work a step (ours)
-    autoencoding_images: int = 0  # first learnt back from their own style, without an adversary
+    autoencoding_images: int = 0  # first learnt back without an adversary (ours)
     total_images: int = 800_000  # in the whole training
     batch_size: int = 8  # over all processes
     learning_rate: float = 1e-4
@@ -47,9 +48,10 @@ PRESETS = {
     # a training reach other domains.
     "puppets": Config(
         size=64, channels=16, most_channels=64, hidden=128, crop_probability=0.0, r1_every=8,
-        style_weight=2.0, cycle_weight=3.0, alternate=True, autoencoding_images=16_000,
-        diversity_images=64_000, total_images=64_000, learning_rate=6e-4, mapping_rate=4e-5,
-        decay_images=16_000, ema_decay=0.995, sample_interval=4_000,
+        style_weight=2.0, cycle_weight=3.0, pair_weight=3.0, alternate=True,
+        autoencoding_images=16_000, diversity_images=64_000, total_images=64_000,
+        learning_rate=6e-4, mapping_rate=4e-5, decay_images=16_000, ema_decay=0.995,
+        sample_interval=4_000,
     ),
     # The official code's two.
     "celeba_hq": Config(data="data/celeba_hq", w_hpf=1.0, landmarks="wing.ckpt", face_crops=True),
@@ -60,7 +62,8 @@ PRESETS = {
 def data_options(config):
     """Arguments of `open_domains`."""
     same = ("size", "mirror", "crop_probability", "seed", "num_workers", "holdout")
-    return {"path": config.data, **{name: getattr(config, name) for name in same}}
+    given = {name: getattr(config, name) for name in same}
+    return {"path": config.data, "pairs": config.pair_weight > 0, **given}
 
 
 def network_arguments(config, num_domains):

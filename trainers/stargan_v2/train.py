@@ -183,20 +183,22 @@ def in_range(pictures):
     return pictures.float() * (2 / 255) - 1
 
 
-def autoencoding(config, parts):
-    """The function that makes a step of learning pictures back from the style of their mirror
-    images, so that a style says nothing of where things are (ours).
+def reconstructing(config, parts):
+    """The function that makes a step of learning pictures by their difference, without an
+    adversary (ours).
     """
     trained = parts.generator, parts.style_encoder
     adams = parts.optimizer_generator, parts.optimizer_style_encoder
 
-    def step(real, domain):
-        """Losses by name, and whether the update was left out. real (n, 3, H, W) in [-1, 1]."""
-        with optim.autocast(config, real.device):
-            style_code = parts.style_encoder(real.flip(3), domain)
-            loss = difference(parts.generator(real, style_code), real)
-        bad = optim.update(trained, adams, loss)
-        return optim.named(G={"autoencoding": loss}), bad
+    def step(source, styled, wanted, domain, weight):
+        """Losses by name, and whether the update was left out: `wanted` is made of the source and
+        the style of `styled`, all (n, 3, H, W) in [-1, 1] and of one domain.
+        """
+        with optim.autocast(config, source.device):
+            fake = parts.generator(source, parts.style_encoder(styled, domain))
+            loss = difference(fake, wanted)
+        bad = optim.update(trained, adams, weight * loss)
+        return optim.named(G={"reconstruction": loss}), bad
 
     return step
 
@@ -263,7 +265,7 @@ def train(run, pictures, fan=None):
         return
     capture = config.capture and device.type == "cuda"
     step = Captured(updates(config, parts, fan), capture)
-    first = Captured(autoencoding(config, parts), capture)
+    simple = Captured(reconstructing(config, parts), capture)
     for batch in training.batches(pictures, config.batch_size):
         seen = training.images_seen
         rate, mapping_rate = options.learning_rates(config, seen)
@@ -272,8 +274,13 @@ def train(run, pictures, fan=None):
             getattr(parts, f"optimizer_{name}").set_rate(mapping_rate if slow else rate)
         real, domain = in_range(batch["images"]), batch["domains"]
         weight = options.diversity_weight(config, seen)
+        if "pairs" in batch:
+            puppet, recoloured, companion = in_range(batch["pairs"]).unbind(1)
+            pair = recoloured, companion, puppet, domain, config.pair_weight
+        else:  # a mirror image's style says nothing of where things are
+            pair = real, real.flip(3), real, domain, 1.0
         if seen < config.autoencoding_images:
-            losses, bad = first(real, domain)
+            losses, bad = simple(*pair)
         else:
             sides = (not config.alternate or training.steps % 2 == side for side in range(2))
             references = in_range(batch["references"]).unbind(1)
@@ -282,6 +289,9 @@ def train(run, pictures, fan=None):
                 real, domain, batch["targets"], draws(config, seen, processes), references,
                 diversity, *sides, training.steps % config.r1_every == 0,
             )  # fmt: skip
+            if "pairs" in batch:
+                more, also_bad = simple(*pair)
+                losses, bad = losses | more, bad | also_bad
         for name in TRAINED:
             averaged = getattr(parts, f"{name}_ema")
             optim.average(averaged, getattr(parts, name), config.ema_decay)
