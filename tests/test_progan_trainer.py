@@ -288,6 +288,11 @@ def test_it_starts_from_finished_weights(place, train_here, capsys):
     shipped = final_state(place / "base")["generator_ema"]
     for role in ("generator", "generator_ema"):
         assert_equal(final_state(place / "tuned")[role], shipped)
+    train_here("fast", *flags, "--start-from", "base")
+    train_here("slow", *flags, "--start-from", "base", "--generator-rate", "0.25")
+    slow, fast = (final_state(place / name)["generator"] for name in ("slow", "fast"))
+    for key, value in shipped.items():  # Adam's first step is as long as the rate
+        assert torch.allclose(fast[key] - value, 4 * (slow[key] - value), rtol=0.01, atol=1e-5)
     with pytest.raises(SystemExit, match="--start-from base: its generator is built otherwise"):
         train_here("another", *flags, "--start-from", "base", "--latent-size", "4")
 

@@ -39,6 +39,7 @@ class Config(run.Options):
     total_images: int = 12_000_000
     batch_sizes: tuple[int, ...] = (128, 128, 128, 64, 32)  # images a step, over all processes
     learning_rates: tuple[float, ...] = (1e-3,) * 5
+    generator_rate: float = 1.0  # the generator's learning rate, relative to the discriminator's
     decay_images: int = 0  # over the last this many images the learning rate falls to 0; 0: never
     ema_decay: float = 0.999  # of the averaged generator, a step
     ema_rampup: float = 0.0  # average over at most about this share of the images seen; 0: no limit

@@ -217,7 +217,8 @@ def train(run, pictures):
             parts.optimizer_g.forget()
             parts.optimizer_d.forget()
         index = training.counters["phase"] = phase.index
-        parts.optimizer_g.set_rate(0.0 if seen < config.waiting_images else phase.learning_rate)
+        moves = seen >= config.waiting_images
+        parts.optimizer_g.set_rate(moves * config.generator_rate * phase.learning_rate)
         parts.optimizer_d.set_rate(phase.learning_rate)
         penalise = config.r1_weight > 0 and training.steps % config.r1_every == 0
         alpha = torch.full((), phase.alpha, device=device) if phase.alpha < 1 else 1.0
