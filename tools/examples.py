@@ -129,12 +129,13 @@ def make_expressions(settings: jobs.Settings, weights: str | None) -> None:
         maker = Maker(expressions, settings, weights, **given)
         measured = maker.run(handlers.to_measured)["face"]["measured"]
         aimed = maker.run(handlers.aim)
-        maker.given |= {"asked": aimed["asked"], "beside": False}
+        values = {name: aimed[name] for name in handlers.SLIDERS}
+        maker.given |= {**values, "beside": False}
         maker.run(handlers.save, picture_file="result.png")
         made = maker.run(expressions.clips.make_clip, clip="clip.mp4")
         told = expressions.texts.EXAMPLE.format(weights=weights)
         maker.describe({
-            "measured": measured, "values": aimed["asked"], "settings": aimed["text"],
+            "measured": measured, "values": list(values.values()), "settings": aimed["text"],
             "caption": f"{told} {aimed['caption']}",
             "clip_caption": f"{told} {made['clip_caption']}",
         })  # fmt: skip

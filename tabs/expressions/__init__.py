@@ -34,7 +34,7 @@ def build(page: gr.Blocks, settings: jobs.Settings) -> Tab:
     example = results.stored_example(EXAMPLES, ours.first())
     file = str(EXAMPLES / OPENING)
     face = {"file": file, "measured": example["measured"]} if example else None
-    tab = Tab(system=gr.State(ours), face=gr.State(face), asked=gr.State(example.get("values")))
+    tab = Tab(system=gr.State(ours), face=gr.State(face))
     with layout.tab_row():
         with layout.zone("give"):
             _give(tab, ours)

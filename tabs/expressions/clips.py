@@ -8,7 +8,7 @@ import gradio as gr
 from gan_models.errors import UserError
 from gan_models.ganimation.pipeline import between
 from tabs.expressions import subject, texts
-from tabs.expressions.handlers import planned
+from tabs.expressions.handlers import planned, with_sliders
 from tabs.kit import clips, given, jobs
 from tabs.kit import texts as words
 from tabs.kit.answers import answers
@@ -22,22 +22,23 @@ SMALLEST = 256  # pixels of the shorter side
     "progress", "preview", "clip", "get_clip", "clip_caption", "text", "clip_notice", "run", "stop",
     notice="clip_notice", failed=clips.idle(texts.KEYS),
 )  # fmt: skip
+@with_sliders
 def make_clip(
-    system, weights, picture, crop, all_faces, strength, view, asked, seconds, fps, easing, back,
+    system, weights, picture, crop, all_faces, strength, view, values, seconds, fps, easing, back,
     request: gr.Request | None = None,
 ):  # fmt: skip
     """The face, or the whole picture, on its way to the expression, and `back`. After Stop the clip
     holds the frames made so far.
     """
     system.folder(weights)  # weights that are not there are said before the work starts
-    if not picture or not asked:
+    if not picture:
         raise UserError(words.NO_PICTURE)
     given.small(picture, given.SHOWN)  # so is a file that cannot be read
     total = given.frames_of(seconds, fps)
     job = clips.begun(system, request, total)
 
     def work():
-        boxes, wanted, record = planned(system, weights, picture, crop, all_faces, strength, asked)
+        boxes, wanted, record = planned(system, weights, picture, crop, all_faces, strength, values)
         if not any(key.startswith("AU") for key in record) or not strength:
             raise UserError(texts.NOTHING_MOVES)
         record |= {"seconds": seconds, "fps": fps, "easing": easing, "back": bool(back)}

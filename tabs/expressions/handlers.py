@@ -1,11 +1,12 @@
 """What the tab "Expressions" does beside its clips: faces, sliders, downloads.
 
-The sliders hold what is wanted of the first face. `asked` is what they said when the picture that
-is shown was made, `face` the file and what was measured in it.
+The sliders hold what is wanted of the first face, `face` the file and what was measured in it.
 """
 
 import functools
+import inspect
 import random
+from collections.abc import Callable
 from pathlib import Path
 
 import gradio as gr
@@ -25,9 +26,29 @@ from tabs.kit.seeds import checked
 SLIDERS = tuple(f"au{code}" for code in CODES)
 STEP = 0.01  # of the sliders
 NEAR = 0.05  # to what is measured: there a named expression changes nothing
-SHOWN = ("compared", "caption", "text", "asked")
+SHOWN = ("compared", "caption", "text")
 PLACED = (*SLIDERS, *SHOWN, "face")
 EMPTY = given.EMPTY | {"all_faces": gr.update(visible=False)}
+
+
+def with_sliders(handler: Callable) -> Callable:
+    """The handler as the page calls it: with each slider's value in the place of `values`."""
+    own = inspect.signature(handler)
+    names = list(own.parameters)
+    place = names.index("values")
+
+    @functools.wraps(handler)
+    def spread(*inputs):
+        end = place + len(SLIDERS)
+        return handler(*inputs[:place], list(inputs[place:end]), *inputs[end:])
+
+    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    sliders = [inspect.Parameter(name, kind) for name in SLIDERS]
+    parameters = list(own.parameters.values())
+    parameters[place : place + 1] = sliders
+    spread.__signature__ = own.replace(parameters=parameters)
+    return spread
+
 
 # --- faces
 
@@ -41,7 +62,8 @@ def framed(system: FaceSystem, weights: str | None, path: str) -> Answer:
 
 
 @answers(*EMPTY, *PLACED, notice="give_notice", loading=True, failed=EMPTY)
-def show_picture(system, weights, picture, strength, view, face, asked):
+@with_sliders
+def show_picture(system, weights, picture, strength, view, face, values):
     """Another picture, or other weights: the sliders start where the face is."""
     if not picture:
         yield EMPTY
@@ -49,26 +71,29 @@ def show_picture(system, weights, picture, strength, view, face, asked):
     shown = framed(system, weights, picture)
     yield shown
     crop = shown["crop"]["value"]
-    answer = measured_anew(system, weights, picture, crop, False, strength, view, face, asked)
+    answer = measured_anew(system, weights, picture, crop, False, strength, view, face, values)
     yield {"give_notice": shown["give_notice"]} | answer
 
 
 @answers(*PLACED, notice="give_notice", loading=True)
-def move(system, weights, picture, crop, all_faces, strength, view, face, asked):
+@with_sliders
+def move(system, weights, picture, crop, all_faces, strength, view, face, values):
     """Another crop, or all faces."""
     if not picture:
         return {}
-    return measured_anew(system, weights, picture, crop, all_faces, strength, view, face, asked)
+    return measured_anew(system, weights, picture, crop, all_faces, strength, view, face, values)
 
 
-def measured_anew(system, weights, picture, crop, all_faces, strength, view, face, asked) -> Answer:
+def measured_anew(
+    system, weights, picture, crop, all_faces, strength, view, face, before
+) -> Answer:
     """The sliders go to what is measured; those that were moved for this picture stay."""
     boxes = subject.squares(system, weights, picture, crop, all_faces)
     measured = rounded(subject.measure(system, weights, picture, boxes)[0])
     values = list(measured)
     if face and face["file"] == picture:
-        moved = differs(asked, face["measured"])
-        values = [old if far else new for old, new, far in zip(asked, values, moved, strict=True)]
+        moved = differs(before, face["measured"])
+        values = [old if far else new for old, new, far in zip(before, values, moved, strict=True)]
     answer = placed(system, weights, picture, crop, all_faces, strength, view, values)
     answer |= {"face": {"file": picture, "measured": measured}}
     if system.open(weights).critic is None:
@@ -80,13 +105,9 @@ def measured_anew(system, weights, picture, crop, all_faces, strength, view, fac
 
 
 @answers(*SHOWN, notice="change_notice", loading=True)
-def show(
-    system, weights, picture, crop, all_faces, strength, view,
-    au1, au2, au4, au5, au6, au7, au9, au10, au12, au14, au15, au17, au20, au23, au25, au26, au45,
-):  # fmt: skip
+@with_sliders
+def show(system, weights, picture, crop, all_faces, strength, view, values):
     """The picture as the sliders say."""
-    values = [au1, au2, au4, au5, au6, au7, au9, au10, au12, au14, au15, au17, au20, au23, au25,
-              au26, au45]  # fmt: skip
     return shown(system, weights, picture, crop, all_faces, strength, view, values)
 
 
@@ -138,7 +159,7 @@ def shown(system, weights, picture, crop, all_faces, strength, view, values) -> 
     after = subject.edit(system, weights, picture, boxes, wanted, view)
     before = before_url(picture, tuple(boxes), view)
     return {
-        "compared": comparison(before, results.large_url(after), view), "asked": values,
+        "compared": comparison(before, results.large_url(after), view),
         "caption": caption_of(record), "text": results.lines(record),
     }  # fmt: skip
 
@@ -206,14 +227,15 @@ def differs(values, measured) -> list[bool]:
 
 
 @answers("picture_file", notice="file_notice", loading=True)
+@with_sliders
 def save(
-    system, weights, picture, crop, all_faces, strength, view, asked, beside,
+    system, weights, picture, crop, all_faces, strength, view, values, beside,
     request: gr.Request | None = None,
 ):  # fmt: skip
     """What is shown as a PNG at full size; `beside`: with the picture before on its left."""
-    if not asked:
+    if not picture:
         raise UserError(words.NO_PICTURE)
-    boxes, wanted, record = planned(system, weights, picture, crop, all_faces, strength, asked)
+    boxes, wanted, record = planned(system, weights, picture, crop, all_faces, strength, values)
     made = subject.edit(system, weights, picture, boxes, wanted, view, full=True)
     if beside:
         made = np.hstack([subject.before(picture, boxes, view, full=True), made])
