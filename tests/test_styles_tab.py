@@ -13,6 +13,7 @@ from gan_models import faces, images, names, video
 from gan_models.faces.pasting import Paster
 from gan_models.stargan_v2.pipeline import NO_LANDMARKS
 from tabs import styles
+from tabs.kit import clips as kit
 from tabs.kit import given as faces_given
 from tabs.kit import jobs, results, seeds
 from tabs.kit import texts as words
@@ -295,6 +296,31 @@ def test_a_grid_of_pictures_by_references_and_by_seeds(system, given, pipeline):
     assert by_seed.shape[0] // 128 == 4 and by_seed.shape[1] == 128
     made = clips.sheet(system, "plain", [(given.wide, BOX)], [ONE, TWO], [made])
     assert (made[-128:] == 255).all()  # what Stop left unmade
+
+
+def test_a_grid_says_what_it_leaves_out_and_what_stop_left(system, given):
+    many = [given.other] * handlers.MOST
+    asked = system, "plain", given.wide, None, many, "cat", [], [3], 100
+    answer = last(clips.make_grid(*asked, visitor()))
+    said = texts.TOO_MANY.format(most=handlers.MOST, count=handlers.MOST + 1)
+    assert said in answer["grid_notice"]
+    assert f"{handlers.MOST}" in answer["grid_caption"]
+    visit = visitor("early")
+    kit.begin(system, visit)
+    kit.stop(system, visit)
+    answer = last(clips.make_grid(*asked, visit))
+    assert words.STOPPED_EARLY in answer["grid_notice"] and "grid" not in answer
+    assert answer["run"]["interactive"] and set(answer) <= set(clips.make_grid.names)
+
+
+def test_a_reference_is_looked_for_once(system, given, monkeypatch):
+    def mixed():
+        ends = ONE, subject.of_file(given.wide)
+        return subject.mixed(system, "plain", "cat", *ends, 50, 100)
+
+    before = mixed()
+    monkeypatch.setattr(type(system), "frame", None)
+    assert (mixed() == before).all()
 
 
 def test_the_example_is_made_by_the_handlers(system, tmp_path, monkeypatch):

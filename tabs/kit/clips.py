@@ -49,14 +49,18 @@ def idle(hint: str) -> Answer:
     return {"progress": look.hint(hint), "preview": "", **buttons(running=False)}
 
 
-def working(job: jobs.Job, work: Callable, hint: str) -> Iterator[Answer]:
-    """Run `work` and say how far it is, or that Stop came first: then `job.result` is None."""
+def working(
+    job: jobs.Job, work: Callable, hint: str, notice: str = "clip_notice"
+) -> Iterator[Answer]:
+    """Run `work` and say how far it is, or, in `notice`, that Stop came first: then `job.result` is
+    None.
+    """
     for _ in job.run(work):
         picture = newest(job, PREVIEW)
         preview = picture and f'<img src="{picture}" alt="{words.PREVIEW}">'
         yield {"progress": progress(job), "preview": preview, **buttons(running=True)}
     if job.result is None:
-        yield {**idle(hint), "clip_notice": look.notice(words.STOPPED_EARLY)}
+        yield {**idle(hint), notice: look.notice(words.STOPPED_EARLY)}
 
 
 def progress(job: jobs.Job) -> str:

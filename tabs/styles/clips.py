@@ -102,7 +102,8 @@ def make_grid(
 ):  # fmt: skip
     """The pictures above, a row for each style: the references, or the seeds of the variations."""
     system.folder(weights)
-    sources = [one for one in [picture, *(more_pictures or [])] if one][:MOST]
+    every = [one for one in [picture, *(more_pictures or [])] if one]
+    sources = every[:MOST]
     styles = given or list(map(of_seed, seeds))
     if not sources:
         raise UserError(words.NO_PICTURE)
@@ -123,10 +124,11 @@ def make_grid(
         )  # fmt: skip
         return list(job.watch(made)) or None
 
-    yield from clips.working(job, work, texts.KEYS)
+    yield from clips.working(job, work, texts.KEYS, "grid_notice")
     if job.result is None:
         return
     made = sheet(system, weights, list(zip(sources, boxes, strict=True)), styles, job.result)
+    told = texts.TOO_MANY.format(most=MOST, count=len(every)) if len(every) > MOST else ""
     caption = texts.GRID_DONE.format(count=len(sources), styles=len(styles))
     if job.stopped:
         caption = texts.GRID_PARTLY.format(done=job.done, total=total)
@@ -134,7 +136,7 @@ def make_grid(
         yield {
             **clips.idle(texts.KEYS), "grid": file, "grid_caption": caption,
             "get_grid": gr.update(value=file, interactive=True), "text": lines(record),
-            "grid_notice": look.notice(""),
+            "grid_notice": look.notice(told),
         }  # fmt: skip
 
 

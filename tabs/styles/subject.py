@@ -30,7 +30,13 @@ def cut(path: str, box: Box, size: int) -> np.ndarray:
 def square(system, weights, path: str | None, crop: dict | None = None) -> Box:
     """What is translated of a picture: the crop, or what the weights see. Raises UserError."""
     chosen = crops.chosen(crop, given.small(path, given.SHOWN)[2])
-    return chosen or system.frame(weights, images.read_picture(path), is_puppet(path)).box
+    return chosen or seen(system, weights, path)
+
+
+@functools.lru_cache(KEPT)
+def seen(system, weights, path: str) -> Box:
+    """Looked for once: an answer to a slider needs the square of each reference."""
+    return system.frame(weights, images.read_picture(path), is_puppet(path)).box
 
 
 @functools.lru_cache(KEPT)
