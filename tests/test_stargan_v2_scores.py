@@ -58,7 +58,7 @@ def test_scores_of_weights(tmp_path):
         scores.score(str(folder), str(tmp_path), names=("judge",), device="cpu")
 
 
-def test_the_official_scores_are_of_ten_translations_of_each_source(tmp_path, monkeypatch):
+def test_the_official_scores_are_of_ten_translations_of_each_source(tmp_path, monkeypatch, capsys):
     pipeline = StarGANv2Pipeline.from_weights(save_stargan_v2(tmp_path / "tiny"), device="cpu")
     random = np.random.default_rng(0)
     real = {name: random.integers(0, 256, (3, 32, 32, 3), np.uint8) for name in pipeline.domains}
@@ -76,8 +76,10 @@ def test_the_official_scores_are_of_ten_translations_of_each_source(tmp_path, mo
         for index, picture in enumerate(pictures):
             Image.fromarray(picture).save(tmp_path / "set/train" / domain / f"{index}.png")
     pipeline.domains = tuple(sorted(real))  # as a folder's are
+    (tmp_path / "set/train" / domain / "damaged.png").write_bytes(b"no picture")
     known = scores.known_features(pipeline, tmp_path / "set", {}, 0, holdout=0.0)
     assert {name: len(some) for name, some in known.items()} == dict.fromkeys(DOMAINS, 3)
+    assert "Passed over: " in (said := capsys.readouterr().err) and "damaged.png" in said
 
 
 def test_a_distance_compares_as_many_pictures_of_each():

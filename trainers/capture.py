@@ -7,7 +7,7 @@ import torch
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
 WARM_UP = 3  # plain steps of each kind before it is recorded: they train as any other
-KEPT = 3  # kinds of steps that are kept: two that take turns, one of them with a lazy penalty
+KEPT = 4  # kinds of steps that are kept: two that take turns, each with and without a penalty
 
 
 class Captured:

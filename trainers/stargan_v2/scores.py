@@ -4,8 +4,8 @@ swd         per domain: translations into it beside its real pictures; floor is 
             other real pictures of it score
 lpips       by the official protocol, for each pair of domains: the mean distance between ten
             translations of one source, which is their variety
-fid         by the same: distance of all of these to the domain's training part (of puppets: to
-            other drawings), in FID's usual features; the official code's are torchvision's
+fid         of all those translations to the domain's training part; of puppets, to the drawings
+            that are also the references. The usual Inception: the official code's is torchvision's
 judge       puppets: what the judge reads in the translations of sources into other domains
     domain_accuracy     share that it takes for the domain that was asked for
     pose_error          mean distance of landmarks from the source's, as a share of the width
@@ -16,6 +16,7 @@ judge       puppets: what the judge reads in the translations of sources into ot
 """
 
 import itertools
+import sys
 from typing import Annotated, Literal
 
 import numpy as np
@@ -23,7 +24,7 @@ import torch
 import tyro
 from tqdm import tqdm
 
-from gan_models.errors import UserError
+from gan_models.errors import Unreadable, UserError
 from gan_models.judge import SIZE, judge
 from gan_models.names import find_weights
 from gan_models.stargan_v2.pipeline import StarGANv2Pipeline
@@ -116,9 +117,19 @@ def given(pipeline, data, count, seed, holdout):
     opened = domains_of(pipeline, data, "held_out", seed, holdout)
     random, source, found = np.random.default_rng(seed), opened.source, {}
     for domain, members in zip(opened.classes, source.members, strict=True):
-        some = [source.picture(index, random) for index in members[:count]]
-        found[domain] = np.stack(some).transpose(0, 2, 3, 1)
+        found[domain] = readable(source, members[:count], random)
     return found
+
+
+def readable(source, members, random):
+    """Pictures (n, S, S, 3); a damaged file is passed over and said."""
+    some = []
+    for index in members:
+        try:
+            some.append(source.picture(index, random))
+        except Unreadable as error:
+            print(f"Passed over: {error}", file=sys.stderr)
+    return np.stack(some).transpose(0, 2, 3, 1)
 
 
 def domains_of(pipeline, data, part, seed, holdout):
@@ -177,8 +188,8 @@ def known_features(pipeline, data, real, seed, holdout):
     for domain, members in zip(opened.classes, source.members, strict=True):
         parts = []
         for start in tqdm(range(0, len(members), CHUNK), domain, disable=None, leave=False):
-            some = [source.picture(index, random) for index in members[start : start + CHUNK]]
-            parts.append(metrics.inception_features(np.stack(some).transpose(0, 2, 3, 1)))
+            some = readable(source, members[start : start + CHUNK], random)
+            parts.append(metrics.inception_features(some))
         found[domain] = torch.cat(parts)
     return found
 
