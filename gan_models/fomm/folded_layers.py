@@ -1,8 +1,9 @@
 """Layers of the motion networks with their constants folded in; see `folded`.
 
-Activations (N, C, H, W) are channels-last. Three forms save arithmetic or time, on a processor:
+Activations (N, C, H, W) are channels-last. Four forms save arithmetic or time, all but
+the first on a processor only:
 
-    up        enlarging and convolving in one: four products instead of nine (everywhere)
+    up        enlarging and convolving in one: four products instead of nine
     Winograd  wide 3x3 convolutions in float32: a quarter of the products
     last      three or four outputs of four pixels at once: nothing of a vector is left empty
     rows      features are moved pixel by pixel, all channels at once

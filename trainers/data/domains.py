@@ -12,6 +12,7 @@ from trainers.data.companions import companion, puppets_of, recoloured
 from trainers.data.files import check_folder, check_holdout, is_shown, list_pictures, of_part
 from trainers.data.stream import Stream
 from trainers.puppets import draw
+from trainers.puppets.drawing import SIZES
 
 DEFAULT_PUPPETS = 6_000
 AREA, RATIO = (0.8, 1.0), (0.9, 1.1)  # of a random crop: share of the area, width / height
@@ -104,7 +105,8 @@ class Domains:
             raise UserError(f"Nothing of {without[0]} is left for training: lower the holdout.")
 
     def read(self, index: int, random: np.random.Generator) -> dict:
-        """The picture and, of one domain, two others; each cropped and mirrored by chance.
+        """The picture and, of one domain, two others; each cropped and mirrored by chance. With
+        `parameters` also a pair, which is neither.
 
         Differs from the official code, whose references have one partner for the whole run.
         """
@@ -119,7 +121,8 @@ class Domains:
         if self.parameters:
             puppet = self.parameters[index]
             three = puppet, recoloured(puppet, random), companion(puppet, random)
-            pictures = [draw(one, self.size).picture for one in three]
+            pictures = [draw(one, min(self.size, SIZES[1])).picture for one in three]
+            pictures = [resize(picture, self.size) for picture in pictures]
             item["pairs"] = np.stack(pictures).transpose(0, 3, 1, 2)
         return item
 

@@ -21,7 +21,7 @@ class Config(run.Options):
     mirror: bool = True  # also learn each picture's mirror image
     channels: int = 64  # of the generator's first layer; inside it has 4 times as many
     blocks: int = 6  # residual ones
-    modulated: bool = False  # action units act on each of these, not on the first layer (ours)
+    modulated: bool = False  # action units act on each of these, too (ours)
     critic_channels: int = 64  # of the critic's first layer, doubled by each of the next
     critic_layers: int = 6  # each halves the picture's size
     saturate: bool = False  # attention drawn towards 0 and 1

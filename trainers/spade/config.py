@@ -49,7 +49,7 @@ class Config(run.Options):
     perceptual_weight: float = 10.0  # of VGG19's features
     vgg: str = ""  # file with VGG19's weights; default: torchvision's, downloaded once
     kl_weight: float = 0.05  # of the styles' distance from the normal distribution
-    reconstruction_weight: float = 0.0  # of the pictures' and their labels' difference (ours)
+    reconstruction_weight: float = 0.0  # of the mean difference, half of it by labels (ours)
     epochs: float = 50  # at the full learning rate
     decay_epochs: float = 0  # more of them, over which it falls
     total_images: int = 0  # in the whole training; 0: all of both

@@ -30,9 +30,9 @@ class Config(run.Options):
     diversity_weight: float = 1.0  # of the difference of two styles' pictures, falling to 0
     diversity_images: int = 800_000  # over which it falls
     cycle_weight: float = 1.0  # of the way back to the source
-    pair_weight: float = 0.0  # of puppets that get their colours back from another's style (ours)
+    pair_weight: float = 0.0  # of puppets that get their colours back from another (ours)
     alternate: bool = False  # latents and references take turns, half the work a step (ours)
-    autoencoding_images: int = 0  # first learnt back without an adversary (ours)
+    autoencoding_images: int = 0  # at first, learnt from without an adversary (ours)
     total_images: int = 800_000  # in the whole training
     batch_size: int = 8  # over all processes
     learning_rate: float = 1e-4
