@@ -150,6 +150,16 @@ def test_the_button_of_an_error_works_wherever_it_stands(module):
             assert one.js_on_load == layout.REMEDY and (one._id, "select") in taken, name
 
 
+def test_a_slider_takes_what_is_typed_beyond_it_for_its_end(page):
+    """Whatever Gradio's own would refuse, out of reach of the handlers' sentences."""
+    sliders = [one for one in page.blocks.values() if isinstance(one, gr.Slider)]
+    assert len(sliders) > 40
+    for slider in sliders:
+        low, high = slider.minimum, slider.maximum
+        given = [low - 1, high + 1, low, high, None, ""]
+        assert [slider.preprocess(one) for one in given] == [low, high, low, high, low, low]
+
+
 def test_the_class_menu_follows_the_weights_the_tab_opens_on(page):
     menus = [
         one["props"]

@@ -67,6 +67,19 @@ class PictureFiles(gr.File):
         return [file.path for file in payload.root] if payload else None
 
 
+class Slider(gr.Slider):
+    """A slider that takes a number beyond its ends for the end, and an empty field for the lower
+    one: `gr.Slider` itself raises before a handler can say so, and Run, pressed by Enter in the
+    field, would never come back.
+    """
+
+    is_template = True  # in the browser a gr.Slider
+
+    def preprocess(self, payload: float | None) -> float:
+        given = self.minimum if payload in (None, "") else payload
+        return super().preprocess(min(max(given, self.minimum), self.maximum))
+
+
 def tab_row() -> gr.Row:
     """Where the zones of a tab stand; page.css places them, on a phone the result after "give"."""
     return gr.Row(elem_classes=["tab-row"])
@@ -113,7 +126,7 @@ def picture(value: str | None, label: str, *classes: str, buttons=(), **options)
 
 def slider(low, high, value, step, label: str, info: str | None = None, **options) -> gr.Slider:
     """A slider without Gradio's own reset."""
-    return gr.Slider(low, high, value, step=step, label=label, info=info, buttons=[], **options)
+    return Slider(low, high, value, step=step, label=label, info=info, buttons=[], **options)
 
 
 def number(value: int, label: str, **options) -> gr.Number:
