@@ -25,8 +25,15 @@ def page(tmp_path, monkeypatch):
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "page"))
     monkeypatch.setattr(visits, "GRACE", 0.2)
     write(tmp_path / "own.png", 0)
+    finish = threading.Event()
+
+    def slowly(path):
+        finish.wait(WAIT)
+        return path
+
     with visits.Page(analytics_enabled=False) as blocks:
         given = layout.PictureFile(str(tmp_path / "own.png"), type="filepath")
+        given.input(slowly, given, gr.Image(type="filepath"), api_name="make")
         given.change(lambda path: path, given, gr.Image(type="filepath"), api_name="show")
         blocks.unload(blocks.leave)
     _, url, _ = blocks.launch(
@@ -34,7 +41,7 @@ def page(tmp_path, monkeypatch):
         allowed_paths=[str(tmp_path)],
     )  # fmt: skip
     with httpx.Client(base_url=f"{url}gradio_api", timeout=WAIT, trust_env=False) as client:
-        yield SimpleNamespace(blocks=blocks, client=client)
+        yield SimpleNamespace(blocks=blocks, client=client, finish=finish)
     blocks.close()
 
 
@@ -59,9 +66,9 @@ def visit(page):
     thread.start()
     assert there.wait(WAIT)
 
-    def show(file):
+    def show(file, how="show"):
         body = {"data": [file], "session_hash": session}
-        return page.client.post("/run/show", json=body).json()["data"][0]["path"]
+        return page.client.post(f"/run/{how}", json=body).json()["data"][0]["path"]
 
     yield show
     gone.set()
@@ -90,6 +97,19 @@ def test_files_go_with_the_last_who_has_them(page, tmp_path):
         assert len(page.blocks.state_holder.session_data) == 1
     assert until(lambda: files(page) == {"own.png"})  # the page itself shows it
     assert page.blocks.held == {}
+
+
+def test_what_is_still_being_made_when_he_leaves_goes_too(page, tmp_path):
+    mine = upload(page, write(tmp_path / "10.png", 10))
+    with visit(page) as he:
+        making = threading.Thread(target=he, args=(mine, "make"))
+        making.start()
+        assert until(lambda: page.blocks.held)
+    assert until(lambda: not page.blocks.held)
+    page.finish.set()
+    making.join(WAIT)
+    assert until(lambda: files(page) == {"own.png"} and not page.blocks.held)
+    assert not page.blocks.state_holder.session_data and not page.blocks.gone
 
 
 def test_what_waits_for_its_turn_stays_when_others_leave(page, tmp_path):

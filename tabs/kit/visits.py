@@ -25,9 +25,11 @@ class Page(gr.Blocks):
     def __init__(self, **options):
         super().__init__(**options)
         self.held: dict[str, set[str]] = {}  # by session, the files that went to or came from it
+        self.gone: set[str] = set()  # sessions that left, and asked for nothing since
 
     async def process_api(self, block_fn, inputs, *more, session_hash=None, **options):
         """Gradio's: all that events read and change passes through it."""
+        self.gone.discard(session_hash)
         self.hold(session_hash, inputs)
         answer = await super().process_api(
             block_fn, inputs, *more, session_hash=session_hash, **options
@@ -44,13 +46,25 @@ class Page(gr.Blocks):
 
     def leave(self, request: gr.Request) -> None:
         """The page was closed (Gradio closes the running handlers)."""
-        jobs.end_visit(request)
-        files = self.held.pop(request.session_hash, set())
-        self.state_holder.session_data.pop(request.session_hash, None)
-        self.state_holder.time_last_used.pop(request.session_hash, None)
-        later = threading.Timer(GRACE, self.sweep, [files])
+        self.gone.add(request.session_hash)
+        files = self.forget(request)
+        later = threading.Timer(GRACE, self.end, [request, files])
         later.daemon = True
         later.start()
+
+    def forget(self, request: gr.Request) -> set[str]:
+        """What the page and the jobs keep of a visit goes; returns the files that it held."""
+        jobs.end_visit(request)
+        self.state_holder.session_data.pop(request.session_hash, None)
+        self.state_holder.time_last_used.pop(request.session_hash, None)
+        return self.held.pop(request.session_hash, set())
+
+    def end(self, request: gr.Request, files: set[str]) -> None:
+        """What was still being made when the page was closed has left its traces since."""
+        if request.session_hash in self.gone:
+            self.gone.discard(request.session_hash)
+            files = files | self.forget(request)
+        self.sweep(files)
 
     def sweep(self, files: set[str]) -> None:
         """Delete those that nobody has who is here, and the page itself has not. What no event has
