@@ -43,13 +43,16 @@ def corners(box: Box) -> list[float]:
 
 
 def chosen(value: dict | None, sides: tuple[int, int]) -> Box | None:
-    """The box that came back from the page; None where there is none.
+    """The box that came back from the page; None where there is none, or where it is still that of
+    the picture before.
 
     Raises UserError for what is no square around a place in a picture of `sides` (height, width).
     """
     if not isinstance(value, dict) or "box" not in value:
         return None
     height, width = sides
+    if (value.get("height", height), value.get("width", width)) != (height, width):
+        return None
     try:
         box = Box(*map(float, value["box"]))
     except (TypeError, ValueError) as error:

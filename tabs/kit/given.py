@@ -21,7 +21,7 @@ OPENING = "face-1.jpg"  # what the tabs open on
 OPENING_FILE = str(FACES / OPENING)
 SHOWN = 768  # pixels of the longer side of a whole picture, while sliders move
 EMPTY = {
-    "picture": gr.update(visible=True), "crop": gr.update(visible=False),
+    "picture": gr.update(visible=True), "crop": gr.update(value=None, visible=False),
     "other_picture": gr.update(visible=False),
 }  # fmt: skip
 

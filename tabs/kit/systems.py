@@ -160,8 +160,10 @@ def refresh(system: System, weights: str | None):
 @answers("weights")
 def take_remedy(system: System, event: gr.EventData):
     """Nothing but what the menu offers."""
-    offered = [name for _, name in system.menu()]
-    return {"weights": event.choice} if event.choice in offered else {}
+    menu = system.menu()  # the page's own may be older
+    if event.choice not in [name for _, name in menu]:
+        return {}
+    return {"weights": gr.Dropdown(choices=menu, value=event.choice)}
 
 
 @answers("footer", "about", "offer", "offer_row", "offer_file", notice="weights_notice")

@@ -35,9 +35,15 @@ class Motions(framing.FaceSystem):
 
 
 def read_portrait(path: str | None) -> np.ndarray:
-    """(H, W, 3) uint8. Raises UserError."""
+    """(H, W, 3) uint8, not to be written into. Raises UserError."""
     if not path:
         raise UserError(texts.NO_PORTRAIT)
+    return portrait_at(path)
+
+
+@functools.lru_cache(2)
+def portrait_at(path: str) -> np.ndarray:
+    """Decoded once for all the answers to a slider; a file's name holds its content."""
     return images.read_picture(path)
 
 
@@ -74,7 +80,7 @@ def show_portrait(system, weights, picture):
 
 
 @answers("driving_crop", "frame", notice="driving_notice", failed=UNSHOWN)
-def show_driving(system, weights, driving):
+def show_driving(system, weights, driving, frame):
     """The clip's crop is shown where it leaves something out; a square clip is used whole."""
     if not driving:
         return UNSHOWN
@@ -84,10 +90,11 @@ def show_driving(system, weights, driving):
     notices = drive.clip.notices if drive.clip else ()
     told = " ".join(filter(None, [*notices, said(found, first, texts.THE_CLIP)]))
     value = crops.shown(first, found.box, found.faces)
+    last = max(1, (drive.count or 1) - 1)
     whole = value["box"] == [0, 0, value["width"], value["height"]]
     return {
         "driving_crop": gr.update(value=value, visible=not whole),
-        "frame": gr.update(maximum=max(1, (drive.count or 1) - 1)),
+        "frame": gr.update(maximum=last, value=min(frame or 0, last)),
         "driving_notice": look.notice(jobs.without_folders(told)),
     }  # fmt: skip
 

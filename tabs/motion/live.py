@@ -21,7 +21,6 @@ from gan_models.errors import UserError
 from gan_models.fomm.motion import Motion
 from gan_models.fomm.sources import Source
 from tabs.kit import crop, jobs, look, results, tickets
-from tabs.kit import texts as words
 from tabs.kit.answers import answers
 from tabs.kit.framing import is_puppet
 from tabs.motion import texts
@@ -45,7 +44,7 @@ def widget(system: Motions) -> gr.HTML:
     return gr.HTML(None, **files, elem_id="motion-live", server_functions=[move_frame])
 
 
-@answers("live", notice="live_notice")
+@answers("live", notice="live_notice", loading=True)
 def prepare(
     system, weights, portrait, portrait_crop, strength, mode, adapt,
     request: gr.Request | None = None,
@@ -53,7 +52,6 @@ def prepare(
     """The portrait becomes ready to be moved."""
     if jobs.ON_ZERO_GPU:
         raise UserError(texts.LIVE_NOT_HERE)
-    yield {"live_notice": look.notice(words.LOADING)}
     config = system.config(weights)
     picture = read_portrait(portrait)
     box = crop.chosen(portrait_crop, picture.shape[:2])
@@ -75,7 +73,7 @@ def prepare(
         "adapt": bool(adapt),
     }
     puppets = texts.LIVE_PUPPETS if system.knows_puppets(weights) else ""
-    yield {"live": value, "live_notice": look.notice(puppets)}
+    return {"live": value, "live_notice": look.notice(puppets)}
 
 
 @answers("live", "live_notice")

@@ -57,7 +57,7 @@ def events(tab: Tab) -> None:
     tab.on(tab.on(tab.zero.click, to_zero).then, show)
     changes = [tab.portrait_crop.input, tab.portrait_crop.change, tab.paste.change]
     tab.on(changes, update, newest=True)
-    tab.on(tab.on(tab.weights.change, offer).then, update)
+    tab.on(tab.on(tab.weights.change, offer, newest=True).then, update, newest=True)
     tab.offers(tab.on(tab.get_pose.click, save), tab.pose_file)
 
 
