@@ -3,8 +3,8 @@
     python app.py                                     then open http://127.0.0.1:7860
     python app.py --weights mine=runs/mine/weights --device cuda --port 8000
 
-Adding a tab is one file in tabs/ and one word in `build`. Nothing leaves the computer unless
-a visitor asks for a download.
+Adding a tab is a folder in tabs/ and its name in `build`. Nothing leaves the computer unless a
+visitor asks for a download.
 """
 
 import argparse

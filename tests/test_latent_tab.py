@@ -217,7 +217,7 @@ def test_seeds_set_points():
 
 
 def test_a_click_in_the_grid_shows_that_picture(system):
-    answer = handlers.pick([10, 11, 12], SimpleNamespace(index=2))
+    answer = handlers.pick(SimpleNamespace(index=2, value={"caption": "seed 12"}))
     assert answer == {"shown": of_seed(12)}
     answers = show(system, shown=answer["shown"])
     assert "Seed 12." in next(answers)["picture_caption"]

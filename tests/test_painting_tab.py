@@ -251,7 +251,7 @@ def test_four_variations_and_a_click_takes_one(system, value):
         shown = [images.read_picture(file) for file, _ in answer["variations"]]
         assert [name for _, name in answer["variations"]] == [f"seed {seed}" for seed in some]
     assert len({one.tobytes() for one in shown}) == 4
-    taken = seeds.pick(some, SimpleNamespace(index=2))
+    taken = seeds.pick(SimpleNamespace(index=2, value={"caption": f"seed {some[2]}"}))
     assert taken["first"] == of_seed(some[2]) and taken["share"] == 0
     assert seeds.next_seeds(some)["seeds"] == [15, 16, 17, 18]
     assert list(handlers.vary(system, "plain", None, some, VISITOR)) == []

@@ -179,9 +179,9 @@ def test_references_are_kept_where_they_can_be_read(system, given):
     assert texts.TOO_MANY.format(most=12, count=13) in references(
         system, *[given.wide] * 13
     )["reference_notice"]  # fmt: skip
-    event = SimpleNamespace(index=1)
+    event = SimpleNamespace(index=1, value={"caption": "seed 6"})
     assert handlers.pick_reference([ONE, TWO], event)["first"] == TWO
-    assert seeds.pick([5, 6], event) == {
+    assert seeds.pick(event) == {
         "first": of_seed(6), "first_seed": 6, "share": 0,
     }  # fmt: skip
 

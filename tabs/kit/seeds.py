@@ -3,6 +3,7 @@ the controls of tabs that mix two of them.
 """
 
 import random
+import re
 from contextlib import ExitStack
 
 import gradio as gr
@@ -69,7 +70,7 @@ def variations(tab: Tab, shown: list | None = None) -> None:
 
 def events(tab: Tab, show, vary) -> None:
     """After another style comes `show`, and `vary` after other seeds of the variations."""
-    wishes = [tab.on(tab.swap.click, swap), tab.on(tab.variations.select, pick)]
+    wishes = [tab.on(tab.swap.click, swap), tab.on(tab.variations.select, pick, newest=True)]
     for which in ("first", "second"):
         seed, new = getattr(tab, f"{which}_seed"), getattr(tab, f"{which}_new")
         notice = getattr(tab, f"{which}_notice")
@@ -81,8 +82,8 @@ def events(tab: Tab, show, vary) -> None:
             tab.on(rolled.then, set_seed, named=named),
         ]
     for wish in wishes:
-        tab.on(wish.then, show)
-    tab.on(tab.on(tab.more.click, next_seeds).then, vary)
+        tab.on(wish.then, show, newest=True)
+    tab.on(tab.on(tab.more.click, next_seeds).then, vary, newest=True)
 
 
 @answers("seed")
@@ -103,9 +104,14 @@ def swap(first, second):
 
 
 @answers("first", "first_seed", "share")
-def pick(seeds: list[int], event: gr.SelectData):
+def pick(event: gr.SelectData):
     """A click on a variation takes its style, unmixed."""
-    return taken(of_seed(seeds[event.index]))
+    return taken(clicked(event))
+
+
+def clicked(event: gr.SelectData) -> dict:
+    """What a picture of a seed says below it: the next seeds may be chosen, and not yet drawn."""
+    return of_seed(int(re.search(r"\d+", event.value["caption"])[0]))
 
 
 def taken(style: dict) -> Answer:

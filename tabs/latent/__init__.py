@@ -148,20 +148,22 @@ def _mix(tab: Tab) -> None:
 
 def _show(tab: Tab, event):
     """After `event`: the large picture, and how it grew."""
-    return tab.on(tab.on(event.then, handlers.show).then, handlers.growth_pictures)
+    shown = tab.on(event.then, handlers.show, newest=True)
+    return tab.on(shown.then, handlers.growth_pictures, newest=True)
 
 
 def _picture_events(tab: Tab) -> None:
     for control, options in ((tab.position, {"api_name": "latent_picture"}), (tab.way, {})):
         mixed = tab.on(control.input, handlers.show_mix, newest=True, **options)
-        tab.on(mixed.then, handlers.growth_pictures)
+        tab.on(mixed.then, handlers.growth_pictures, newest=True)
     for control in (tab.growth, tab.truncation, tab.sharp):
         tab.on(control.input, handlers.show, newest=True)
     small = tab.on(tab.truncation.input, handlers.fill, newest=True)
-    tab.on(tab.on(small.then, handlers.thumbs).then, handlers.growth_pictures)
-    _show(tab, tab.on(tab.picks.select, handlers.pick))
-    _show(tab, tab.on(tab.live.input, handlers.arrive))
-    tab.on(tab.on(tab.more.click, seeds.next_seeds).then, handlers.fill)
+    small = tab.on(small.then, handlers.thumbs, newest=True)
+    tab.on(small.then, handlers.growth_pictures, newest=True)
+    _show(tab, tab.on(tab.picks.select, handlers.pick, newest=True))
+    _show(tab, tab.on(tab.live.input, handlers.arrive, newest=True))
+    tab.on(tab.on(tab.more.click, seeds.next_seeds).then, handlers.fill, newest=True)
     for target in ("start", "end"):
         seed, point = getattr(tab, f"{target}_seed"), getattr(tab, target)
         named = {"seed": seed, "point": point}
@@ -170,11 +172,11 @@ def _picture_events(tab: Tab) -> None:
         )
         rolled = tab.on(getattr(tab, f"{target}_new").click, seeds.new_seed, named=named)
         for event in (typed, tab.on(rolled.then, handlers.set_seed, named=named)):
-            _show(tab, tab.on(event.then, handlers.thumbs))
+            _show(tab, tab.on(event.then, handlers.thumbs, newest=True))
         keep = getattr(tab, f"keep_{target}").click
-        tab.on(tab.on(keep, handlers.keep, named=named).then, handlers.thumbs)
+        tab.on(tab.on(keep, handlers.keep, named=named).then, handlers.thumbs, newest=True)
     loaded = tab.on(tab.load.upload, handlers.load_latents)
-    _show(tab, tab.on(loaded.then, handlers.thumbs))
+    _show(tab, tab.on(loaded.then, handlers.thumbs, newest=True))
     wishes = [
         *(one.input for one in (tab.position, tab.way, tab.growth, tab.truncation, tab.sharp)),
         *(one.input for one in (tab.start_seed, tab.end_seed)),
@@ -196,10 +198,10 @@ def _clip_and_weights_events(page: gr.Blocks, tab: Tab, first_look: bool) -> Non
     page.load(js=DRAG, **QUIET)
     opened, changed = systems.events(page, tab)
     drawn = {"drawn": gr.State(tab.weights.value)}  # not the tab's own, so Reset leaves it
-    changed = tab.on(changed.then, handlers.choose_class)
+    changed = tab.on(changed.then, handlers.choose_class, newest=True)
     for trigger in (changed.then, tab.label.input):
-        anew = tab.on(trigger, handlers.draw_all, named=drawn)
-        tab.on(anew.then, handlers.growth_pictures)
+        anew = tab.on(trigger, handlers.draw_all, newest=True, named=drawn)
+        tab.on(anew.then, handlers.growth_pictures, newest=True)
     opened = tab.on(opened.then, live.prepare)
     reset = tab.on(layout.reset_event(tab).then, live.prepare)
     if first_look:

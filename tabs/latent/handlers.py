@@ -18,7 +18,7 @@ from gan_models.errors import UserError
 from tabs.kit import jobs
 from tabs.kit.answers import answers
 from tabs.kit.results import DISPLAY, enlarge, file_stem, lines, picture_file
-from tabs.kit.seeds import of_seed
+from tabs.kit.seeds import clicked, of_seed
 from tabs.latent import live, points, texts
 from tabs.latent.drawing import grown, sample
 from tabs.latent.points import as_sentence, latent_of
@@ -182,9 +182,9 @@ def set_seed(seed):
 
 
 @answers("shown")
-def pick(seeds: list[int], event: gr.SelectData):
+def pick(event: gr.SelectData):
     """A click in the gallery shows that picture."""
-    return {"shown": of_seed(seeds[event.index])}
+    return {"shown": clicked(event)}
 
 
 @answers("point", "seed", notice="point_notice", loading=True)

@@ -114,4 +114,4 @@ def _events(page: gr.Blocks, tab: Tab) -> None:
     tab.offers(tab.on(tab.get_map.click, handlers.save_map), tab.map_out)
     opened, changed = systems.events(page, tab)
     for event in (opened, changed, layout.reset_event(tab)):
-        tab.on(event.then, handlers.prepare)
+        tab.on(event.then, handlers.prepare, newest=True)
