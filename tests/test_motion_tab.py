@@ -623,7 +623,8 @@ def explain(system, given, **other):
     chosen = {
         "weights": "drawn", "portrait": given.portrait, "portrait_crop": None,
         "driving": given.clip, "driving_crop": None, "replay": None, "moment": 50,
-        "strength": 1.0, "mode": "relative", "adapt": True, "how_open": True,
+        "strength": 1.0, "mode": "relative", "adapt": True, "reference": "first", "frame": 0,
+        "how_open": True,
     } | other  # fmt: skip
     return still.explain(system, *chosen.values())
 
@@ -634,6 +635,20 @@ def test_the_explanation_shows_five_pictures(system, given, other):
     pictures = answer["explained"]
     assert pictures.count("<figure>") == 5 and answer["how_notice"] == ""
     assert all(title in pictures for title in texts.PICTURES.values())
+
+
+def test_the_explanation_is_of_what_the_still_shows(system, given, monkeypatch):
+    told = []
+    monkeypatch.setattr(FOMMPipeline, "explain", lambda *_, **how: told.append(how) or {})
+    frames = list(video.open_clip(given.clip).frames())
+    last(explain(system, given, reference="chosen", frame=3))
+    assert (told[-1]["reference"] == frames[3]).all()
+    last(explain(system, given, reference="best"))
+    assert any((told[-1]["reference"] == frame).all() for frame in frames)
+    last(explain(system, given, replay=given.photo, weights="filmed"))
+    drive = handlers.opened(given.photo)
+    assert told[-1]["driving_box"] == still.box_of(system, "filmed", drive)
+    assert told[-1]["reference"] is None
 
 
 def test_nothing_is_explained_to_nobody(system, given):

@@ -150,11 +150,10 @@ def moved(
     made = pipeline.frame_size(box.width, size)
     with jobs.device:
         source = pipeline.encode(faces.crop(picture, box, made), made)
-    numbers, poses, first = looks(pipeline, drive, drive_box)
-    if reference == "best":
-        away = [pose_distance(source.motion.value[0], points) for points in poses.value]
-        reference = numbers[int(np.argmin(away))]
-    initial = pose(pipeline, drive, drive_box, first if reference == "first" else reference)
+    numbers, poses, _ = looks(pipeline, drive, drive_box)
+    initial = pose(
+        pipeline, drive, drive_box, measured_from(pipeline, source, drive, drive_box, reference)
+    )
     if number is None:
         number = numbers[int(np.abs(poses.value - initial.value).sum((1, 2)).argmax())]
     wanted = pose(pipeline, drive, drive_box, number)
@@ -201,6 +200,15 @@ def pose(pipeline: FOMMPipeline, drive: Driving, box, number: int) -> Motion:
         return pipeline.detect(frame_at(drive, number), box)
 
 
+def measured_from(pipeline: FOMMPipeline, source, drive: Driving, box, reference) -> int:
+    """The number of the frame that "first", "best" or a number means."""
+    numbers, poses, first = looks(pipeline, drive, box)
+    if reference == "best":
+        away = [pose_distance(source.motion.value[0], points) for points in poses.value]
+        return numbers[int(np.argmin(away))]
+    return first if reference == "first" else reference
+
+
 def numbered(drive: Driving, moment: float | None) -> int:
     return round((drive.count - 1) * min(100, max(0, moment or 0)) / 100)
 
@@ -226,24 +234,27 @@ def how_closes():
 @answers("explained", notice="how_notice", loading=True)
 def explain(
     system, weights, portrait, portrait_crop, driving, driving_crop, replay, moment, strength,
-    mode, adapt, how_open,
+    mode, adapt, reference, frame, how_open,
 ):  # fmt: skip
-    """How the portrait is moved at `moment` percent of the clip, while somebody looks."""
+    """How the portrait is moved at `moment` percent of the clip, while somebody looks: what the
+    still shows.
+    """
     if not how_open:
         return {}
     picture = read_portrait(portrait)
     drive = opened(replay or driving)
     if drive.motion:
         raise UserError(texts.NO_FRAMES_SHOWN)
-    frame = frame_at(drive, numbered(drive, moment))
+    reference = checked_reference(reference, frame, drive)
     box = crops.chosen(portrait_crop, picture.shape[:2])
-    frame_box = None if replay else crops.chosen(driving_crop, frame.shape[:2])
-    reference = None
-    if mode == "relative" and not drive.single:
-        given_box = frame_box or box_of(system, weights, drive)
-        reference = frame_at(drive, looks(system.open(weights), drive, given_box)[2])
+    box = box or system.frame(weights, picture, is_puppet(portrait)).box
+    drive_box = None if replay else crops.chosen(driving_crop, drive.sides())
+    drive_box = drive_box or box_of(system, weights, drive)
+    if mode != "relative" or drive.single:
+        reference = None
     how = {"adapt_scale": bool(adapt), "strength": checked_strength(strength)}
-    pictures = explained(system, weights, picture, box, frame, frame_box, reference, how)
+    number = numbered(drive, moment)
+    pictures = explained(system, weights, picture, box, drive, drive_box, reference, number, how)
     parts = [
         f'<figure><img src="{results.data_url(pictures[key])}" alt="{html.escape(title)}">'
         f"<figcaption>{html.escape(title)}</figcaption></figure>"
@@ -254,10 +265,17 @@ def explain(
 
 
 @jobs.lease
-def explained(system, weights, portrait, box, frame, frame_box, reference, how) -> dict:
+def explained(
+    system, weights, portrait, box, drive: Driving, drive_box, reference, number: int, how
+) -> dict:
+    """reference: of the motion, as for `moved`; None: the frame drives by its own pose."""
     pipeline = system.open(weights)
+    if reference is not None:
+        with jobs.device:
+            source = pipeline.encode(faces.crop(portrait, box, pipeline.size))
+        reference = frame_at(drive, measured_from(pipeline, source, drive, drive_box, reference))
     with jobs.device:
         return pipeline.explain(
-            portrait, frame, box=box, driving_box=frame_box, reference=reference,
-            size=SHOWN_EXPLAINED, **how,
+            portrait, frame_at(drive, number), box=box, driving_box=drive_box,
+            reference=reference, size=SHOWN_EXPLAINED, **how,
         )  # fmt: skip
