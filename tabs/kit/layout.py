@@ -181,7 +181,9 @@ def get_clip(tab: Tab, stored: str | None) -> None:
 
 def get_both(tab: Tab, given: bool, elem_id: str) -> None:
     """Adds get_both, which makes and downloads the clip beside what it was given (`shown`)."""
-    tab.get_both = gr.Button(words.GET_BOTH, size="md", min_width=130, interactive=given)
+    tab.get_both = gr.Button(
+        words.GET_BOTH, size="md", min_width=130, interactive=given, elem_classes=["while-idle"]
+    )
     tab.both_file = unseen_file(elem_id)
 
 

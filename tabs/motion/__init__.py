@@ -123,7 +123,7 @@ def _get(tab: Tab, ours: handlers.Motions, example: dict) -> None:
                 with gr.Row():
                     layout.get_clip(tab, clip)
                     layout.get_both(tab, bool(example), "motion-both-file")
-                    tab.save = layout.button(texts.GET_MOTION)
+                    tab.save = layout.button(texts.GET_MOTION, "while-idle")
                 layout.settings(tab, example.get("settings", ""))
                 tab.motion_file = layout.unseen_file("motion-motion-file")
             with gr.Column(elem_classes=["with-still"]):
