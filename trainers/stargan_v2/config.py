@@ -48,7 +48,7 @@ PRESETS = {
     # a training reach other domains.
     "puppets": Config(
         size=64, channels=16, most_channels=64, hidden=128, crop_probability=0.0, r1_every=8,
-        style_weight=2.0, cycle_weight=3.0, pair_weight=3.0, alternate=True,
+        style_weight=2.0, cycle_weight=3.0, pair_weight=10.0, alternate=True,
         autoencoding_images=16_000, diversity_images=64_000, total_images=64_000,
         learning_rate=6e-4, mapping_rate=4e-5, decay_images=16_000, ema_decay=0.995,
         sample_interval=4_000,
