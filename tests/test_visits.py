@@ -99,7 +99,8 @@ def test_files_go_with_the_last_who_has_them(page, tmp_path):
     assert page.blocks.held == {}
 
 
-def test_what_is_still_being_made_when_he_leaves_goes_too(page, tmp_path):
+def test_what_is_still_being_made_when_he_leaves_goes_too(page, tmp_path, monkeypatch):
+    monkeypatch.setattr(visits, "GRACE", 1000)  # the test ends it
     mine = upload(page, write(tmp_path / "10.png", 10))
     with visit(page) as he:
         making = threading.Thread(target=he, args=(mine, "make"))
@@ -108,8 +109,13 @@ def test_what_is_still_being_made_when_he_leaves_goes_too(page, tmp_path):
     assert until(lambda: not page.blocks.held)
     page.finish.set()
     making.join(WAIT)
-    assert until(lambda: files(page) == {"own.png"} and not page.blocks.held)
-    assert not page.blocks.state_holder.session_data and not page.blocks.gone
+    assert page.blocks.held and files(page) == {"own.png", "10.png"}
+    (session,) = page.blocks.gone
+    monkeypatch.setattr(visits, "GRACE", 0)
+    page.blocks.end(SimpleNamespace(session_hash=session), set())
+    assert until(lambda: files(page) == {"own.png"})
+    assert not page.blocks.held and not page.blocks.state_holder.session_data
+    assert not page.blocks.gone
 
 
 def test_what_waits_for_its_turn_stays_when_others_leave(page, tmp_path):

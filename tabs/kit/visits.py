@@ -47,10 +47,7 @@ class Page(gr.Blocks):
     def leave(self, request: gr.Request) -> None:
         """The page was closed (Gradio closes the running handlers)."""
         self.gone.add(request.session_hash)
-        files = self.forget(request)
-        later = threading.Timer(GRACE, self.end, [request, files])
-        later.daemon = True
-        later.start()
+        after_grace(self.end, request, self.forget(request))
 
     def forget(self, request: gr.Request) -> set[str]:
         """What the page and the jobs keep of a visit goes; returns the files that it held."""
@@ -63,7 +60,7 @@ class Page(gr.Blocks):
         """What was still being made when the page was closed has left its traces since."""
         if request.session_hash in self.gone:
             self.gone.discard(request.session_hash)
-            files = files | self.forget(request)
+            after_grace(self.sweep, self.forget(request))  # its files are still young
         self.sweep(files)
 
     def sweep(self, files: set[str]) -> None:
@@ -77,6 +74,12 @@ class Page(gr.Blocks):
                 if time.time() - os.stat(file).st_ctime >= GRACE:
                     os.unlink(file)
         release_memory()
+
+
+def after_grace(function, *given) -> None:
+    later = threading.Timer(GRACE, function, given)
+    later.daemon = True
+    later.start()
 
 
 def release_memory() -> None:
