@@ -34,18 +34,16 @@ EMPTY = given.EMPTY | {"all_faces": gr.update(visible=False)}
 def with_sliders(handler: Callable) -> Callable:
     """The handler as the page calls it: with each slider's value in the place of `values`."""
     own = inspect.signature(handler)
-    names = list(own.parameters)
-    place = names.index("values")
+    place = list(own.parameters).index("values")
+    end = place + len(SLIDERS)
 
     @functools.wraps(handler)
     def spread(*inputs):
-        end = place + len(SLIDERS)
         return handler(*inputs[:place], list(inputs[place:end]), *inputs[end:])
 
-    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
-    sliders = [inspect.Parameter(name, kind) for name in SLIDERS]
     parameters = list(own.parameters.values())
-    parameters[place : place + 1] = sliders
+    values = parameters[place]
+    parameters[place : place + 1] = [values.replace(name=name) for name in SLIDERS]
     spread.__signature__ = own.replace(parameters=parameters)
     return spread
 

@@ -60,7 +60,8 @@ class Page(gr.Blocks):
         """What was still being made when the page was closed has left its traces since."""
         if request.session_hash in self.gone:
             self.gone.discard(request.session_hash)
-            after_grace(self.sweep, self.forget(request))  # its files are still young
+            if late := self.forget(request):  # these files are still young
+                after_grace(self.sweep, late)
         self.sweep(files)
 
     def sweep(self, files: set[str]) -> None:

@@ -119,9 +119,10 @@ class Domains:
             "targets": np.int64(target),
         }
         if self.parameters:
-            puppet = self.parameters[index]
-            three = puppet, recoloured(puppet, random), companion(puppet, random)
-            pictures = [draw(one, min(self.size, SIZES[1])).picture for one in three]
+            puppet, drawn = self.parameters[index], min(self.size, SIZES[1])
+            pictures = [read_picture(self.root / self.names[index])]
+            for other in (recoloured(puppet, random), companion(puppet, random)):
+                pictures.append(draw(other, drawn).picture)
             pictures = [resize(picture, self.size) for picture in pictures]
             item["pairs"] = np.stack(pictures).transpose(0, 3, 1, 2)
         return item
