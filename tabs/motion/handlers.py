@@ -47,6 +47,12 @@ def portrait_at(path: str) -> np.ndarray:
     return images.read_picture(path)
 
 
+def portrait_box(system: Motions, weights, portrait: str, picture, crop: dict | None) -> faces.Box:
+    """The crop on the portrait, or what the weights see of it. Raises UserError."""
+    chosen = crops.chosen(crop, picture.shape[:2])
+    return chosen or system.frame(weights, picture, is_puppet(portrait)).box
+
+
 def open_drive(driving: str | None, replay: str | None = None) -> Driving:
     """`replay` (a saved motion or a picture) goes before the clip `driving`. Raises UserError."""
     if not replay and not driving:

@@ -22,9 +22,8 @@ from gan_models.fomm.motion import Motion
 from gan_models.fomm.sources import Source
 from tabs.kit import crop, jobs, look, results, tickets
 from tabs.kit.answers import answers
-from tabs.kit.framing import is_puppet
 from tabs.motion import texts
-from tabs.motion.handlers import Motions, checked_strength, read_portrait
+from tabs.motion.handlers import Motions, checked_strength, portrait_box, read_portrait
 
 LARGEST_FRAME = 2**19  # characters of a frame that comes from the browser
 GHOST = 320  # pixels of the portrait that is laid over the camera picture
@@ -54,8 +53,7 @@ def prepare(
         raise UserError(texts.LIVE_NOT_HERE)
     config = system.config(weights)
     picture = read_portrait(portrait)
-    box = crop.chosen(portrait_crop, picture.shape[:2])
-    box = box or system.frame(weights, picture, is_puppet(portrait)).box
+    box = portrait_box(system, weights, portrait, picture, portrait_crop)
     size, pipeline = config["size"], system.open(weights)
     shown = pipeline.frame_size(box.width, SHOWN)
     name = hashlib.sha256(weights.encode()).hexdigest()[:20]

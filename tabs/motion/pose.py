@@ -14,9 +14,8 @@ from gan_models.fomm.retargeting import HEAD, NETWORK
 from tabs.kit import crop as crops
 from tabs.kit import jobs, layout, look, results
 from tabs.kit.answers import Answer, Tab, answers
-from tabs.kit.framing import is_puppet
 from tabs.motion import texts
-from tabs.motion.handlers import Motions, read_portrait
+from tabs.motion.handlers import Motions, portrait_box, read_portrait
 
 SHOWN = 512  # pixels
 SLIDERS = tuple(texts.SLIDERS)
@@ -125,8 +124,7 @@ def made(
 ) -> tuple[np.ndarray, dict]:
     """(the posed picture, the settings that made it)."""
     picture = read_portrait(portrait)
-    box = crops.chosen(portrait_crop, picture.shape[:2])
-    box = box or system.frame(weights, picture, is_puppet(portrait)).box
+    box = portrait_box(system, weights, portrait, picture, portrait_crop)
     # A slider that these weights have not does not show and stays at 0.
     values = {name: value for name, value in values.items() if value != 0}
     result = posed(system, weights, picture, box, values, paste)

@@ -19,7 +19,6 @@ from tabs.kit import crop as crops
 from tabs.kit import jobs, look, results
 from tabs.kit import texts as words
 from tabs.kit.answers import answers
-from tabs.kit.framing import is_puppet
 from tabs.motion import texts
 from tabs.motion.handlers import (
     KEPT,
@@ -28,6 +27,7 @@ from tabs.motion.handlers import (
     checked_strength,
     frame_at,
     opened,
+    portrait_box,
     read_portrait,
 )
 
@@ -111,12 +111,10 @@ def show(
     reference = checked_reference(reference, frame, drive)
     if not system.is_loaded(weights):
         yield {"clip_notice": look.notice(words.LOADING)}
-    box = crops.chosen(portrait_crop, picture.shape[:2])
-    box = box or system.frame(weights, picture, is_puppet(portrait)).box
+    box = portrait_box(system, weights, portrait, picture, portrait_crop)
     drive_box = None
     if not drive.motion:
-        drive_box = None if replay else crops.chosen(driving_crop, drive.sides())
-        drive_box = drive_box or box_of(system, weights, drive)
+        drive_box = driving_box(system, weights, drive, driving_crop, replay)
     relative = mode == "relative" and not drive.single
     how = {"relative": relative, "adapt_scale": bool(adapt), "strength": strength}
     number = None if moment_of != given else numbered(drive, moment)
@@ -165,6 +163,12 @@ def moved(
 
 
 # What is found in a clip is remembered: another portrait or strength is moved by the same.
+
+
+def driving_box(system: Motions, weights: str, drive: Driving, crop, replay) -> faces.Box:
+    """The crop on the clip, or what the weights see of it or of `replay`. Raises UserError."""
+    chosen = None if replay else crops.chosen(crop, drive.sides())
+    return chosen or box_of(system, weights, drive)
 
 
 @functools.lru_cache(KEPT)
@@ -246,10 +250,8 @@ def explain(
     if drive.motion:
         raise UserError(texts.NO_FRAMES_SHOWN)
     reference = checked_reference(reference, frame, drive)
-    box = crops.chosen(portrait_crop, picture.shape[:2])
-    box = box or system.frame(weights, picture, is_puppet(portrait)).box
-    drive_box = None if replay else crops.chosen(driving_crop, drive.sides())
-    drive_box = drive_box or box_of(system, weights, drive)
+    box = portrait_box(system, weights, portrait, picture, portrait_crop)
+    drive_box = driving_box(system, weights, drive, driving_crop, replay)
     if mode != "relative" or drive.single:
         reference = None
     how = {"adapt_scale": bool(adapt), "strength": checked_strength(strength)}
