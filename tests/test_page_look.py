@@ -267,6 +267,14 @@ PALE = """() => {
 }"""
 
 
+# Colours fade over; on a busy machine a fade may begin late, and one within another later still.
+FADED = """() => {
+  const fades = document.getAnimations().filter((one) => one instanceof CSSTransition);
+  fades.forEach((one) => one.finish());
+  return !fades.length;
+}"""
+
+
 def look_at(page):
     """Nothing is cut off or pale on a phone, in the light and in the dark."""
     assert page.evaluate("document.documentElement.scrollWidth") == 360
@@ -275,7 +283,7 @@ def look_at(page):
         page.wait_for_function(
             "dark => document.body.classList.contains('dark') === dark", arg=scheme == "dark"
         )
-        page.wait_for_timeout(500)  # colours fade over
+        page.wait_for_function(FADED)
         assert page.evaluate(PALE) == {}
 
 
