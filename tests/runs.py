@@ -120,10 +120,11 @@ def two_see_the_losses_of_one(alone, module, *arguments, steps, near):
 
     near: what pytest.approx takes, by step.
     """
-    run_in_two(module, *arguments, "--out", "both", cwd=alone.parent)
+    both = alone.with_name(f"{alone.name}-in-two")
+    run_in_two(module, *arguments, "--out", both.name, cwd=alone.parent)
     lines = [
         [json.loads(line) for line in (folder / "scalars.jsonl").read_text().splitlines()]
-        for folder in (alone, alone.parent / "both")
+        for folder in (alone, both)
     ]
     assert len(lines[0]) >= len(lines[1]) == steps
     for step, (one, two) in enumerate(zip(*lines, strict=False)):

@@ -6,6 +6,7 @@ import logging
 import os
 import resource
 import shutil
+from dataclasses import replace
 from types import SimpleNamespace
 
 import cv2
@@ -537,6 +538,34 @@ def test_held_out_puppets_are_others_and_the_same_for_every_seed():
     ]
     np.testing.assert_array_equal(*held_out)
     assert not np.array_equal(open_clips("puppets:2", size=32).clip(1, 1), held_out[0])
+
+
+def test_puppets_lend_each_other_their_motion(monkeypatch):
+    lent = []
+    transfer = puppets.transfer
+    monkeypatch.setattr(puppets, "transfer", lambda *two: lent.append(two) or transfer(*two))
+    options = dict(size=32, seed=4, mirror=False, time_flip=False, num_workers=0, transfers=0.5)
+    clips = open_clips("puppets:8", **options)
+    lent.clear()  # what was looked at while opening
+    items = [clips.source.read(index, np.random.default_rng(index)) for index in range(8)]
+    numbers = [index for index in range(8) if not same(items[index], "source", "leader_first")]
+    assert 0 < len(numbers) < 8 and len(lent) == 2 * len(numbers)
+    for index, item in enumerate(items):
+        if index in numbers:
+            us, moment = lent[2 * numbers.index(index) + 1]
+            assert us == puppets.random_parameters(puppets.puppet_seed(4, index))
+            truth = replace(us, pose=moment.pose, action_units=moment.action_units)
+            drawn = [puppets.draw(one, 32).picture for one in (truth, moment)]
+            for name, picture in zip(("driving", "leader_then"), drawn, strict=True):
+                np.testing.assert_array_equal(item[name].transpose(1, 2, 0), picture)
+        else:
+            assert same(item, "driving", "leader_then")
+    with pytest.raises(UserError, match="only puppets can lend"):
+        open_clips("elsewhere", size=32, transfers=0.5)
+
+
+def same(item, one, other):
+    return np.array_equal(item[one], item[other])
 
 
 # --- what cannot be used --------------------------------------------------------------------------

@@ -399,7 +399,7 @@ def test_marks_of_large_frames():
 def test_edges_and_flicker_by_hand():
     frames = np.zeros((3, 16, 16, 3), np.uint8)
     frames[:, :, 8:] = 200
-    band = full_size.edges(frames)
+    band = full_size.edges(torch.from_numpy(frames).permute(0, 3, 1, 2) / 255)[:, 0]
     assert band[:, :, 5:11].all() and band.sum() == 3 * 16 * 6
     assert full_size.flicker(frames) == 0
     frames[1] += 51

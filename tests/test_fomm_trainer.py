@@ -6,11 +6,14 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from scipy.spatial import ConvexHull
 
-from gan_models import weights
+from gan_models import images, weights
 from gan_models.fomm.discriminator import Discriminator
+from gan_models.fomm.motion import Motion, transfer
 from gan_models.fomm.networks import ImagePyramid
-from tests import runs
+from gan_models.fomm.pipeline import FOMMPipeline
+from tests import runs, tiny_fomm
 from tests.runs import (
     assert_equal,
     final_state,
@@ -19,7 +22,7 @@ from tests.runs import (
 from trainers import optim
 from trainers.fomm import __main__ as command
 from trainers.fomm import config as settings
-from trainers.fomm import objective
+from trainers.fomm import full_size, objective
 from trainers.fomm import train as training
 
 TINY_NETWORKS = dict(
@@ -53,6 +56,8 @@ TINY = [
     *flags(**TINY_NETWORKS, data="clips", batch_size=4, total_images=16, decay=0.5),
     *flags(adversarial_start=0.5, device="cpu", precision="float32", sample_interval=1000),
 ]  # 16 pairs = 4 steps; the discriminator joins at step 3
+
+TRANSFERS = flags(data="puppets:4", transfers=0.5, full_size=64)
 
 
 def make_clips(folder, count=4, frames=6, size=32, seed=0):
@@ -200,26 +205,73 @@ def test_each_loss_trains_its_own_networks():
     assert set(losses) == {"real", "fake"}
 
 
+def test_a_source_led_by_another_moves_as_the_demo_moves_it():
+    random = np.random.default_rng(0)
+
+    def drawn(scale):  # keypoints in motion, of two frames
+        turn = np.eye(2) + random.normal(0, 0.2, (2, 9, 2, 2))
+        return Motion(random.normal(0, scale, (2, 9, 2)), turn)
+
+    ours, other = drawn(0.2), drawn(0.4)
+    source, first, then = (
+        objective.Keypoints(torch.from_numpy(one.value), torch.from_numpy(one.jacobian))
+        for one in (ours[:1], other[:1], other[1:])
+    )
+    led, wanted = objective.led(source, first, then), transfer(ours[0], other[1], other[0])
+    assert np.allclose(led.value, wanted.value, atol=5e-3)  # the hull is one of 64 corners
+    assert np.allclose(led.jacobian, wanted.jacobian, atol=1e-6)
+    area = objective.hull_area(source.value)
+    assert area.item() == pytest.approx(ConvexHull(ours.value[0]).volume, rel=0.01)
+    itself = objective.led(first, first, then)
+    assert all(torch.allclose(one, other) for one, other in zip(itself, then, strict=True))
+
+
+def test_frames_at_full_size_are_those_of_the_demo():
+    detector, generator = tiny_fomm.networks()
+    pictures = np.random.default_rng(0).integers(0, 256, (2, 8, 8, 3), dtype=np.uint8)
+    pictures = [images.resize(picture, 64) for picture in pictures]
+
+    def batch(side):
+        sized = np.stack([images.resize(picture, side) for picture in pictures])
+        return torch.from_numpy(sized).permute(0, 3, 1, 2) / 255
+
+    large, small = batch(64), batch(32)
+    with torch.no_grad():
+        points = detector(small)
+        one, other = (objective.Keypoints(*(x[i : i + 1] for x in points)) for i in (0, 1))
+        output = generator(small[:1], other, one)
+        made = full_size.made(large[:1], output, other, one, align_corners=True)
+    pipeline = FOMMPipeline(detector, generator, {"size": 32})
+    motion = Motion(other.value.numpy(), other.jacobian.numpy())
+    shown = pipeline.render(pipeline.encode(pictures[0]), motion, relative=False)
+    off = np.abs(made[0].permute(1, 2, 0).numpy() * 255 - shown[0])
+    assert shown.shape == (1, 64, 64, 3) and np.abs(shown[0].astype(int) - pictures[0]).mean() > 5
+    assert off.mean() < 1 and np.quantile(off, 0.99) < 4
+
+
 # --- runs --------------------------------------------------------------------------------------
 
 
-def test_four_steps_are_two_a_kill_and_two(place):
+@pytest.mark.parametrize("more", [("--repaint", "0.5"), TRANSFERS])
+def test_four_steps_are_two_a_kill_and_two(place, more):
     """A killed run, continued by the same command, ends bit for bit where an unbroken one ends."""
-    often = ("--save-interval", "8", "--repaint", "0.5")
-    train("four", *often, cwd=place)
-    killed_after_first_save("trainers.fomm", "puppets", *TINY, "--out", "two", *often, cwd=place)
-    assert final_state(place / "two")["counters"]["steps"] == 2
-    train("two", *often, cwd=place)
-    assert final_state(place / "two")["counters"]["steps"] == 4
-    assert_equal(final_state(place / "two"), final_state(place / "four"))
+    often, four, two = ("--save-interval", "8", *more), f"four{len(more)}", f"two{len(more)}"
+    train(four, *often, cwd=place)
+    killed_after_first_save("trainers.fomm", "puppets", *TINY, "--out", two, *often, cwd=place)
+    assert final_state(place / two)["counters"]["steps"] == 2
+    train(two, *often, cwd=place)
+    assert final_state(place / two)["counters"]["steps"] == 4
+    assert_equal(final_state(place / two), final_state(place / four))
 
 
-def test_two_processes_see_the_losses_of_one(place):
-    flags = ["puppets", *TINY, "--report-interval", "4", "--ema-decay", "0.9"]
-    runs.run("trainers.fomm", *flags, "--out", "one", cwd=place)
+@pytest.mark.parametrize("more", [(), TRANSFERS])
+def test_two_processes_see_the_losses_of_one(place, more):
+    one = f"one{len(more)}"
+    flags = ["puppets", *TINY, *more, "--report-interval", "4", "--ema-decay", "0.9"]
+    runs.run("trainers.fomm", *flags, "--out", one, cwd=place)
     # Adam makes full steps of the rounding noise of biases in front of batch norm.
     runs.two_see_the_losses_of_one(
-        place / "one", "trainers.fomm", *flags, steps=4,
+        place / one, "trainers.fomm", *flags, steps=4,
         near=lambda step: {"rel": 3e-2 if step else 1e-4, "abs": 1e-4},
     )  # fmt: skip
 
@@ -276,6 +328,9 @@ def test_fine_tuning_takes_over_weights(place, train_here, capsys):
         (["--device", "foo"], "foo"),
         (["--device", "cuda"], "no usable CUDA GPU"),
         (["--num-keypoint", "1"], "--num-keypoint"),
+        (["--transfers", "0.5"], "only puppets can lend"),
+        (["--full-size", "48"], "--full-size 48: give a multiple of --size"),
+        (["--full-size", "64", "--no-pixel-path"], "and --pixel-path"),
     ],
 )
 def test_bad_options_are_refused_in_a_sentence(train_here, place, capsys, more, sentence):

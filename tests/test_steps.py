@@ -14,7 +14,7 @@ from gan_models.progan.networks import Generator
 from tests import commands
 from tests.runs import assert_equal, final_state
 from tests.test_fomm_trainer import TINY as FOMM
-from tests.test_fomm_trainer import make_clips
+from tests.test_fomm_trainer import TRANSFERS, make_clips
 from tests.test_ganimation_trainer import OURS, make_faces
 from tests.test_ganimation_trainer import TINY as GANIMATION
 from tests.test_progan_trainer import TINY as PROGAN
@@ -43,6 +43,7 @@ PAIRS = ["--data", "puppets:8", "--reconstruction-weight", "10", "--identity-wei
 BFLOAT16 = ["--precision", "bfloat16"]
 SYSTEMS = {  # the discriminator sets in; levels fade in, with a lazy penalty; one network
     "fomm": (fomm, fomm_train, ["puppets", *FOMM, "--ema-decay", "0.9", "--total-images", "32"]),
+    "fomm, ours": (fomm, fomm_train, ["puppets", *FOMM, *TRANSFERS, "--total-images", "32"]),
     "progan": (
         *(progan, progan_train),
         [*PROGAN, "--total-images", "200", "--r1-every", "2", "--r1-weight", "1"],

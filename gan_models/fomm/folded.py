@@ -164,7 +164,8 @@ class FoldedGenerator(nn.Module):
             x = self.decode(encoded.features).sigmoid().expand(n, -1, -1, -1)
             return Output(x) if explain else x
         motions = self.dense_motion(encoded.small, driving, source_keypoints)
-        prediction = self.draw(encoded, motions).sigmoid()  # (N, 3, H, W), with `blend` (N, 4, ...)
+        logits = self.draw(encoded, motions)
+        prediction = logits.sigmoid()  # (N, 3, H, W), with `blend` (N, 4, H, W)
         deformed = None
         if self.blend or explain:
             deformed = self.dense_motion.warp(encoded.image, motions.deformation)
@@ -174,7 +175,7 @@ class FoldedGenerator(nn.Module):
         if explain:
             return Output(
                 prediction, deformed, motions.mask, motions.moved, motions.deformation,
-                motions.occlusion_map,
+                motions.occlusion_map, logits,
             )  # fmt: skip
         return prediction
 
@@ -183,7 +184,8 @@ class FoldedGenerator(nn.Module):
         """As `animate`, of a generator with `blend`, but before the source's pixels are moved."""
         motions = self.dense_motion(encoded.small, driving, source_keypoints)
         colour, share = self.draw(encoded, motions).split([3, 1], dim=1)
-        return Maps(self.dense_motion.enlarged(motions, encoded.image), colour.sigmoid(), share)
+        deformation = finer_deformation(motions.theta, motions.logits, encoded.image)
+        return Maps(deformation, colour.sigmoid(), share)
 
     def draw(self, encoded, motions):
         """The last layer's logits, float32 (N, 3 or with `blend` 4, H, W)."""
@@ -240,19 +242,6 @@ class FoldedDenseMotion(nn.Module):
         deformation = deformation.view(n, h, w, 2)
         return Motions(theta, logits, mask, moved, deformation, occlusion_map, features)
 
-    def enlarged(self, motions: Motions, like):
-        """The deformation (N, 2, H, W) at the size of `like`. Not the deformation is enlarged but
-        what it is mixed by, before the softmax: where two parts meet, the border stays sharp and
-        runs between the pixels of the mask.
-        """
-        n, k, h, w = motions.logits.shape
-        mask = resized(motions.logits, like).softmax(dim=1).flatten(2)  # (N, K + 1, H W)
-        grid = fixed_grid(h, w, mask.device)[:, :2].T.view(1, 2, h, w)
-        grid = resized(grid, like)  # as `warp` sees it
-        mixed = motions.theta.view(n, k, 6).transpose(1, 2) @ mask  # (N, 6, H W)
-        x, y, shift = mixed.view(n, 2, 3, *grid.shape[2:]).unbind(dim=2)
-        return x * grid[:, :1] + y * grid[:, 1:] + shift
-
     def move(self, level, deformation, occlusion_map=None):
         """Features (1, C, H, W) where each of `deformation` (N, h, w, 2) points, times the
         occlusion map (N, 1, h, w).
@@ -273,6 +262,21 @@ class FoldedDenseMotion(nn.Module):
             padding_mode=self.padding_mode,
             align_corners=self.align_corners,
         )
+
+
+def finer_deformation(theta, logits, like):
+    """The deformation (N, 2, H, W) at the size of `like`, of motions theta (N, K + 1, 2, 3) and the
+    logits (N, K + 1, h, w) of their shares. Not the deformation is enlarged but what it is mixed
+    by, before the softmax: where two parts meet, the border stays sharp and runs between the pixels
+    of the mask.
+    """
+    n, k, h, w = logits.shape
+    mask = resized(logits, like).softmax(dim=1).flatten(2)  # (N, K + 1, H W)
+    grid = coordinate_grid(h, w, theta).permute(2, 0, 1).unsqueeze(0)
+    grid = resized(grid, like)  # as `warp` sees it
+    mixed = theta.view(n, k, 6).transpose(1, 2) @ mask  # (N, 6, H W)
+    x, y, shift = mixed.view(n, 2, 3, *grid.shape[2:]).unbind(dim=2)
+    return x * grid[:, :1] + y * grid[:, 1:] + shift
 
 
 def like(deformation, image):

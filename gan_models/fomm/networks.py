@@ -46,6 +46,7 @@ class Output(NamedTuple):
     sparse_deformed: torch.Tensor | None = None  # (N, K + 1, 3, h, w)
     deformation: torch.Tensor | None = None  # (N, h, w, 2), where each pixel comes from
     occlusion_map: torch.Tensor | None = None  # (N, 1, h, w), 1 = taken from the source
+    logits: torch.Tensor | None = None  # (N, 3 or with `blend` 4, H, W), see `decode`
 
 
 class AntiAliasDown(nn.Module):
@@ -360,7 +361,7 @@ class Generator(nn.Module):
         """N sources moved to N driving keypoints (section 3.2); prediction (N, 3, H, W)."""
         features = encoded.features
         if self.dense_motion is None:
-            return Output(self.decode(features, None))
+            return Output(self.decode(features).sigmoid())
         mask, moved, deformation, occlusion_map, motion_features = self.dense_motion(
             encoded.small, driving, source_keypoints
         )
@@ -371,12 +372,16 @@ class Generator(nn.Module):
         if self.paint is not None:
             warped[-1] = warped[-1] + resized(self.paint(motion_features), warped[-1])
         deformed = self.dense_motion.warp(encoded.image, deformation)  # (N, 3, H, W)
-        prediction = self.decode(warped, deformed)
-        return Output(prediction, deformed, mask, moved, deformation, occlusion_map)
+        logits = self.decode(warped)
+        prediction = logits.sigmoid()
+        if self.blend:
+            colour, share = prediction.split([3, 1], dim=1)
+            prediction = torch.lerp(deformed.float(), colour, share)
+        return Output(prediction, deformed, mask, moved, deformation, occlusion_map, logits)
 
-    def decode(self, warped, deformed):
-        """The moved features, finest first, and with `blend` the moved source (N, 3, H, W), to the
-        picture (N, 3, H, W) in [0, 1].
+    def decode(self, warped):
+        """The moved features, finest first, to the last layer's logits, float32 (N, 3, H, W): of
+        the colours, and with `blend`, (N, 4, H, W), of their share in the picture.
         """
         x = warped[-1]  # (N, C, h, w), the coarsest level
         for block in self.bottleneck:
@@ -385,11 +390,7 @@ class Generator(nn.Module):
             x = block(x)  # twice as high and wide
             if self.warped_skips:
                 x = torch.cat([x, warped[-2 - number]], dim=1)  # (N, 2 C, ...)
-        x = self.final(x).float().sigmoid()  # (N, 3, H, W), with `blend` (N, 4, H, W)
-        if not self.blend:
-            return x
-        colour, share = x.split([3, 1], dim=1)
-        return torch.lerp(deformed.float(), colour, share)
+        return self.final(x).float()
 
 
 def in_float32(like):

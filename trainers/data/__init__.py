@@ -1,9 +1,18 @@
 """Training pictures and clips from folders, shards or drawn puppets, as endless batches."""
 
-from trainers.data.clips import Clips, open_clips
+from trainers.data.clips import FRAMES, Clips, open_clips
 from trainers.data.domains import open_domains
 from trainers.data.labelled import Framing, open_labelled
 from trainers.data.pictures import open_data
 from trainers.data.stream import Stream
 
-__all__ = ["Clips", "Framing", "Stream", "open_clips", "open_data", "open_domains", "open_labelled"]
+__all__ = [
+    "FRAMES",
+    "Clips",
+    "Framing",
+    "Stream",
+    "open_clips",
+    "open_data",
+    "open_domains",
+    "open_labelled",
+]

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from gan_models.errors import Unreadable, UserError
-from gan_models.images import centre_square, read_picture
+from gan_models.images import centre_square, read_picture, resize
 from trainers import puppets
 from trainers.data.files import check_folder, check_holdout, decode, of_part, say_passed_over
 from trainers.data.frames import expected_frames, frame_files, list_clips, read_frames
@@ -20,7 +20,10 @@ from trainers.data.packing import MAX_FRAMES, Cache, unpacked
 from trainers.data.pairs import Augmentation, augment, draw_times
 from trainers.data.stream import MINIMUM_TRIED, Stream
 from trainers.data.twins import find_twins, fingerprint, group
+from trainers.puppets.drawing import SIZES
+from trainers.puppets.sets import CLIP_FRAMES
 
+FRAMES = ("source", "driving", "leader_first", "leader_then")  # of a batch; leaders are rare
 DEFAULT_PUPPETS = 6_000
 MOST_COMPARED = 5_000  # clips; in larger sets nobody looks for twins
 KEPT_BYTES = 2 * 2**30  # decoded frames kept as plain pixels
@@ -41,6 +44,7 @@ def open_clips(
     jitter: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0),
     resize_range: tuple[float, float] | None = None,
     repaint: float = 0.0,
+    transfers: float = 0.0,
     id_sampling: bool = False,
     holdout: float = 0.0,
     part: str = "train",
@@ -58,6 +62,8 @@ def open_clips(
     share `holdout`, 0 to 0.5, chosen by a hash of the names. Copies and mirror images of a clip,
     and clips of one video, stay on its side. repeats: how often an epoch visits each clip.
     cache_folder: keeps decoded clips for the next run; a temporary folder when None.
+    transfers, 0 to 1: in this part of the pairs, puppets move as another of their set does, and
+    batches hold two more frames, "leader_first" and "leader_then": the other's, or the pair itself.
     Raises UserError when there is nothing to train on.
     """
     check_holdout(holdout)
@@ -71,6 +77,9 @@ def open_clips(
             "fomm", name, DEFAULT_PUPPETS, size=size, seed=seed, part=part
         )
         source = ClipFiles(root, names, size, root / ".packed")
+        source.transfers, source.seed = transfers, seed
+    elif transfers:
+        raise UserError(f"--transfers {transfers}: only puppets can lend each other their motion.")
     else:
         source = open_files(Path(name).expanduser(), size, cache_folder, holdout, part)
     source.augmentation = Augmentation(time_flip, mirror, tuple(jitter), resize_range, repaint)
@@ -241,6 +250,8 @@ class ClipFiles:
     """
 
     augmentation = Augmentation()
+    transfers = 0.0  # part of the pairs that is drawn, see `transferred`
+    seed = 0  # of the puppets
 
     def __init__(self, root: Path, names: list[str], size: int, cache_folder: Path | None):
         self.root, self.names, self.length, self.size = root, names, len(names), size
@@ -287,11 +298,29 @@ class ClipFiles:
         return np.stack([centre_square(frame, self.size) for frame in frames])
 
     def read(self, index: int, random: np.random.Generator) -> dict:
-        """A pair of frames, drawn and changed by `random`: source and driving (3, size, size)."""
-        frames = self.frames(index, draw_times(self.num_frames(index), random))
-        source, driving = augment(frames, self.augmentation, random).transpose(0, 3, 1, 2)
+        """A pair of frames, drawn and changed by `random`: FRAMES (3, size, size)."""
+        times = draw_times(self.num_frames(index), random)
+        if self.transfers and random.random() < self.transfers:
+            frames = self.transferred(index, times, random)
+        else:  # with transfers, what is left leads itself
+            frames = self.frames(index, times * 2 if self.transfers else times)
+        frames = augment(frames, self.augmentation, random).transpose(0, 3, 1, 2)
         enlarged = self.root / self.names[index] in self.cache.enlarged
-        return {"source": source, "driving": driving, "enlarged": enlarged}
+        return dict(zip(FRAMES, frames, strict=False)) | {"enlarged": enlarged}
+
+    def transferred(self, index: int, times: list[int], random: np.random.Generator):
+        """The puppet `index` as another moves, then the other, at two times: (4, S, S, 3) uint8.
+
+        Half of the others are of its domain.
+        """
+        puppet = puppets.random_parameters(puppets.puppet_seed(self.seed, index))
+        other = puppets.puppet_seed(self.seed, int(random.integers(self.length)))
+        domain = puppet.domain if random.integers(2) else None
+        moves = puppets.clip(other, CLIP_FRAMES, domain, fps=1)
+        theirs = [moves[time] for time in times]
+        both = [puppets.transfer(puppet, moment) for moment in theirs] + theirs
+        side = min(max(self.size, SIZES[0]), SIZES[1])
+        return np.stack([resize(puppets.draw(one, side).picture, self.size) for one in both])
 
 
 def spread(names: list) -> list:

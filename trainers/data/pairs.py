@@ -43,7 +43,7 @@ def draw_times(num_frames: int, random: np.random.Generator) -> list[int]:
 def augment(
     frames: np.ndarray, augmentation: Augmentation, random: np.random.Generator
 ) -> np.ndarray:
-    """(2, S, S, 3) uint8, source and driving -> the same, changed as `augmentation` says."""
+    """(n, S, S, 3) uint8, frames of a pair -> the same, changed as `augmentation` says."""
     if augmentation.time_flip and random.integers(2):
         frames = frames[::-1]
     elif augmentation.mirror and random.integers(2):

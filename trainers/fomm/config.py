@@ -25,6 +25,7 @@ class Config(run.Options):
     jitter: tuple[float, float, float, float] = (0.0,) * 4  # brightness, contrast, saturation, hue
     resize_range: tuple[float, float] | None = None  # random scale, then a random crop
     repaint: float = 0.0  # part of the pairs in random colours, lines and backdrop (ours)
+    transfers: float = 0.0  # puppets: part of the pairs that another's motion leads (ours)
     num_keypoints: int = 10
     jacobian: Literal["full", "single", "none"] = "full"  # one map each, one for all, zero order
     scale_factor: float = 0.25  # size at which motion is estimated, as a part of the picture's
@@ -53,6 +54,8 @@ class Config(run.Options):
     perceptual_weight: float = 10.0  # of each scale's and layer's VGG features
     vgg: str = ""  # file with VGG19's weights; default: torchvision's, downloaded once
     reconstruction_weight: float = 0.0  # mean absolute difference of pictures (ours)
+    full_size: int = 0  # also compare frames of this many pixels, made as in the demo; 0: no (ours)
+    full_size_weight: float = 40.0  # of that comparison, which counts edges twice
     adversarial_weight: float = 1.0  # least squares; 0: no discriminator, no feature matching
     adversarial_start: float = 0.0  # part of the training that goes by before it sets in (ours)
     feature_matching_weight: float = 10.0  # of the discriminator's feature maps
@@ -169,9 +172,10 @@ def ema_decay(config, images_seen):
 
 def clip_options(config, folder):
     """Arguments of `open_clips`; films are decoded once, into FOLDER-clips."""
-    same = ("size", "seed", "num_workers", "id_sampling", "holdout")
+    same = ("seed", "num_workers", "id_sampling", "holdout", "transfers")
     changes = ("time_flip", "mirror", "jitter", "resize_range", "repaint")
     chosen = {name: getattr(config, name) for name in (*same, *changes)}
+    chosen["size"] = config.full_size or config.size
     return {"path": config.data, "cache_folder": folder.with_name(f"{folder.name}-clips"), **chosen}
 
 
@@ -247,6 +251,10 @@ def check(config, world_size):
 
 def check_losses(config):
     """UserError unless something trains the generator's picture from the first step on."""
+    if config.full_size and (config.full_size % config.size or not config.pixel_path):
+        raise UserError(
+            f"--full-size {config.full_size}: give a multiple of --size, and --pixel-path."
+        )
     pictures = config.perceptual_weight or config.reconstruction_weight
     if not pictures and (not config.adversarial_weight or config.adversarial_start):
         raise UserError(

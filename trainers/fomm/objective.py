@@ -3,12 +3,14 @@
 Sections are those of arXiv 2003.00196. Every function returns unweighted parts beside its loss.
 """
 
+import math
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 
 from gan_models.fomm.networks import Keypoints, coordinate_grid, in_float32, inverse
+from trainers.fomm import full_size
 
 
 @dataclass(frozen=True)
@@ -104,17 +106,58 @@ def equivariance(detector, driving, keypoints: Keypoints, transform, align_corne
         return value, (identity - product).abs().mean()
 
 
+def led(source: Keypoints, first: Keypoints, then: Keypoints):
+    """The keypoints that a source takes when it moves as another does from `first` to `then`:
+    `gan_models.fomm.motion.transfer`, relative and scale adapted, with gradients.
+    """
+    scale = (hull_area(source.value) / hull_area(first.value).clamp(min=1e-6)).sqrt()
+    value = source.value + scale.view(-1, 1, 1) * (then.value - first.value)
+    if source.jacobian is None:
+        return Keypoints(value)
+    return Keypoints(value, then.jacobian @ inverse(first.jacobian) @ source.jacobian)
+
+
+def hull_area(points, directions=64):
+    """The area (N,) of the convex hull of points (N, K, 2), without gradient, on their device: of
+    the polygon of those that are farthest in one of the directions.
+    """
+    angle = torch.arange(directions, device=points.device) * (2 * math.pi / directions)
+    farthest = (points.detach() @ torch.stack([angle.cos(), angle.sin()])).argmax(dim=1)
+    corners = points.detach().gather(1, farthest.unsqueeze(2).expand(-1, -1, 2))
+    x, y = corners.unbind(dim=2)  # (N, directions), in order around the hull
+    return (x * y.roll(-1, 1) - y * x.roll(-1, 1)).sum(dim=1) / 2
+
+
 def generator_loss(
-    config, detector, generator, discriminator, vgg, pyramid, source, driving, transform, weight
+    config,
+    detector,
+    generator,
+    discriminator,
+    vgg,
+    pyramid,
+    source,
+    driving,
+    transform,
+    weight,
+    leaders=None,
+    large=None,
 ):
     """(loss, parts, prediction, driving keypoints (N, K, 2)) of the step of generator and detector.
 
     source, driving (N, 3, H, W) in [0, 1]; pyramid makes the scales of the picture losses; vgg may
     be None where the config has no perceptual loss; `weight` is the adversarial loss's now.
+    leaders: two frames (N, 3, H, W); the source moves as from the first to the second, which should
+    make it `driving`. None: `driving` itself moves it. large: source and driving (N, 3, S, S) for
+    the loss at full size, if there is one.
     """
     source_keypoints = detector(source)
-    keypoints = detector(driving)
-    prediction = generator(source, keypoints, source_keypoints).prediction
+    keypoints = taken = detector(driving)
+    if leaders is not None:
+        first, then = (detector(frame) for frame in leaders)
+        with in_float32(source):
+            taken = led(source_keypoints, first, then)
+    output = generator(source, taken, source_keypoints)
+    prediction = output.prediction
     real, fake = pyramid(driving), pyramid(prediction)
     parts, loss = {}, 0.0
     if config.perceptual_weight:
@@ -123,6 +166,10 @@ def generator_loss(
     if config.reconstruction_weight:
         parts["reconstruction"] = reconstruction(real, fake)
         loss = loss + config.reconstruction_weight * parts["reconstruction"]
+    if large is not None:
+        made = full_size.made(large[0], output, taken, source_keypoints, config.align_corners)
+        parts["full_size"] = full_size.loss(made, large[1])
+        loss = loss + config.full_size_weight * parts["full_size"]
     if weight:
         points = keypoints.value.detach()
         faked = discriminator(fake, points)

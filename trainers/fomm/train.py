@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from functools import partial
 
 import torch
+import torch.nn.functional as F
 
 from gan_models import images
 from gan_models.fomm.discriminator import Discriminator
 from gan_models.fomm.networks import Generator, ImagePyramid, KeypointDetector
 from gan_models.fomm.pipeline import FOMMPipeline
-from trainers import distributed, optim
+from trainers import data, distributed, optim
 from trainers.capture import Captured
 from trainers.fomm import config as options
 from trainers.fomm.objective import RandomTransform, discriminator_loss, generator_loss
@@ -81,7 +82,8 @@ def draw_sheet(run, parts, clips, images_seen):
     """Rows of source and driving frame with keypoints, the source moved only, occlusion map and
     prediction, drawn by the pipeline the app uses.
     """
-    size, whole = run.config.size, (0, 0, run.config.size, run.config.size)  # cropped already
+    size, side = run.config.size, run.config.full_size or run.config.size
+    whole = (0, 0, side, side)  # cropped already
     about = {"size": size, "name": run.folder.name}
     pipeline = FOMMPipeline(*parts.for_use, about, device=run.processes.device)
     batch = clips.first(SHEET_ROWS)
@@ -118,15 +120,22 @@ def train(run, clips, vgg):
     networks = detector, generator, discriminator
     pyramid = ImagePyramid(config.scales).to(device)
 
-    def step(source, driving, theta, control, weight):
-        """Both updates: losses by name, and whether one was left out; frames (N, 3, H, W) uint8."""
-        source, driving = source.float() / 255, driving.float() / 255
+    def step(frames, theta, control, weight):
+        """Both updates: losses by name, and whether one was left out; frames: source, driving and
+        where there are some the leaders' two, (N, 3, H, W) uint8.
+        """
+        frames, large = [frame.float() / 255 for frame in frames], None
+        if config.full_size:
+            large, how = frames[:2], {"size": config.size, "mode": "bicubic", "antialias": True}
+            frames = [F.interpolate(frame, **how).clamp(0, 1) for frame in frames]
+        source, driving, *leaders = frames
         discriminator.requires_grad_(False)
         with optim.autocast(config, device):
             transform = RandomTransform(theta, control)
             loss, parts_g, prediction, keypoints = generator_loss(
-                config, *networks, vgg, pyramid, source, driving, transform, weight
-            )
+                config, *networks, vgg, pyramid, source, driving, transform, weight,
+                leaders or None, large,
+            )  # fmt: skip
         both = [parts.optimizer_generator, parts.optimizer_detector]
         bad = optim.update([generator, detector], both, loss)
         discriminator.requires_grad_(True)
@@ -150,7 +159,8 @@ def train(run, clips, vgg):
         parts.optimizer_detector.set_rate(config.detector_learning_rate * factor)
         weight = options.adversarial_weight(config, seen, clips.length)
         drawn = draws(config, seen, processes)
-        losses, bad = step(batch["source"], batch["driving"], *drawn, weight)
+        frames = [batch[name] for name in data.FRAMES if name in batch]
+        losses, bad = step(frames, *drawn, weight)
         if config.ema_decay:
             decay = options.ema_decay(config, seen)
             optim.average(parts.detector_ema, detector, decay)
