@@ -124,8 +124,8 @@ def host(url: str) -> str:
 
 
 def there(file: Path) -> int:
-    """Bytes of it that an earlier try brought."""
-    return _size(_with(file, ".part"))
+    """Bytes of it that an earlier try brought, which may be all."""
+    return _size(file) or _size(_with(file, ".part"))
 
 
 def megabytes(size: float | None) -> str:

@@ -46,15 +46,31 @@ def test_both_keep_the_sound_of_the_result(system, tmp_path):
     assert answer["sound"]
 
 
-def test_a_gif_becomes_a_film_that_browsers_play(tmp_path):
+def test_a_gif_becomes_a_film_that_browsers_play(system, tmp_path):
     file = tmp_path / "walk.gif"
     video.write_clip(file, grey(30, 40), 10, weights="puppets", settings={})
-    for answer in films.take(str(file), visitor()):
-        made = answer["film"]
-        info = video.clip_info(made)
-        assert made.endswith("walk.mp4") and (info.frames, info.width, info.fps) == (6, 40, 10)
-        assert info.label["weights"] == "puppets"
-    assert list(films.take("a.webm"))[0]["film"] == "a.webm"
+    take, films_made = films.taking("hint"), []
+    for answer in take(system, str(file), visitor()):
+        if "film" in answer:
+            info = video.clip_info(answer["film"])
+            films_made.append((info.frames, info.width, info.fps, info.label["weights"]))
+            assert answer["film"].endswith("walk.mp4") and answer["run"]["interactive"]
+        else:
+            assert not answer["run"]["interactive"] and answer["progress"]
+    assert films_made == [(6, 40, 10, "puppets")]
+    assert [*take(system, "a.webm", visitor())] == [{"film": "a.webm", "notice": ""}]
     (tmp_path / "bad.gif").write_bytes(b"GIF89a")
-    (answer,) = films.take(str(tmp_path / "bad.gif"), visitor())
+    (answer,) = take(system, str(tmp_path / "bad.gif"), visitor())
     assert "film" not in answer and "bad.gif" in answer["notice"]
+    assert answer["run"]["interactive"]
+
+
+def test_a_film_that_is_being_taken_can_be_stopped(system, tmp_path, monkeypatch):
+    file = tmp_path / "long.gif"
+    video.write_clip(file, grey(30, 40), 10, weights="puppets", settings={})
+    handler = films.taking("hint")(system, str(file), visitor())
+    next(handler)
+    clips.stop(system, visitor())
+    *_, answer = handler
+    assert "film" not in answer and words.STOPPED_EARLY in answer["notice"]
+    assert answer["run"]["interactive"] and answer["progress"].count("hint")

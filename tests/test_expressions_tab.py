@@ -90,7 +90,7 @@ def test_the_sliders_start_where_the_face_is(system, given, pipeline):
     assert values_of(answer) == answer["face"]["measured"]
     assert answer["give_notice"] == "" and answer["caption"] == texts.UNCHANGED
     first = handlers.framed(system, "drawn", given.wide)
-    assert crop.chosen(first["crop"]["value"], (60, 90)) == faces.Box(15, 0, 75, 60)
+    assert crop.chosen(first["crop"]["value"], given.wide, (60, 90)) == faces.Box(15, 0, 75, 60)
     assert not first["all_faces"]["visible"] and first["picture"]["visible"] == "hidden"
     assert near(picture_in(answer, "before"), images.read_picture(given.wide))
 

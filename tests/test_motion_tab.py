@@ -74,8 +74,8 @@ def show_driving(system, clip, weights="drawn"):
     return last(handlers.show_driving(system, weights, clip, 200))
 
 
-def box_of(value):
-    return crop.chosen(value, (60, 90))
+def box_of(value, path=__file__):
+    return crop.chosen(value, str(path), (60, 90))
 
 
 def test_the_crop_of_a_portrait_is_shown_before_the_run(system, given):
@@ -85,7 +85,7 @@ def test_the_crop_of_a_portrait_is_shown_before_the_run(system, given):
     value = answer["crop"]["value"]
     assert value["box"] == [15, 0, 75, 60] and (value["width"], value["height"]) == (90, 60)
     assert value["picture"].startswith("data:image/jpeg;base64,")
-    assert box_of(value) == faces.Box(15, 0, 75, 60)
+    assert box_of(value, given.portrait) == faces.Box(15, 0, 75, 60)
 
 
 def test_face_weights_say_that_there_is_no_face(system, given):
@@ -179,8 +179,19 @@ def test_only_squares_in_the_picture_are_crops(box):
 
 def test_no_crop_is_the_weights_own():
     assert box_of(None) is None and box_of({}) is None and box_of("text") is None
-    before = {"width": 80, "height": 60, "box": [0, 0, 60, 60]}  # of the picture before this one
-    assert box_of(before) is None and box_of(before | {"width": 90})
+
+
+def test_a_crop_of_the_picture_before_is_no_crop_of_this_one(tmp_path):
+    one, other = tmp_path / "one.png", tmp_path / "other.png"
+    for path, grey in ((one, 50), (other, 200)):
+        images.save_picture(path, np.full((60, 90, 3), grey, np.uint8), weights="", settings={})
+    shown = crop.shown(str(one), images.read_picture(one), faces.Box(1, 2.003, 41, 42.003))
+    assert box_of(shown, one) == crop.rounded(faces.Box(1, 2.003, 41, 42.003))
+    assert box_of(shown, other) is None
+    (tmp_path / "copy").mkdir()
+    copied = tmp_path / "copy" / "one.png"  # where Gradio keeps what it is given
+    copied.write_bytes(one.read_bytes())
+    assert box_of(shown, copied) == box_of(shown, one)
 
 
 def test_the_driving_crop_is_shown_where_it_leaves_something_out(system, given, tmp_path):

@@ -86,6 +86,8 @@ def test_it_is_stopped_at_will_and_goes_on_another_day(server):
     assert there >= 300_000
     told = fetched(server)
     assert ranges(server) == [None, f"bytes={there}-"] and told[0].there == there
+    Path("folder/file").write_bytes(b"whole")  # and not stored yet
+    assert fetching.there(Path("folder/file")) == 5
 
 
 @pytest.mark.parametrize("fault", ["other version", "no ranges", "no tag", "another place"])

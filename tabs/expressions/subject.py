@@ -37,7 +37,7 @@ def squares(system, weights, path: str, crop: dict | None, all_faces: bool) -> l
     if all_faces and (there := found(path)):
         margin = system.framing(weights, drawn=False)["margin"]
         boxes = [face_square(face, width, height, margin) for face in there]
-    elif box := crops.chosen(crop, (height, width)):
+    elif box := crops.chosen(crop, path, (height, width)):
         boxes = [box]
     else:
         boxes = [system.frame(weights, images.read_picture(path), is_puppet(path)).box]

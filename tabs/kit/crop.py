@@ -1,7 +1,8 @@
 """The picture with its crop drawn on it, to be moved by the visitor.
 
-The value travels as {"picture": data URL, "width", "height": of the full picture, "box": [left,
-top, right, bottom] in its pixels, "faces": boxes to click}; only the box comes back changed.
+The value travels as {"picture": data URL, "of": which file it shows, "width", "height": of the full
+picture, "box": [left, top, right, bottom] in its pixels, "faces": boxes to click}; only the box
+comes back changed.
 """
 
 from pathlib import Path
@@ -26,10 +27,13 @@ def crop_box(label: str, value: dict | None = None, heading="", **options) -> gr
     return gr.HTML(value, **files | {"html_template": page}, **options)
 
 
-def shown(picture: np.ndarray, box: Box, faces: list[Box] = ()) -> dict:
-    """The value that shows `picture` (H, W, 3) uint8 with `box` on it and several faces marked."""
+def shown(path: str, picture: np.ndarray, box: Box, faces: list[Box] = ()) -> dict:
+    """The value that shows `picture` (H, W, 3) uint8, of the file `path`, with `box` on it and
+    several faces marked.
+    """
     height, width = picture.shape[:2]
     return {
+        "of": mark(path),
         "picture": results.data_url(picture, min(SHOWN, max(height, width))),
         "width": width,
         "height": height,
@@ -42,17 +46,28 @@ def corners(box: Box) -> list[float]:
     return [round(float(edge), 2) for edge in (box.left, box.top, box.right, box.bottom)]
 
 
-def chosen(value: dict | None, sides: tuple[int, int]) -> Box | None:
-    """The box that came back from the page; None where there is none, or where it is still that of
-    the picture before.
+def mark(path: str) -> str:
+    """Tells a file from the one before it, wherever Gradio has put a copy."""
+    return f"{Path(path).name}, {Path(path).stat().st_size} bytes"
+
+
+def rounded(box: Box) -> Box:
+    """A square as it comes back from the page, so that both are remembered as one."""
+    left, top, right, _ = corners(box)
+    return Box(left, top, left + (right - left), top + (right - left))
+
+
+def chosen(value: dict | None, path: str, sides: tuple[int, int]) -> Box | None:
+    """The box on the file `path` that came back from the page; None where there is none, or where
+    it is still that of the picture before.
 
     Raises UserError for what is no square around a place in a picture of `sides` (height, width).
     """
     if not isinstance(value, dict) or "box" not in value:
         return None
-    height, width = sides
-    if (value.get("height", height), value.get("width", width)) != (height, width):
+    if (this := mark(path)) != value.get("of", this):
         return None
+    height, width = sides
     try:
         box = Box(*map(float, value["box"]))
     except (TypeError, ValueError) as error:

@@ -1,12 +1,14 @@
 """A clip that a visitor gives: any film and any animated picture, shown as his browser can."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import gradio as gr
 
 from gan_models import video
-from tabs.kit import jobs
+from tabs.kit import clips, jobs
 from tabs.kit.answers import Tab, answers
+from tabs.kit.systems import System
 
 ENDINGS = sorted(video.FILM_ENDINGS)
 PLAYED = (".mp4", ".m4v", ".webm", ".mov", ".ogv")  # by browsers; the rest is written as .mp4
@@ -35,22 +37,37 @@ def own(label: str, **options) -> gr.UploadButton:
     )
 
 
-def events(tab: Tab, name: str, notice: str) -> None:
-    """The button other_`name` gives the component `name` its film."""
+def events(tab: Tab, name: str, notice: str, hint: str) -> None:
+    """The button other_`name` gives the component `name` its film; `hint` stands where the bar is
+    when nothing is made.
+    """
     button = getattr(tab, f"other_{name}")
     named = {"given": button, "film": getattr(tab, name), "notice": getattr(tab, notice)}
-    tab.on(button.upload, take, named=named)
+    tab.on(button.upload, taking(hint), named=named, concurrency_limit=None)
 
 
-@answers("film", notice="notice")
-def take(given: str, request: gr.Request | None = None):
-    """A film that browsers do not play, and a GIF, become one that they do, with its label."""
-    file = Path(given)
-    if file.suffix.lower() in PLAYED:
-        yield {"film": given}
-        return
-    clip, label = video.open_clip(file, max_side=LARGEST), video.clip_info(file).label or {}
-    told = {"weights": label.get("weights"), "settings": label.get("settings", {})}
-    with jobs.handed_over(request, f"{file.stem}.mp4") as path:
-        video.write_clip(path, clip.frames(), clip.fps, audio=clip, **told)
-        yield {"film": str(path)}
+def taking(hint: str) -> Callable:
+    """The handler that takes a film. One that browsers do not play, and a GIF, become one that they
+    do, with its label; that takes as long as any clip and has its bar and Stop.
+    """
+
+    @answers("film", "progress", "preview", "run", "stop", notice="notice", failed=clips.idle(hint))
+    def take(system: System, given: str, request: gr.Request | None = None):
+        file = Path(given)
+        if file.suffix.lower() in PLAYED:
+            yield {"film": given}
+            return
+        clip, label = video.open_clip(file, max_side=LARGEST), video.clip_info(file).label or {}
+        told = {"weights": label.get("weights"), "settings": label.get("settings", {})}
+        yield clips.begin(system, request)
+        job = clips.begun(system, request, clip.frame_count)
+        with jobs.handed_over(request, f"{file.stem}.mp4") as path:
+
+            def work() -> video.ClipInfo | None:
+                return clips.write(path, job.watch(clip.frames()), 1, clip.fps, audio=clip, **told)
+
+            yield from clips.working(job, work, hint, "notice")
+            if job.result:
+                yield {**clips.idle(hint), "film": str(path)}
+
+    return take

@@ -59,18 +59,18 @@ class FaceSystem(systems.System):
         label = words.READ_ABOUT.format(name=offered[0].removeprefix(offers.PREFIX))
         return words.CAN_BE_FETCHED, look.Remedy(label, offered[0], to=".about")
 
-    def clicked(self, weights, picture: np.ndarray, drawn: bool, crop: dict, event) -> dict:
-        """The crop after a click (x, y of Gradio's `event`) in its picture: at the face there, or
-        around that place.
+    def clicked(self, weights, path: str, picture: np.ndarray, crop: dict, event) -> dict:
+        """The crop after a click (x, y of Gradio's `event`) in the picture of the file `path`: at
+        the face there, or around that place.
         """
         x, y = float(event.x), float(event.y)
-        found = self.frame(weights, picture, drawn, click=(x, y))
+        found = self.frame(weights, picture, is_puppet(path), click=(x, y))
         box = found.box
         if not any(face.holds(x, y) for face in found.faces):  # keep the size, go there
-            side = (crops.chosen(crop, picture.shape[:2]) or box).side
+            side = (crops.chosen(crop, path, picture.shape[:2]) or box).side
             box = faces.Box.around(x, y, side)
         # Only what `crops.shown` made: a dict of the visitor's own could pass for an update.
-        kept = {key: crop.get(key) for key in ("picture", "width", "height", "faces")}
+        kept = {key: crop.get(key) for key in ("of", "picture", "width", "height", "faces")}
         return kept | {"box": crops.corners(box)}
 
 

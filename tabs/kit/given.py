@@ -40,7 +40,7 @@ def framed(
         return EMPTY
     picture = images.read_picture(path)
     found = system.frame(weights, picture, is_puppet(path))
-    value = crops.shown(picture, found.box, found.faces)
+    value = crops.shown(path, picture, found.box, found.faces)
     return {
         "picture": gr.update(visible="hidden"), "other_picture": gr.update(visible=True),
         "crop": gr.update(value=value, visible=True),
@@ -129,7 +129,7 @@ def picked(shown: gr.Gallery, given: gr.Image, files: list[tuple[str, str]]) -> 
 def click(system, weights, picture, crop, event: gr.EventData):
     """A click in the picture: the crop goes to the face there, or around that place."""
     whole = images.read_picture(picture)
-    return {"crop": system.clicked(weights, whole, is_puppet(picture), crop, event)}
+    return {"crop": system.clicked(weights, picture, whole, crop, event)}
 
 
 @answers("photograph_notice")

@@ -154,7 +154,7 @@ def _given_events(tab: Tab) -> None:
         notice = getattr(tab, f"{which}_notice")
         named = {"given": component, "crop": crop, "notice": notice}
         tab.on(crop.select, handlers.click, named=named)
-    films.events(tab, "driving", "driving_notice")
+    films.events(tab, "driving", "driving_notice", texts.KEYS)
     tab.on(tab.reference.input, handlers.show_frame)
     tab.on([driving, tab.singers.select], handlers.clip_wins, queue=False)
     tab.on(tab.replay.change, handlers.say_in_use, queue=False)
@@ -162,7 +162,9 @@ def _given_events(tab: Tab) -> None:
 
 
 def _clip_events(page: gr.Blocks, tab: Tab) -> None:
+    # Nothing waits for the crop to be shown; where it then is another one, it is a change itself.
     changes = [tab.portrait_crop.input, tab.driving_crop.input, tab.moment.input]
+    changes += [tab.portrait.change, tab.driving.change]
     changes += [
         one.change
         for one in (tab.portrait_crop, tab.driving_crop, tab.replay, tab.strength, tab.mode,

@@ -47,8 +47,10 @@ def make_clip(
         "smoothing": float(smoothing or 0), "strength": checked_strength(strength),
         "paste_back": bool(paste),
     }  # fmt: skip
-    box = crop.chosen(portrait_crop, picture.shape[:2])
-    drive_box = None if replay or drive.single else crop.chosen(driving_crop, drive.sides())
+    box = crop.chosen(portrait_crop, portrait, picture.shape[:2])
+    drive_box = None
+    if not (replay or drive.single):
+        drive_box = crop.chosen(driving_crop, driving, drive.sides())
     film = None if drive.single else drive.clip
     job, notices = clips.begun(system, request, drive.count), []
 
@@ -159,7 +161,7 @@ def settings_of(
 def save_motion(system, weights, driving, driving_crop, request: gr.Request | None = None):
     system.folder(weights)
     drive = open_drive(driving)
-    box = crop.chosen(driving_crop, drive.sides())
+    box = crop.chosen(driving_crop, driving, drive.sides())
     job = clips.begun(system, request, drive.count)
     stem = file_stem(Path(drive.name).stem)
     with jobs.handed_over(request, f"{stem}-motion.safetensors") as path:

@@ -49,8 +49,8 @@ def portrait_at(path: str) -> np.ndarray:
 
 def portrait_box(system: Motions, weights, portrait: str, picture, crop: dict | None) -> faces.Box:
     """The crop on the portrait, or what the weights see of it. Raises UserError."""
-    chosen = crops.chosen(crop, picture.shape[:2])
-    return chosen or system.frame(weights, picture, is_puppet(portrait)).box
+    chosen = crops.chosen(crop, portrait, picture.shape[:2])
+    return chosen or crops.rounded(system.frame(weights, picture, is_puppet(portrait)).box)
 
 
 def open_drive(driving: str | None, replay: str | None = None) -> Driving:
@@ -95,7 +95,7 @@ def show_driving(system, weights, driving, frame):
     found = system.frame_driving(weights, drive)
     notices = drive.clip.notices if drive.clip else ()
     told = " ".join(filter(None, [*notices, said(found, first, texts.THE_CLIP)]))
-    value = crops.shown(first, found.box, found.faces)
+    value = crops.shown(driving, first, found.box, found.faces)
     last = max(1, (drive.count or 1) - 1)
     whole = value["box"] == [0, 0, value["width"], value["height"]]
     return {
@@ -109,7 +109,7 @@ def show_driving(system, weights, driving, frame):
 def click(system, weights, given, crop, event: gr.EventData):
     """A click in what was given: the crop goes to the face there, or around that place."""
     picture = open_drive(given).frame(0)
-    return {"crop": system.clicked(weights, picture, is_puppet(given), crop, event)}
+    return {"crop": system.clicked(weights, given, picture, crop, event)}
 
 
 @answers("replay")

@@ -129,7 +129,7 @@ def show(
         "still_driving": "" if beside is None else image(beside, BESIDE, texts.SHOWN),
     }  # fmt: skip
     if moment_of != given:
-        answer["moment"] = round(100 * number / max(1, drive.count - 1))
+        answer["moment"] = percent(drive, number)
     yield answer
 
 
@@ -153,7 +153,8 @@ def moved(
         pipeline, drive, drive_box, measured_from(pipeline, source, drive, drive_box, reference)
     )
     if number is None:
-        number = numbers[int(np.abs(poses.value - initial.value).sum((1, 2)).argmax())]
+        farthest = numbers[int(np.abs(poses.value - initial.value).sum((1, 2)).argmax())]
+        number = numbered(drive, percent(drive, farthest))  # as the slider has it from then on
     wanted = pose(pipeline, drive, drive_box, number)
     with jobs.device:
         result = pipeline.render(source, wanted, initial, **how)[0]
@@ -167,13 +168,13 @@ def moved(
 
 def driving_box(system: Motions, weights: str, drive: Driving, crop, replay) -> faces.Box:
     """The crop on the clip, or what the weights see of it or of `replay`. Raises UserError."""
-    chosen = None if replay else crops.chosen(crop, drive.sides())
+    chosen = None if replay else crops.chosen(crop, drive.name, drive.sides())
     return chosen or box_of(system, weights, drive)
 
 
 @functools.lru_cache(KEPT)
 def box_of(system: Motions, weights: str, drive: Driving) -> faces.Box:
-    return system.frame_driving(weights, drive).box
+    return crops.rounded(system.frame_driving(weights, drive).box)
 
 
 @functools.lru_cache(KEPT)
@@ -211,6 +212,10 @@ def measured_from(pipeline: FOMMPipeline, source, drive: Driving, box, reference
         away = [pose_distance(source.motion.value[0], points) for points in poses.value]
         return numbers[int(np.argmin(away))]
     return first if reference == "first" else reference
+
+
+def percent(drive: Driving, number: int) -> int:
+    return round(100 * number / max(1, drive.count - 1))
 
 
 def numbered(drive: Driving, moment: float | None) -> int:

@@ -29,7 +29,7 @@ def cut(path: str, box: Box, size: int) -> np.ndarray:
 
 def square(system, weights, path: str | None, crop: dict | None = None) -> Box:
     """What is translated of a picture: the crop, or what the weights see. Raises UserError."""
-    chosen = crops.chosen(crop, given.small(path, given.SHOWN)[2])
+    chosen = crops.chosen(crop, path, given.small(path, given.SHOWN)[2])
     return chosen or seen(system, weights, path)
 
 
