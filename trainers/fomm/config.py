@@ -95,14 +95,22 @@ PUPPETS = Config(
     ema_decay=0.998, precision="bfloat16",
 )  # fmt: skip
 
+# Of the shipped weights: minutes on a GPU, and then PUPPETS_FINE.
+PUPPETS_128 = dataclasses.replace(
+    PUPPETS, data="puppets:5000", size=128, detector_blocks=4, motion_blocks=4,
+    discriminator_blocks=4, adversarial_start=0.6, total_images=373_952, batch_size=64,
+    learning_rate=1.5e-3, detector_learning_rate=1.5e-3,
+)  # fmt: skip
+PUPPETS_FINE = dataclasses.replace(
+    PUPPETS_128, init="runs/fomm-puppets-128", data="puppets:1000", transfers=0.5, full_size=256,
+    scales=(1,), reconstruction_weight=10.0, adversarial_weight=0.0, equivariance_weight=0.0,
+    total_images=10_800, decay=0.47, batch_size=8, learning_rate=4e-4, detector_learning_rate=2e-4,
+)  # fmt: skip
+
 PRESETS = {
     "puppets": PUPPETS,
-    # The shipped weights: minutes on a GPU.
-    "puppets-128": dataclasses.replace(
-        PUPPETS, data="puppets:5000", size=128, detector_blocks=4, motion_blocks=4,
-        discriminator_blocks=4, adversarial_start=0.6, total_images=373_952, batch_size=64,
-        learning_rate=1.5e-3, detector_learning_rate=1.5e-3,
-    ),
+    "puppets-128": PUPPETS_128,
+    "puppets-fine": PUPPETS_FINE,
     # The eight published configurations; days on several GPUs.
     "vox": Config(
         data="data/vox-png", id_sampling=True, framing="face", jitter=ALL_TENTH,
