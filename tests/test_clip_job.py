@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from gan_models import video
-from tabs.kit import clips, films
+from tabs.kit import clips, films, jobs
 from tabs.kit import texts as words
 from tests import motion_given
 from tests.motion_given import visitor
@@ -66,8 +66,23 @@ def test_a_gif_becomes_a_film_that_browsers_play(system, tmp_path):
 
 
 def test_a_film_that_is_being_taken_can_be_stopped(system, tmp_path, monkeypatch):
-    file = tmp_path / "long.gif"
+    file, watch = tmp_path / "long.gif", jobs.Job.watch
     video.write_clip(file, grey(30, 40), 10, weights="puppets", settings={})
+
+    def stopped_late(job, items):
+        for number, item in enumerate(watch(job, items)):
+            yield item
+            if number == 2:
+                clips.stop(system, visitor())
+
+    with monkeypatch.context() as patch:
+        patch.setattr(jobs.Job, "watch", stopped_late)
+        taken = [
+            (video.clip_info(answer["film"]).frames, answer["notice"])
+            for answer in films.taking("hint")(system, str(file), visitor())
+            if "film" in answer
+        ]
+    assert len(taken) == 1 and taken[0][0] == 3 and "Stopped at frame 3 of 6" in taken[0][1]
     handler = films.taking("hint")(system, str(file), visitor())
     next(handler)
     clips.stop(system, visitor())

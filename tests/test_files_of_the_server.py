@@ -160,7 +160,7 @@ def test_what_comes_back_from_the_page_is_no_update_of_a_component(served, given
     value = {"__type__": "update", "box": [0, 0, 40, 40], "GRADIO_CACHE": "", "html_template": ""}
     answer = visit.queued(click, visit.asked(click, {crop: value}))["data"][0]
     assert answer["box"] == [-15, -15, 25, 25]
-    assert set(answer) == {"picture", "width", "height", "faces", "box"}
+    assert set(answer) == {"of", "picture", "width", "height", "faces", "box"}
 
 
 HEIC = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(range(200))

@@ -169,6 +169,7 @@ def test_motion(name, count, size, kind):
         output = generator(source, here, there)
         generator.dense_motion.align_corners = False
         found |= output._asdict()
+        assert torch.equal(found.pop("logits").sigmoid(), output.prediction)
     compared = [key for key in expected if not key.endswith("__stats")]
     assert len(compared) >= 5
     for key in compared:

@@ -240,7 +240,7 @@ def test_frames_at_full_size_are_those_of_the_demo():
         points = detector(small)
         one, other = (objective.Keypoints(*(x[i : i + 1] for x in points)) for i in (0, 1))
         output = generator(small[:1], other, one)
-        made = full_size.made(large[:1], output, other, one, align_corners=True)
+        made = full_size.render(large[:1], output, other, one, align_corners=True)
     pipeline = FOMMPipeline(detector, generator, {"size": 32})
     motion = Motion(other.value.numpy(), other.jacobian.numpy())
     shown = pipeline.render(pipeline.encode(pictures[0]), motion, relative=False)
@@ -329,6 +329,7 @@ def test_fine_tuning_takes_over_weights(place, train_here, capsys):
         (["--device", "cuda"], "no usable CUDA GPU"),
         (["--num-keypoint", "1"], "--num-keypoint"),
         (["--transfers", "0.5"], "only puppets can lend"),
+        (["--transfers", "1.5"], "--transfers 1.5 is a part of 1"),
         (["--full-size", "48"], "--full-size 48: give a multiple of --size"),
         (["--full-size", "64", "--no-pixel-path"], "and --pixel-path"),
     ],

@@ -164,8 +164,7 @@ class FoldedGenerator(nn.Module):
             x = self.decode(encoded.features).sigmoid().expand(n, -1, -1, -1)
             return Output(x) if explain else x
         motions = self.dense_motion(encoded.small, driving, source_keypoints)
-        logits = self.draw(encoded, motions)
-        prediction = logits.sigmoid()  # (N, 3, H, W), with `blend` (N, 4, H, W)
+        prediction = self.draw(encoded, motions).sigmoid()  # (N, 3, H, W), with `blend` (N, 4, ...)
         deformed = None
         if self.blend or explain:
             deformed = self.dense_motion.warp(encoded.image, motions.deformation)
@@ -175,7 +174,7 @@ class FoldedGenerator(nn.Module):
         if explain:
             return Output(
                 prediction, deformed, motions.mask, motions.moved, motions.deformation,
-                motions.occlusion_map, logits,
+                motions.occlusion_map,
             )  # fmt: skip
         return prediction
 

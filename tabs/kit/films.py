@@ -6,7 +6,8 @@ from pathlib import Path
 import gradio as gr
 
 from gan_models import video
-from tabs.kit import clips, jobs
+from tabs.kit import clips, jobs, look
+from tabs.kit import texts as words
 from tabs.kit.answers import Tab, answers
 from tabs.kit.systems import System
 
@@ -26,13 +27,13 @@ def film(value: str | None, label: str, **options) -> gr.Video:
 
 
 def own(label: str, **options) -> gr.UploadButton:
-    """Opens the file chooser."""
+    """Opens the file chooser, while no clip is being made: they share the bar and Stop."""
     return gr.UploadButton(
         label,
         file_types=["video", *ENDINGS],
         size="md",
         min_width=100,
-        elem_classes=["own-film"],
+        elem_classes=["own-film", "while-idle"],
         **options,
     )
 
@@ -43,7 +44,7 @@ def events(tab: Tab, name: str, notice: str, hint: str) -> None:
     """
     button = getattr(tab, f"other_{name}")
     named = {"given": button, "film": getattr(tab, name), "notice": getattr(tab, notice)}
-    tab.on(button.upload, taking(hint), named=named, concurrency_limit=None)
+    tab.on(button.upload, taking(hint), newest=True, named=named, concurrency_limit=None)
 
 
 def taking(hint: str) -> Callable:
@@ -68,6 +69,8 @@ def taking(hint: str) -> Callable:
 
             yield from clips.working(job, work, hint, "notice")
             if job.result:
-                yield {**clips.idle(hint), "film": str(path)}
+                part = words.CLIP_PARTLY.format(frames=job.result.frames, total=job.total)
+                told = look.notice(part) if job.stopped else ""
+                yield {**clips.idle(hint), "film": str(path), "notice": told}
 
     return take

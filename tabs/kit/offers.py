@@ -167,7 +167,10 @@ def followed(
     """
     job = jobs.Job(jobs.stop_file(system, request, name))
     for _ in job.run(lambda: deque(job.watch(published.fetch(entry)), maxlen=0)):
-        if job.stop.exists():
+        importing = (
+            job.latest and job.latest.done == job.latest.total
+        )  # seconds, which nothing stops
+        if job.stop.exists() and not importing:
             break
         yield {progress: look.progress(*_how_far(entry, job.latest))}
     else:

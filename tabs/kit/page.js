@@ -57,6 +57,7 @@ addEventListener('drop', (event) => {
   const chooser = chooserOf(event.target);
   if (!chooser || !event.dataTransfer.files.length) return;
   event.preventDefault();
+  if (chooser.closest('.tab-row').querySelector('button.run-button:disabled')) return;
   chooser.files = event.dataTransfer.files;
   chooser.dispatchEvent(new Event('change', {bubbles: true}));
 });

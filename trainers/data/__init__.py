@@ -1,13 +1,13 @@
 """Training pictures and clips from folders, shards or drawn puppets, as endless batches."""
 
-from trainers.data.clips import FRAMES, Clips, open_clips
+from trainers.data.clips import FRAME_NAMES, Clips, open_clips
 from trainers.data.domains import open_domains
 from trainers.data.labelled import Framing, open_labelled
 from trainers.data.pictures import open_data
 from trainers.data.stream import Stream
 
 __all__ = [
-    "FRAMES",
+    "FRAME_NAMES",
     "Clips",
     "Framing",
     "Stream",

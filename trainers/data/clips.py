@@ -23,7 +23,7 @@ from trainers.data.twins import find_twins, fingerprint, group
 from trainers.puppets.drawing import SIZES
 from trainers.puppets.sets import CLIP_FRAMES
 
-FRAMES = ("source", "driving", "leader_first", "leader_then")  # of a batch; leaders are rare
+FRAME_NAMES = ("source", "driving", "leader_first", "leader_then")  # of a batch; leaders are rare
 DEFAULT_PUPPETS = 6_000
 MOST_COMPARED = 5_000  # clips; in larger sets nobody looks for twins
 KEPT_BYTES = 2 * 2**30  # decoded frames kept as plain pixels
@@ -52,7 +52,7 @@ def open_clips(
     cache_folder: str | Path | None = None,
 ) -> "Clips":
     """Open training clips; batches hold "source" and "driving", (n, 3, size, size) uint8 each, two
-    frames of the same clips.
+    frames of the same clips, or with transfers of the same puppets.
 
     path: puppets or puppets:COUNT (6000 unless COUNT says otherwise), or a folder of clips, or of
     train/ and test/ folders of them; see `frames` for what is one. Frames become the square in
@@ -298,7 +298,7 @@ class ClipFiles:
         return np.stack([centre_square(frame, self.size) for frame in frames])
 
     def read(self, index: int, random: np.random.Generator) -> dict:
-        """A pair of frames, drawn and changed by `random`: FRAMES (3, size, size)."""
+        """A pair of frames, drawn and changed by `random`: FRAME_NAMES (3, size, size)."""
         times = draw_times(self.num_frames(index), random)
         if self.transfers and random.random() < self.transfers:
             frames = self.transferred(index, times, random)
@@ -306,12 +306,13 @@ class ClipFiles:
             frames = self.frames(index, times * 2 if self.transfers else times)
         frames = augment(frames, self.augmentation, random).transpose(0, 3, 1, 2)
         enlarged = self.root / self.names[index] in self.cache.enlarged
-        return dict(zip(FRAMES, frames, strict=False)) | {"enlarged": enlarged}
+        return dict(zip(FRAME_NAMES, frames, strict=False)) | {"enlarged": enlarged}
 
     def transferred(self, index: int, times: list[int], random: np.random.Generator):
         """The puppet `index` as another moves, then the other, at two times: (4, S, S, 3) uint8.
 
-        Half of the others are of its domain.
+        At least half of the others are of its domain. Turned around in time, by `augment`, it is
+        the puppet that leads.
         """
         puppet = puppets.random_parameters(puppets.puppet_seed(self.seed, index))
         other = puppets.puppet_seed(self.seed, int(random.integers(self.length)))

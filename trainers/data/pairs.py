@@ -11,7 +11,7 @@ from trainers.data.repaint import repaint
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How a pair is changed; both frames get the same numbers, drawn once per pair.
+    """How a pair is changed; all its frames get the same numbers, drawn once per pair.
 
     time_flip: half of the pairs run backwards. mirror: half of the other pairs (of all pairs when
     there is no time flip) are mirrored. resize_range: (lowest, highest) factor, then a random crop
@@ -76,7 +76,7 @@ def resize_and_crop(frames: np.ndarray, factors: tuple[float, float], random) ->
 
 
 def jitter(frames: np.ndarray, amounts, random: np.random.Generator) -> np.ndarray:
-    """Change the colours of both frames by the same factors, in the same random order."""
+    """Change the colours of all frames by the same factors, in the same random order."""
     *spreads, hue_spread = amounts
     factors = [float(random.uniform(max(0.0, 1 - x), 1 + x)) for x in spreads]
     shift = float(random.uniform(-hue_spread, hue_spread))

@@ -1,5 +1,5 @@
-"""Repaints a pair of frames as another hand might have: other colours, inked lines, a patterned
-backdrop. Both frames get the same draws, so the motion between them stays what it was.
+"""Repaints a pair's frames as another hand might have: other colours, inked lines, a patterned
+backdrop. All frames get the same draws, so the motion between them stays what it was.
 """
 
 import cv2
@@ -9,7 +9,7 @@ FLAT = 6  # steps of 255 between neighbouring pixels, at most, within a plain ba
 
 
 def repaint(frames: np.ndarray, random: np.random.Generator) -> np.ndarray:
-    """(2, S, S, 3) uint8 -> the same, in one random palette, line and backdrop."""
+    """(n, S, S, 3) uint8 -> the same, in one random palette, line and backdrop."""
     tones, matrix = palette(random)
     ink, strength = random.uniform(0, 90, 3), max(0.0, random.uniform(-0.7, 1.0))
     blots = pattern(frames.shape[1], random)

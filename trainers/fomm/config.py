@@ -239,6 +239,8 @@ def check(config, world_size):
         raise UserError(f"--head-size {config.head_size}: give an odd number.")
     if not max(config.ema_decay, config.adversarial_start) < 1 or config.decay > 1:
         raise UserError("--ema-decay, --adversarial-start and --decay are parts of 1.")
+    if config.transfers > 1:
+        raise UserError(f"--transfers {config.transfers:g} is a part of 1.")
     step = max(
         2**config.detector_blocks / config.scale_factor,
         2**config.motion_blocks / config.scale_factor,
@@ -247,6 +249,10 @@ def check(config, world_size):
     if config.size < 1 or config.size % step:
         raise UserError(
             f"--size {config.size}: with these networks it must be a multiple of {step:.0f}."
+        )
+    if config.full_size % config.size or config.full_size and not config.pixel_path:
+        raise UserError(
+            f"--full-size {config.full_size}: give a multiple of --size, and --pixel-path."
         )
     if config.batch_size % world_size:
         raise UserError(
@@ -259,11 +265,8 @@ def check(config, world_size):
 
 def check_losses(config):
     """UserError unless something trains the generator's picture from the first step on."""
-    if config.full_size and (config.full_size % config.size or not config.pixel_path):
-        raise UserError(
-            f"--full-size {config.full_size}: give a multiple of --size, and --pixel-path."
-        )
     pictures = config.perceptual_weight or config.reconstruction_weight
+    pictures = pictures or (config.full_size and config.full_size_weight)
     if not pictures and (not config.adversarial_weight or config.adversarial_start):
         raise UserError(
             "No loss would train the generator's picture: set --perceptual-weight or "

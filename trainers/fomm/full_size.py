@@ -22,7 +22,7 @@ EDGE = 60  # of a Sobel operator on grey levels, 0 to 1020; a step of 15 levels
 QUICK, RATE = 25, 25.0  # frames, and frames a second, of the clips that flicker is measured on
 
 
-def made(large, output, driving, source, align_corners):
+def render(large, output, driving, source, align_corners):
     """Frames (N, 3, S, S) as `gan_models.fomm.full_size` makes them, with gradients.
 
     large: the sources (N, 3, S, S) in [0, 1]. output: what the generator, one with `blend`, made of

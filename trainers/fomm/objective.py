@@ -125,7 +125,7 @@ def hull_area(points, directions=64):
     farthest = (points.detach() @ torch.stack([angle.cos(), angle.sin()])).argmax(dim=1)
     corners = points.detach().gather(1, farthest.unsqueeze(2).expand(-1, -1, 2))
     x, y = corners.unbind(dim=2)  # (N, directions), in order around the hull
-    return (x * y.roll(-1, 1) - y * x.roll(-1, 1)).sum(dim=1) / 2
+    return (x * y.roll(-1, 1) - y * x.roll(-1, 1)).sum(dim=1).clamp(min=0) / 2
 
 
 def generator_loss(
@@ -167,8 +167,8 @@ def generator_loss(
         parts["reconstruction"] = reconstruction(real, fake)
         loss = loss + config.reconstruction_weight * parts["reconstruction"]
     if large is not None:
-        made = full_size.made(large[0], output, taken, source_keypoints, config.align_corners)
-        parts["full_size"] = full_size.loss(made, large[1])
+        how = output, taken, source_keypoints, config.align_corners
+        parts["full_size"] = full_size.loss(full_size.render(large[0], *how), large[1])
         loss = loss + config.full_size_weight * parts["full_size"]
     if weight:
         points = keypoints.value.detach()

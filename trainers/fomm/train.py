@@ -159,7 +159,7 @@ def train(run, clips, vgg):
         parts.optimizer_detector.set_rate(config.detector_learning_rate * factor)
         weight = options.adversarial_weight(config, seen, clips.length)
         drawn = draws(config, seen, processes)
-        frames = [batch[name] for name in data.FRAMES if name in batch]
+        frames = [batch[name] for name in data.FRAME_NAMES if name in batch]
         losses, bad = step(frames, *drawn, weight)
         if config.ema_decay:
             decay = options.ema_decay(config, seen)
