@@ -162,9 +162,7 @@ def _given_events(tab: Tab) -> None:
 
 
 def _clip_events(page: gr.Blocks, tab: Tab) -> None:
-    # Nothing waits for the crop to be shown; where it then is another one, it is a change itself.
     changes = [tab.portrait_crop.input, tab.driving_crop.input, tab.moment.input]
-    changes += [tab.portrait.change, tab.driving.change]
     changes += [
         one.change
         for one in (tab.portrait_crop, tab.driving_crop, tab.replay, tab.strength, tab.mode,
