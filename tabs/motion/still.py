@@ -108,7 +108,7 @@ def show(
     except Unreadable:
         yield {}
         return
-    reference = checked_reference(reference, within(drive, frame), drive)
+    reference = checked_reference(reference, frame, drive)
     if not system.is_loaded(weights):
         yield {"clip_notice": look.notice(words.LOADING)}
     box = portrait_box(system, weights, portrait, picture, portrait_crop)
@@ -214,11 +214,6 @@ def measured_from(pipeline: FOMMPipeline, source, drive: Driving, box, reference
     return first if reference == "first" else reference
 
 
-def within(drive: Driving, frame: float | None) -> float | None:
-    """The chosen frame, or the last: it may have been chosen in the clip before, a longer one."""
-    return None if frame is None else min(frame, max(0, (drive.count or 1) - 1))
-
-
 def percent(drive: Driving, number: int) -> int:
     return round(100 * number / max(1, drive.count - 1))
 
@@ -259,7 +254,7 @@ def explain(
     drive = opened(replay or driving)
     if drive.motion:
         raise UserError(texts.NO_FRAMES_SHOWN)
-    reference = checked_reference(reference, within(drive, frame), drive)
+    reference = checked_reference(reference, frame, drive)
     box = portrait_box(system, weights, portrait, picture, portrait_crop)
     drive_box = driving_box(system, weights, drive, driving_crop, replay)
     if mode != "relative" or drive.single:
