@@ -37,7 +37,7 @@ REMEDY = """element.addEventListener('click', (event) => {
   const follow = setInterval(  // other weights change what stands above it, too
     () => row.querySelector(to)?.scrollIntoView({block: 'center'}), 400);
   const stop = () => clearInterval(follow);
-  setTimeout(stop, 10000);
+  setTimeout(stop, 30000);
   for (const move of ['wheel', 'pointerdown', 'keydown'])
     addEventListener(move, stop, {once: true});
 });"""

@@ -31,12 +31,12 @@ const buttons = () => {
   pauseButton.disabled = !state.walk;
 };
 
-async function paint(address) {
+async function paint(address, visit) {
   const picture = new Image();
   picture.src = address;
   await picture.decode();
   const screen = canvas();
-  if (!screen) return;
+  if (!screen || visit !== state.visit) return;  // Reset came while it was decoded
   screen.width = picture.naturalWidth;
   screen.height = picture.naturalHeight;
   screen.getContext('2d').drawImage(picture, 0, 0);
@@ -56,7 +56,7 @@ async function ask() {
     if (visit !== state.visit) return;
     if (answer.error) { stop(); say(answer.error, true); return; }
     if (!state.walk) say('');
-    await paint(answer.picture);
+    await paint(answer.picture, visit);
     if (asked.seed && state.walk) state.walk.seen = asked;
   } catch (error) {
     stop();
