@@ -3,8 +3,6 @@
 import csv
 import itertools
 import logging
-import os
-import resource
 import shutil
 from dataclasses import replace
 from types import SimpleNamespace
@@ -14,15 +12,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gan_models import images
 from gan_models.errors import UserError
 from gan_models.video import write_clip
 from trainers import puppets
-from trainers.data import clips as clip_sources
-from trainers.data import frames, open_clips, packing
+from trainers.data import open_clips
 from trainers.data.clips import MOST_COMPARED
-from trainers.data.pairs import Augmentation, augment, draw_times
-from trainers.data.repaint import backdrop
 
 SIZE = 16
 # The draw of numpy's old generator with seed 0 among all pairs, as the official code makes it.
@@ -203,13 +197,6 @@ def test_an_epoch_visits_every_clip_and_pairs_differ(tmp_path):
     assert sorted(seen) == sorted(2 * list(range(6)))
 
 
-def test_frames_are_drawn_without_replacement():
-    random = np.random.default_rng(0)
-    drawn = {tuple(draw_times(3, random)) for _ in range(60)}
-    assert drawn == {(0, 1), (0, 2), (1, 2)}
-    assert draw_times(1, random) == [0, 0]
-
-
 @pytest.mark.parametrize("num_workers", [0, 2])
 def test_resuming_and_sharing_give_the_same_pairs(tmp_path, num_workers):
     set_of(tmp_path, 5)
@@ -233,77 +220,6 @@ def test_id_sampling_draws_one_pair_per_video(tmp_path):
     levels = pixels(take(clips, 20, batch_size=2))[:, 0, 0, 0, 0].reshape(20, 2)
     assert (np.sort(levels) // 200 == [0, 1]).all()  # each epoch of two: one "a", one "ab"
     assert set(levels.ravel()) == {50, 100, 150, 200}
-
-
-# --- augmentation ---------------------------------------------------------------------------------
-
-
-def test_flips_come_as_often_as_in_the_official_code():
-    frames = moving(1, 2)
-    random, found = np.random.default_rng(0), []
-    for _ in range(400):
-        changed = augment(frames, Augmentation(), random)
-        turned = np.array_equal(changed, frames[::-1])
-        mirrored = np.array_equal(changed, frames[:, :, ::-1])
-        assert turned or mirrored or np.array_equal(changed, frames)
-        found.append((turned, mirrored))
-    turned, mirrored = np.mean(found, axis=0)
-    assert 0.42 < turned < 0.58 and 0.19 < mirrored < 0.31
-
-
-@pytest.mark.parametrize(
-    "options",
-    [
-        {"jitter": (0.3, 0.3, 0.3, 0.2)},
-        {"jitter": (0.0, 0.0, 0.0, 0.5)},
-        {"resize_range": (0.5, 1.5)},
-        {"repaint": 1.0},
-    ],
-)
-def test_both_frames_are_changed_alike(options):
-    frame = moving(5, 1)[0]
-    plain = Augmentation(time_flip=False, mirror=False, **options)
-    results = [augment(np.stack([frame, frame]), plain, np.random.default_rng(n)) for n in range(4)]
-    for source, driving in results:
-        assert source.shape == (SIZE, SIZE, 3)
-        np.testing.assert_array_equal(source, driving)
-    assert sum(not np.array_equal(source, frame) for source, _ in results) >= 3
-    assert not np.array_equal(results[0], results[1])
-
-
-def test_hue_keeps_grey_and_turns_red():
-    colours = np.zeros((2, 4, 4, 3), np.uint8)
-    colours[:, :2] = 128
-    colours[:, 2:, :, 0] = 255
-    changed = augment(
-        colours,
-        Augmentation(time_flip=False, mirror=False, jitter=(0, 0, 0, 0.5)),
-        np.random.default_rng(1),
-    )
-    assert np.abs(changed[:, :2].astype(int) - 128).max() <= 1
-    assert changed[0, 3, 3].max() == 255 and changed[0, 3, 3, 0] < 255
-
-
-def test_repaint_leaves_the_other_pairs_as_they_are():
-    frames = moving(1, 2)
-    plain = dict(time_flip=False, mirror=False)
-    never, half = Augmentation(**plain), Augmentation(**plain, repaint=0.5)
-    assert augment(frames, never, random := np.random.default_rng(0)) is frames
-    assert random.random() == np.random.default_rng(0).random()  # off: nothing is drawn
-    kept = [
-        np.array_equal(augment(frames, half, np.random.default_rng(n)), frames) for n in range(200)
-    ]
-    assert 0.4 < np.mean(kept) < 0.6
-
-
-def test_a_backdrop_is_what_lies_behind_the_figure():
-    frame = np.full((64, 64, 3), 90, np.uint8)
-    frame += np.arange(64, dtype=np.uint8)[:, None]  # a gradient
-    frame[20:, 20:44] = (200, 40, 40)
-    frame[40:50, 28:36] = frame[0, 0]  # the ground's colour, within the figure
-    behind = backdrop(frame)
-    assert behind[:18].min() == 1 and behind[:, :18].min() == 1
-    assert behind[22:, 22:42].max() == 0
 
 
 # --- splits ---------------------------------------------------------------------------------------
@@ -383,138 +299,6 @@ def test_pairs_from_a_list(tmp_path):
     (tmp_path / "none.csv").write_text("source,driving\nx,y\n")
     with pytest.raises(UserError, match="None of the pairs"):
         clips.pairs(tmp_path / "none.csv")
-
-
-# --- packed clips ---------------------------------------------------------------------------------
-
-
-def test_photographs_as_frames_are_shrunk_as_they_are_read(tmp_path, monkeypatch):
-    folder, wide = tmp_path / "data" / "one", moving(1, 3, 300, 400)
-    folder.mkdir(parents=True)
-    for number, frame in enumerate(wide):
-        Image.fromarray(frame).save(folder / f"{number}.jpg", quality=95)
-    shapes = {frame.shape for frame in frames.read_frames(folder, SIZE)}
-    assert shapes == {(38, 50, 3)}
-    expected = np.stack([images.centre_square(frame, SIZE) for frame in wide])
-    packed = open_clips(tmp_path / "data", size=SIZE).clip(0)
-    monkeypatch.setattr(clip_sources, "KEPT_BYTES", 0)  # now they are read in place
-    in_place = open_clips(tmp_path / "data", size=SIZE).clip(0)
-    for found in (packed, in_place):
-        assert np.abs(found.astype(int) - expected).mean() <= 3
-
-
-def test_a_cache_folder_is_used_again_and_notices_changes(tmp_path, monkeypatch):
-    root, cache = set_of(tmp_path / "data", 2), tmp_path / "cache"
-    first = open_clips(root, size=SIZE, cache_folder=cache)
-    expected = first.clip(0)
-    made = sorted(cache.iterdir())
-    assert len(made) == 2
-
-    def refuse(path, size):
-        raise AssertionError(f"{path} was decoded again")
-
-    monkeypatch.setattr(clip_sources, "read_frames", refuse)
-    again = open_clips(root, size=SIZE, cache_folder=cache)
-    np.testing.assert_array_equal(again.clip(0), expected)
-    monkeypatch.undo()
-    save_strip(root / "clip0.png", moving(7, 9))
-    np.testing.assert_array_equal(
-        open_clips(root, size=SIZE, cache_folder=cache).clip(0), moving(7, 9)
-    )
-    assert len(sorted(cache.iterdir())) == 3
-
-
-def test_frames_replaced_in_place_are_decoded_again(tmp_path):
-    data, cache = tmp_path / "data", tmp_path / "cache"
-
-    def write(level, count=4):
-        (data / "clip").mkdir(parents=True, exist_ok=True)
-        for time in range(count):
-            frame = np.full((SIZE, SIZE, 3), level + time, np.uint8)
-            Image.fromarray(frame).save(data / "clip" / f"{time}.bmp")
-        return open_clips(data, size=SIZE, cache_folder=cache).clip(0)[:, 0, 0, 0].tolist()
-
-    assert write(20) == [20, 21, 22, 23]
-    before = [(file, file.stat()) for file in (data / "clip").iterdir()]
-    assert write(200) == [200, 201, 202, 203]
-    write(40)
-    for file, state in before:  # as after unpacking: the times are those of the old files
-        os.utime(file, ns=(state.st_atime_ns, state.st_mtime_ns))
-    assert open_clips(data, size=SIZE, cache_folder=cache).clip(0)[0, 0, 0, 0] == 40
-    assert write(60, 5) == [60, 61, 62, 63, 64]
-
-
-@pytest.mark.parametrize("kept", ["small", "large"])
-def test_a_packed_clip_that_was_cut_is_made_again(tmp_path, monkeypatch, kept):
-    if kept == "large":
-        monkeypatch.setattr(clip_sources, "KEPT_BYTES", 0)
-    root, cache = set_of(tmp_path / "data", 1), tmp_path / "cache"
-    expected = open_clips(root, size=SIZE, cache_folder=cache).clip(0)
-    (packed,) = cache.iterdir()
-    whole = packed.read_bytes()
-    zeros = whole[:200] + b"\0" * (len(whole) - 200)
-    for broken in (b"", whole[:7], whole[:100], whole[:-1], bytes(len(whole)), zeros):
-        packed.write_bytes(broken)
-        again = open_clips(root, size=SIZE, cache_folder=cache)
-        np.testing.assert_array_equal(again.clip(0), expected)
-        assert packed.read_bytes() == whole
-
-
-def test_the_temporary_cache_goes_with_the_clips(tmp_path):
-    clips = open_clips(set_of(tmp_path, 2), size=SIZE, num_workers=1)
-    take(clips, 2)
-    folder = clips.source.cache.folder
-    assert any(folder.iterdir())
-    del clips
-    assert not folder.exists()
-
-
-def test_there_may_be_more_clips_than_open_files(tmp_path):
-    clips = open_clips(set_of(tmp_path, 60), size=SIZE, num_workers=0)
-    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
-    few = len(os.listdir("/proc/self/fd")) + 20
-    resource.setrlimit(resource.RLIMIT_NOFILE, (few, limits[1]))
-    try:
-        take(clips, 15)
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
-    assert clips.skipped == 0
-
-
-def test_large_sets_are_packed_as_jpeg_or_read_in_place(tmp_path, monkeypatch):
-    save_frames(tmp_path / "folder", moving(0, 5, 32, 32))
-    save_strip(tmp_path / "strip.png", moving(1, 5, 32, 32))
-    small = open_clips(tmp_path, size=32)
-    monkeypatch.setattr(clip_sources, "KEPT_BYTES", 1000)
-    large = open_clips(tmp_path, size=32, cache_folder=tmp_path / ".cache")
-    np.testing.assert_array_equal(large.clip(0), small.clip(0))  # the folder itself
-    assert np.abs(large.clip(1).astype(int) - small.clip(1)).mean() < 3
-    (packed,) = (tmp_path / ".cache").iterdir()
-    assert np.load(packed).ndim == 2  # rows of bytes
-    assert take(large, 1)[0].source.shape == (4, 3, 32, 32)
-
-
-def test_very_long_clips_are_thinned(tmp_path, monkeypatch):
-    monkeypatch.setattr(packing, "MAX_FRAMES", 8)
-    frames = np.stack([np.full((SIZE, SIZE, 3), 10 * time, np.uint8) for time in range(20)])
-    save_strip(tmp_path / "long.png", frames)
-    clip = open_clips(tmp_path, size=SIZE).clip(0)
-    np.testing.assert_array_equal(clip[:, 0, 0, 0], [0, 40, 80, 120, 160])
-
-
-def test_a_full_disk_is_said(tmp_path, monkeypatch):
-    set_of(tmp_path, 2)
-    monkeypatch.setattr(clip_sources.shutil, "disk_usage", lambda _: SimpleNamespace(free=10))
-    with pytest.raises(UserError, match="which has 0.0 GB left: give a cache folder"):
-        open_clips(tmp_path, size=SIZE)
-    monkeypatch.undo()
-
-    def full(*_):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("gan_models.images.os.replace", full)
-    with pytest.raises(UserError, match="No space left on device.*another cache folder"):
-        open_clips(tmp_path, size=SIZE)
 
 
 # --- puppets --------------------------------------------------------------------------------------

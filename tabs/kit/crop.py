@@ -54,8 +54,12 @@ def mark(path: str) -> str:
 
 def rounded(box: Box) -> Box:
     """A square as it comes back from the page, so that both are remembered as one."""
-    left, top, right, _ = corners(box)
-    return Box(left, top, left + (right - left), top + (right - left))
+    return squared(Box(*corners(box)))
+
+
+def squared(box: Box) -> Box:
+    """As high as it is wide, to the last digit."""
+    return Box(box.left, box.top, box.left + box.width, box.top + box.width)
 
 
 def chosen(value: dict | None, path: str, sides: tuple[int, int]) -> Box | None:
@@ -77,4 +81,4 @@ def chosen(value: dict | None, path: str, sides: tuple[int, int]) -> Box | None:
     inside = Box(0, 0, width, height).holds(*box.centre)
     if not (square and inside and SMALLEST <= box.width <= 2 * max(width, height)):
         raise UserError(words.BAD_CROP)
-    return Box(box.left, box.top, box.left + box.width, box.top + box.width)
+    return squared(box)

@@ -59,13 +59,13 @@ def taking(hint: str) -> Callable:
             yield {"film": given}
             return
         clip, label = video.open_clip(file, max_side=LARGEST), video.clip_info(file).label or {}
-        told = {"weights": label.get("weights"), "settings": label.get("settings", {})}
+        kept = {"weights": label.get("weights"), "settings": label.get("settings", {})}
         yield clips.begin(system, request)
         job = clips.begun(system, request, clip.frame_count)
         with jobs.handed_over(request, f"{file.stem}.mp4") as path:
 
             def work() -> video.ClipInfo | None:
-                return clips.write(path, job.watch(clip.frames()), 1, clip.fps, audio=clip, **told)
+                return clips.write(path, job.watch(clip.frames()), 1, clip.fps, audio=clip, **kept)
 
             yield from clips.working(job, work, hint, "notice")
             if job.result:

@@ -20,7 +20,7 @@ from trainers.data.packing import MAX_FRAMES, Cache, unpacked
 from trainers.data.pairs import Augmentation, augment, draw_times
 from trainers.data.stream import MINIMUM_TRIED, Stream
 from trainers.data.twins import find_twins, fingerprint, group
-from trainers.puppets.drawing import SIZES
+from trainers.puppets.drawing import nearest_size
 from trainers.puppets.sets import CLIP_FRAMES
 
 FRAME_NAMES = ("source", "driving", "leader_first", "leader_then")  # of a batch; leaders are rare
@@ -320,8 +320,8 @@ class ClipFiles:
         moves = puppets.clip(other, CLIP_FRAMES, domain, fps=1)
         theirs = [moves[time] for time in times]
         both = [puppets.transfer(puppet, moment) for moment in theirs] + theirs
-        side = min(max(self.size, SIZES[0]), SIZES[1])
-        return np.stack([resize(puppets.draw(one, side).picture, self.size) for one in both])
+        drawn = (puppets.draw(one, nearest_size(self.size)).picture for one in both)
+        return np.stack([resize(picture, self.size) for picture in drawn])
 
 
 def spread(names: list) -> list:

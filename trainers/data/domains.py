@@ -12,7 +12,7 @@ from trainers.data.companions import companion, puppets_of, recoloured
 from trainers.data.files import check_folder, check_holdout, is_shown, list_pictures, of_part
 from trainers.data.stream import Stream
 from trainers.puppets import draw
-from trainers.puppets.drawing import SIZES
+from trainers.puppets.drawing import nearest_size
 
 DEFAULT_PUPPETS = 6_000
 AREA, RATIO = (0.8, 1.0), (0.9, 1.1)  # of a random crop: share of the area, width / height
@@ -119,7 +119,7 @@ class Domains:
             "targets": np.int64(target),
         }
         if self.parameters:
-            puppet, drawn = self.parameters[index], min(self.size, SIZES[1])
+            puppet, drawn = self.parameters[index], nearest_size(self.size)
             pictures = [read_picture(self.root / self.names[index])]
             for other in (recoloured(puppet, random), companion(puppet, random)):
                 pictures.append(draw(other, drawn).picture)

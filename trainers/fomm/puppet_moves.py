@@ -8,6 +8,7 @@ import numpy as np
 
 from gan_models.images import resize
 from trainers import puppets
+from trainers.puppets.drawing import nearest_size
 
 FRAMES = 12  # of a puppet clip, one second apart: large movements, other expressions
 FIRST_SOURCE = 1_000_000  # puppets from this number on lend the identity, those before the motion
@@ -40,7 +41,7 @@ class Moves:
 
 def drawn(parameters, size, style):
     """`Drawing.picture` and `.landmarks` at any size; the drawing is made for 32 to 512 px."""
-    drawing = puppets.draw(parameters, min(max(size, 32), 512), style)
+    drawing = puppets.draw(parameters, nearest_size(size), style)
     picture = drawing.picture
     scale = size / len(picture)
     return (picture if scale == 1 else resize(picture, size)), drawing.landmarks * scale

@@ -82,12 +82,11 @@ def draw_sheet(run, parts, clips, images_seen):
     """Rows of source and driving frame with keypoints, the source moved only, occlusion map and
     prediction, drawn by the pipeline the app uses.
     """
-    size, side = run.config.size, run.config.full_size or run.config.size
-    whole = (0, 0, side, side)  # cropped already
+    size = run.config.size
     about = {"size": size, "name": run.folder.name}
     pipeline = FOMMPipeline(*parts.for_use, about, device=run.processes.device)
-    batch = clips.first(SHEET_ROWS)
-    rows = []
+    batch, rows = clips.first(SHEET_ROWS), []
+    whole = (0, 0, *batch["source"].shape[2:])  # cropped already
     for source, driving in zip(batch["source"], batch["driving"], strict=True):
         source, driving = (frame.permute(1, 2, 0).numpy() for frame in (source, driving))
         shown = pipeline.explain(source, driving, box=whole, driving_box=whole, size=max(size, 128))

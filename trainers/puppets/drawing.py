@@ -166,6 +166,11 @@ def paint_background(parameters: PuppetParameters, size: int) -> np.ndarray:
     return cv2.resize(canvas, (size, size), interpolation=cv2.INTER_LINEAR)
 
 
+def nearest_size(size: int) -> int:
+    """The size that is drawn where pictures of `size` pixels are wanted."""
+    return min(max(size, SIZES[0]), SIZES[1])
+
+
 def draw(parameters: PuppetParameters, size: int = 128, style: str = "training") -> Drawing:
     """Draws a puppet at size x size pixels (32 to 512).
 

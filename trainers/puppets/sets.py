@@ -10,7 +10,7 @@ from pathlib import Path
 
 from gan_models.errors import UserError
 from trainers import distributed
-from trainers.puppets.drawing import SIZES, VERSION
+from trainers.puppets.drawing import VERSION, nearest_size
 from trainers.puppets.layouts import Entry, Options, drawn
 from trainers.puppets.parameters import puppet_seed
 
@@ -42,7 +42,7 @@ def drawn_set(
     count = data.partition(":")[2] if ":" in data else str(default)
     if not count.isdecimal() or int(count) == 0:
         raise UserError(f"{data} is not puppets:COUNT with a COUNT of 1 or more.")
-    side = min(max(size, SIZES[0]), SIZES[1])
+    side = nearest_size(size)
     which = f"seed{seed}" if part == "train" else "held-out"
     root = cache_folder() / "puppets" / f"{layout}-{VERSION}-{side}px-{which}"
     options = Options(
