@@ -103,6 +103,26 @@ def test_stored_clips_start_by_themselves_and_loop(opening):
     assert told(page, STATE)["muted"]
 
 
+def test_clips_rest_while_they_are_out_of_sight(opening):
+    page = opening()
+    page.set_viewport_size({"width": 1280, "height": 900})
+    playing = "[...document.querySelectorAll('video')].filter((one) => !one.paused)"
+    until(page, f"{STAGED}?.currentTime > 0.3")
+    until(page, f"{playing}.length === 2")  # the result, and the driving beside it
+    page.get_by_role("tab", name="Live").click()
+    until(page, f"{playing}.length === 0")
+    page.get_by_role("tab", name=latent.NAME).click()
+    until(page, f"{playing}.length === 1 && {playing}[0] === {STAGED}")
+    page.get_by_role("tab", name=motion.NAME).click()
+    page.get_by_role("tab", name="Clip", exact=True).click()
+    until(page, f"{playing}.length === 2 && {playing}.every((one) => one.offsetParent)")
+    page.evaluate(f"{STAGED}.pause()")  # what a visitor has stopped stays so
+    page.get_by_role("tab", name=latent.NAME).click()
+    page.get_by_role("tab", name=motion.NAME).click()
+    time.sleep(1)
+    assert told(page, STATE)["paused"]
+
+
 def test_sound_is_turned_on_by_its_button(opening):
     page = opening()
     until(page, f"{STAGED}?.currentTime > 0.3")
