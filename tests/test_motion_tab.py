@@ -517,9 +517,7 @@ def test_a_motion_of_other_weights_is_a_sentence(system, given, tmp_path, caplog
 # --- a clip or a saved motion: one of them
 
 
-def test_a_clip_that_is_picked_takes_the_place_of_a_saved_motion(given):
-    assert handlers.clip_wins(given.clip) == {"replay": None}
-    assert handlers.clip_wins(None) == {}
+def test_it_is_said_which_of_the_two_is_in_use(given):
     told = handlers.say_in_use("/tmp/nod-motion.safetensors", given.clip)["in_use"]
     assert "nod-motion.safetensors" in told and texts.USE_CLIP in told
     assert handlers.say_in_use(None, given.clip) == {"in_use": ""}
@@ -589,7 +587,8 @@ def test_a_new_driving_is_shown_where_it_moves_most(system, given, tmp_path):
 
 
 def test_a_clip_is_looked_through_once_for_all_stills(system, given, started, monkeypatch):
-    """And that happens when the page opens."""
+    """And that happens when the page opens. Frames that were looked at are not detected again."""
+    monkeypatch.setattr(still, "LOOKS", 2)
     still.warm(system, "drawn", given.portrait, given.clip)
     detected, detect = [], FOMMPipeline._detect
     monkeypatch.setattr(FOMMPipeline, "_detect", lambda *a: detected.append(1) or detect(*a))
@@ -597,7 +596,8 @@ def test_a_clip_is_looked_through_once_for_all_stills(system, given, started, mo
     for other in ({"strength": 0.5}, {"portrait_crop": {"box": [0, 0, 40, 40]}}):
         assert "<img" in show_still(system, given, moment_of=None, **other)["still"]
     assert not detected and not started
-    assert "<img" in show_still(system, given, moment=90)["still"] and detected
+    assert "<img" in show_still(system, given, moment=0)["still"] and not detected
+    assert "<img" in show_still(system, given, moment=25)["still"] and detected
 
 
 def test_a_saved_motion_has_a_still_without_a_driving_frame(system, given, tmp_path):

@@ -6,9 +6,11 @@ The browser keeps its real autoplay policy, and states are read without what cou
 import shutil
 import time
 
+import numpy as np
 import pytest
 
 import app
+from gan_models.fomm.motion import Motion
 from tabs.expressions import texts as expressions
 from tabs.kit import jobs
 from tabs.kit import texts as words
@@ -121,6 +123,22 @@ def test_clips_rest_while_they_are_out_of_sight(opening):
     page.get_by_role("tab", name=motion.NAME).click()
     time.sleep(1)
     assert told(page, STATE)["paused"]
+
+
+def test_a_clip_that_is_picked_takes_the_place_of_a_saved_motion(opening, tmp_path):
+    file = tmp_path / "nod-motion.safetensors"
+    Motion(np.zeros((3, 15, 2)), np.tile(np.eye(2), (3, 15, 1, 1))).save(file)
+    page = opening()
+    page.get_by_text(words.MORE_SETTINGS).locator("visible=true").click()
+    page.set_input_files("input[type=file][accept*=safetensors]", file)
+    told = motion.REPLAY_IN_USE.format(name=file.name)
+    page.get_by_text(told).wait_for()
+    page.locator(".picks:visible").nth(1).locator(".thumbnail-item").nth(1).click()
+    page.get_by_text(told).wait_for(state="detached")
+    page.set_input_files("input[type=file][accept*=safetensors]", file)
+    page.get_by_text(told).wait_for()
+    page.get_by_role("button", name=motion.USE_CLIP).click()  # the same clip's own button
+    page.get_by_text(told).wait_for(state="detached")
 
 
 def test_sound_is_turned_on_by_its_button(opening):

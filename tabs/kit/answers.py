@@ -16,7 +16,9 @@ import gradio as gr
 from tabs.kit import jobs, look
 from tabs.kit import texts as words
 
-QUIET = {"show_progress": "hidden", "api_visibility": "private"}
+# An event without a place for its progress is cheap: for each place that any event ever had, the
+# browser searches the whole page at every step of every event.
+QUIET = {"show_progress": "hidden", "show_progress_on": [], "api_visibility": "private"}
 FETCH = "() => setTimeout(() => document.querySelector('#{0}')?.click(), 150)"
 GRADIO = ("request", "event")  # parameters that Gradio fills in itself
 Answer = dict[str, object]

@@ -122,7 +122,8 @@ def events(tab: Tab, photograph: str, *notices: gr.HTML):
 
 
 def picked(shown: gr.Gallery, given: gr.Image, files: list[tuple[str, str]]) -> None:
-    shown.select(layout.pick, gr.State([file for file, _ in files]), given, **QUIET)
+    paths = gr.State([file for file, _ in files])
+    shown.select(layout.pick, paths, given, queue=False, **QUIET)
 
 
 @answers("crop", notice="give_notice")

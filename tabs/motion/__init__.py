@@ -19,6 +19,8 @@ TAKES = "portrait", "still"
 
 # The live view, which may not be there before its first use, starts its camera.
 BE = "() => { window.motionLive = true; dispatchEvent(new Event('motion-live')); }"
+# A clip that is picked takes the place of a saved motion that was given before.
+CLIP_WINS = "(driving, replay) => driving ? null : replay"
 TOGETHER = Path(__file__).with_name("together.js").read_text(encoding="utf-8")
 
 
@@ -150,15 +152,15 @@ def _given_events(tab: Tab) -> None:
         ("portrait", tab.portraits, shipped("portrait-*.jpg")), ("driving", tab.singers, singers),
     ):  # fmt: skip
         component, crop = getattr(tab, which), getattr(tab, f"{which}_crop")
-        shown.select(layout.pick, gr.State(files), component, **QUIET)
+        shown.select(layout.pick, gr.State(files), component, queue=False, **QUIET)
         notice = getattr(tab, f"{which}_notice")
         named = {"given": component, "crop": crop, "notice": notice}
         tab.on(crop.select, handlers.click, named=named)
     films.events(tab, "driving", "driving_notice", texts.KEYS)
     tab.on(tab.reference.input, handlers.show_frame)
-    tab.on([driving, tab.singers.select], handlers.clip_wins, queue=False)
     tab.on(tab.replay.change, handlers.say_in_use, queue=False)
-    tab.on(tab.in_use.select, handlers.clip_wins, queue=False)
+    wins = [driving, tab.singers.select, tab.in_use.select]
+    gr.on(wins, None, [tab.driving, tab.replay], tab.replay, js=CLIP_WINS, **QUIET)
 
 
 def _clip_events(page: gr.Blocks, tab: Tab) -> None:

@@ -112,12 +112,6 @@ def click(system, weights, given, crop, event: gr.EventData):
     return {"crop": system.clicked(weights, given, picture, crop, event)}
 
 
-@answers("replay")
-def clip_wins(driving):
-    """A clip that is picked takes the place of a saved motion that was given before."""
-    return {"replay": None} if driving else {}
-
-
 @answers("in_use")
 def say_in_use(replay, driving):
     """Which of the two moves the portrait, where there are two."""

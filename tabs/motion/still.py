@@ -201,6 +201,9 @@ def pose(pipeline: FOMMPipeline, drive: Driving, box, number: int) -> Motion:
     """The keypoints of a frame."""
     if drive.motion:
         return drive.motion[[number]]
+    numbers, poses, _ = looks(pipeline, drive, box)
+    if number in numbers:
+        return poses[[numbers.index(number)]]
     with jobs.device:
         return pipeline.detect(frame_at(drive, number), box)
 
