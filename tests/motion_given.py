@@ -1,11 +1,13 @@
 """What tests of the tab "Motion transfer" give it: tiny weights, a portrait, a clip with sound."""
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 
 from gan_models import images, video
 from tabs.kit import jobs
+from tabs.motion import clips
 from tests import tiny
 from tools import singers
 
@@ -46,3 +48,36 @@ def visitor(name="a visitor"):
 def last(answers):
     """The last answer of a handler that yields no file."""
     return list(answers)[-1]
+
+
+def clip_of(system, given, request=None, **other):
+    """The answers of make_clip."""
+    chosen = {
+        "weights": "drawn", "portrait": given.portrait, "portrait_crop": None,
+        "driving": given.clip, "driving_crop": None, "replay": None, "strength": 1.0,
+        "mode": "relative", "adapt": True,
+        "reference": "first", "frame": 0, "smoothing": 0, "paste": False, "size": 0,
+    } | other  # fmt: skip
+    return clips.make_clip(system, *chosen.values(), request)
+
+
+def finished(answers, tmp_path):
+    """(last answer, copies of clip and driving): the handler's own files go when it ends."""
+    kept = {}
+    for answer in answers:
+        for key, name in (("clip", "clip.mp4"), ("shown", "driving.mp4")):
+            value = answer.get(key)
+            path = value.get("value") if isinstance(value, dict) else value
+            if path:
+                kept[name] = tmp_path / name
+                kept[name].write_bytes(Path(path).read_bytes())
+    return answer, kept.get("clip.mp4"), kept.get("driving.mp4")
+
+
+def saved_motion(system, given, tmp_path):
+    for answer in clips.save_motion(system, "drawn", given.clip, None):
+        if "motion_file" in answer:
+            copy = tmp_path / "kept.safetensors"
+            copy.write_bytes(Path(answer["motion_file"]).read_bytes())
+    assert answer["run"]["interactive"] and "9 frames, 0.9 s" in answer["clip_notice"]
+    return copy

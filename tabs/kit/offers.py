@@ -167,9 +167,8 @@ def followed(
     """
     job = jobs.Job(jobs.stop_file(system, request, name))
     for _ in job.run(lambda: deque(job.watch(published.fetch(entry)), maxlen=0)):
-        importing = (
-            job.latest and job.latest.done == job.latest.total
-        )  # seconds, which nothing stops
+        # Which takes seconds, and nothing stops it.
+        importing = job.latest and job.latest.done == job.latest.total
         if job.stop.exists() and not importing:
             break
         yield {progress: look.progress(*_how_far(entry, job.latest))}
