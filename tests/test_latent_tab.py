@@ -1,6 +1,5 @@
 """The tab "Latent space": its handlers, called as the page calls them, on tiny weights."""
 
-import base64
 import pickle
 import threading
 from pathlib import Path
@@ -15,42 +14,24 @@ from gan_models.errors import UserError
 from gan_models.progan import ProGANPipeline
 from gan_models.seeds import BAD_SEED
 from tabs import latent
-from tabs.kit import clips as kit
-from tabs.kit import jobs, results, systems, tickets
+from tabs.kit import jobs, results, systems
 from tabs.kit import texts as words
 from tabs.kit.seeds import of_seed
-from tabs.latent import clips, drawing, handlers, live, points, texts
-from tests import tiny
+from tabs.latent import drawing, handlers, points, texts
+from tests import latent_given, tiny
+from tests.latent_given import CLASSES, MIX, ONE, TWO
+from tests.motion_given import last, visitor
 from tools import examples
-
-IDLE = kit.idle(texts.KEYS)
-ONE, TWO = of_seed(1), of_seed(2)
-MIX = points.of_mix(ONE, TWO, 50, "spherical")
-CLASSES = ["human", "cat", "robot"]
 
 
 @pytest.fixture(scope="module")
 def system(tmp_path_factory):
-    """The tab's system with two weights: "plain" (16 px) and "classes" (8 px, other latents)."""
-    root = tmp_path_factory.mktemp("weights")
-    plain = tiny.save_progan(root / "plain")
-    labelled = tiny.save_progan(root / "classes", CLASSES, resolution=8, latent_size=12, seed=1)
-    given = (("plain", str(plain)), ("classes", str(labelled)))
-    return latent.system(jobs.Settings(device="cpu", weights=given))
+    return latent.system(latent_given.settings(tmp_path_factory.mktemp("weights")))
 
 
 @pytest.fixture(scope="module")
 def pipeline(system):
     return ProGANPipeline.from_weights(system.folder("plain"), device="cpu")
-
-
-def visitor(name="a visitor"):
-    return SimpleNamespace(session_hash=name)
-
-
-def last(answers):
-    """The last answer of a handler that yields no file."""
-    return list(answers)[-1]
 
 
 def show(system, weights="plain", label="", shown=MIX, growth=100, truncation=1, sharp=False):
@@ -331,270 +312,6 @@ def test_latents_of_other_weights_are_a_sentence_with_both_sizes(system, tmp_pat
     kept = {"name": "a kept mix", "latent": np.zeros(8).tolist()}
     notice = last(show(system, weights="classes", shown=kept))["give_notice"]
     assert "A kept mix has 8 numbers and these weights take 12. Choose the weights" in notice
-
-
-# --- the live view
-
-
-def noted(system, visit, weights="plain", shown=MIX, growth=100, truncation=1, label=""):
-    """The ticket of a visitor whose page shows that."""
-    answer = live.prepare(weights, label, shown, growth, truncation, False, 1.5, visit)["live"]
-    assert answer["shown"] == shown["name"] and answer["pace"] == 1.5
-    return answer["ticket"]
-
-
-def painted(answer, expected):
-    """Whether the picture of an answer is `expected` at the size that is shown, but for JPEG."""
-    assert "error" not in answer, answer
-    picture = images.read_picture(base64.b64decode(answer["picture"].partition(",")[2]))
-    large = results.enlarge(expected, 512)
-    assert picture.shape == large.shape
-    return np.abs(picture.astype(int) - large).mean() < 8
-
-
-def test_a_place_of_the_map_is_a_mix_of_its_corners(system, pipeline):
-    ticket, corners = noted(system, visitor("maps")), [4, 9, 3, 8]
-
-    def drawn(x, y):
-        return live.draw(system, {"ticket": ticket, "corners": corners, "x": x, "y": y})
-
-    for (x, y), seed in zip(((0, 0), (1, 0), (0, 1), (1, 1)), corners, strict=True):
-        assert painted(drawn(x, y), pipeline.sample(pipeline.latents(seed))[0])
-    z = [pipeline.latents(seed)[0] for seed in corners]
-    middle = pipeline.mix(pipeline.mix(z[0], z[1], 0.3), pipeline.mix(z[2], z[3], 0.3), 0.6)
-    assert painted(drawn(0.3, 0.6), pipeline.sample(middle)[0])
-    assert not painted(drawn(0.3, 0.6), pipeline.sample(z[0])[0])
-    answer = last(handlers.arrive(system, "plain", MIX, {"corners": corners, "x": 0.3, "y": 0.6}))
-    assert answer["shown"]["name"] == "map of seeds 4 9 / 3 8, 30 % across, 60 % down"
-    assert np.allclose(points.latent_of(pipeline, answer["shown"]), middle, atol=1e-6)
-
-
-def test_the_map_shows_the_picture_of_each_of_its_places(system, pipeline):
-    ticket, corners = noted(system, visitor("tiles"), truncation=0.5), [4, 9, 3, 8]
-    the_map = live.map_of(system, tickets.read("latent", ticket), corners).astype(int)
-    assert the_map.shape == (live.ACROSS * live.TILE,) * 2 + (3,)
-    answer = live.draw(system, {"ticket": ticket, "corners": corners})
-    sent = images.read_picture(base64.b64decode(answer["picture"].partition(",")[2]))
-    assert np.abs(sent - the_map).mean() < 20  # JPEG
-    for row, column in ((0, 0), (2, 5), (6, 1)):
-        x, y = ((index + 0.5) / live.ACROSS for index in (column, row))
-        latent = points.latent_of(pipeline, points.of_map(corners, x, y))
-        expected = images.resize(pipeline.sample(latent, truncation=0.5)[0], live.TILE)
-        top, left = row * live.TILE, column * live.TILE
-        tile = the_map[top : top + live.TILE, left : left + live.TILE]
-        assert np.abs(tile - expected).max() <= 1
-
-
-def test_the_endless_walk_leaves_what_is_shown_and_passes_the_pictures_of_its_seed(
-    system, pipeline
-):
-    ticket = noted(system, visitor("walker"), shown=TWO)
-    for place, seed in ((0, 2), (1, 50), (2, 51), (1000, 1049)):
-        answer = live.draw(system, {"ticket": ticket, "seed": 50, "place": place})
-        assert painted(answer, pipeline.sample(pipeline.latents(seed))[0]), place
-    there = [points.of_walk(pipeline, TWO, 50, place)["latent"] for place in (3.99, 4.0, 4.01)]
-    assert np.linalg.norm(there[0] + np.array(there[2]) - 2 * np.array(there[1])) < 0.05
-    answer = last(handlers.arrive(system, "plain", TWO, {"seed": 50, "place": 4}))
-    assert answer["shown"]["name"] == "walk 50 from seed 2, 4 pictures on"
-    assert answer["shown"]["latent"] == there[1]
-
-
-def test_the_live_picture_is_that_of_the_ticket(system, pipeline):
-    ticket = noted(system, visitor("grower"), growth=50, truncation=0.5)
-    answer = live.draw(system, {"ticket": ticket, "corners": [1] * 4, "x": 0, "y": 0})
-    small = pipeline.sample(pipeline.latents(1), resolution=8, truncation=0.5, matched=True)[0]
-    assert painted(answer, small.repeat(64, 0).repeat(64, 1))
-
-
-@pytest.mark.parametrize(
-    "asked",
-    [
-        {"ticket": "/etc/passwd"},
-        {"ticket": "0" * 20 + "/latent-live.json"},
-        {"ticket": None, "corners": [1, 2, 3, 4]},
-        {"corners": [1, 2, 3]},
-        {"corners": [1, 2, 3, "x"], "x": 0, "y": 0},
-        {"corners": [1, 2, 3, -4], "x": 0, "y": 0},
-        {"corners": [1, 2, 3, 4], "x": float("nan"), "y": 0},
-        {"corners": [1, 2, 3, 4], "x": 2, "y": 0},
-        {"corners": [1, 2, 3, 4], "x": 0},
-        {"seed": 1, "place": -1},
-        {"seed": 1, "place": "1"},
-        {"seed": None, "place": 1},
-    ],
-)
-def test_what_no_page_asks_for_is_a_sentence(system, asked, caplog):
-    asked = {"ticket": noted(system, visitor("asker"))} | asked
-    assert set(live.draw(system, asked)) == {"error"}
-    if "corners" not in asked or "x" in asked:
-        notice = last(handlers.arrive(system, "plain", MIX, asked))["give_notice"]
-        assert "error" in notice
-    assert not caplog.records  # nothing unexpected
-
-
-# --- clips
-
-
-def clip_of(system, request=None, weights="plain", kind="path", **other):
-    """The answers of make_clip."""
-    chosen = {
-        "label": "", "start": ONE, "end": TWO, "seconds": 0.5, "fps": 10, "way": "spherical",
-        "walk_seed": 3, "pace": 1.0, "truncation": 1, "size": 32, "sharp": True,
-    } | other  # fmt: skip
-    label, start, end = (chosen.pop(key) for key in ("label", "start", "end"))
-    return clips.make_clip(system, weights, label, start, end, kind, *chosen.values(), request)
-
-
-def finished(answers, tmp_path):
-    """(last answer, copy of its clip): the handler's own file goes when it ends."""
-    for answer in answers:
-        if "clip" in answer:
-            copy = tmp_path / "clip.mp4"
-            copy.write_bytes(Path(answer["clip"]).read_bytes())
-    return answer, copy
-
-
-@pytest.mark.parametrize("kind", ["path", "walk"])
-def test_a_clip_plays_and_says_how_it_was_made(system, tmp_path, kind):
-    answer, clip = finished(clip_of(system, kind=kind, way="linear"), tmp_path)
-    info = video.clip_info(clip)
-    assert (info.frames, info.fps, info.width, info.height) == (5, 10, 32, 32)
-    assert info.label["weights"] == "plain" and info.label["note"] == "made by a model"
-    made = info.label["settings"]
-    assert made["clip"] == kind and made["seconds"] == 0.5
-    assert ("walk_seed" in made) == (kind == "walk") and ("path" in made) == (kind == "path")
-    assert made["start"] == "seed 1" and made["end"] == "seed 2"
-    assert answer["clip_caption"] == "5 frames, 0.5 s, 32 px (16 px pictures)."
-    assert f"clip: {kind}" in answer["text"] and answer["clip_notice"] == ""
-    assert answer["get_clip"]["interactive"]
-    assert answer["run"]["interactive"] and not answer["stop"]["interactive"]
-    assert answer["progress"] == IDLE["progress"] and answer["preview"] == ""
-
-
-def test_the_frames_go_from_start_to_end(system, pipeline):
-    ends = [pipeline.latents(seed)[0] for seed in (1, 2)]
-    latents = pipeline.interpolate(*ends, 20, "spherical")
-    made = list(drawing.frames(system, "plain", latents, "", 1))
-    assert len(made) == 20
-    for place, seed in ((0, 1), (-1, 2)):
-        expected = pipeline.sample(pipeline.latents(seed))[0]
-        assert np.abs(made[place].astype(int) - expected).max() <= 1
-
-
-def test_the_walks_seed_is_there_for_walks_only():
-    shown = [clips.choose_kind(kind)["walk_seed"]["visible"] for kind in ("path", "walk")]
-    assert shown == [False, True]
-
-
-@pytest.mark.parametrize("legs", [0, 3, 4, 9])
-def test_a_random_walk_begins_at_start_passes_end_and_closes(pipeline, legs):
-    start, end = pipeline.latents(1)[0], pipeline.latents(2)[0]
-    total = 4 * max(legs, 3)
-    walk = list(clips.walk_of(pipeline, start, end, 7, legs, total))
-    assert len(walk) == total
-    assert np.allclose(walk[0], start, atol=1e-6)
-    assert np.allclose(walk[4 * (max(legs, 3) // 2)], end, atol=1e-6)
-    steps = [np.linalg.norm(a - b) for a, b in zip(walk, [*walk[1:], walk[0]], strict=True)]
-    assert steps[-1] <= max(steps[:-1])  # the last frame leads to the first
-    other = list(clips.walk_of(pipeline, start, end, 8, legs, total))
-    assert not np.allclose(walk, other)
-
-
-def test_the_strip_goes_from_the_first_to_the_last_frame_however_long_the_clip():
-    for length in (1, 2, 7, 8, 100, 5000):
-        frames = (np.full((4, 4, 3), number % 251, np.uint8) for number in range(length))
-        kept = []
-        *_, newest = clips._noted(frames, kept)
-        assert len(kept) <= 8 * clips.STRIP  # memory does not grow with the clip
-        strip = clips._strip(kept, newest, sharp=True)
-        assert strip.shape[1] == min(length, 8) * 130 - 2
-        assert strip[0, 0, 0] == 0 and strip[0, -1, 0] == (length - 1) % 251
-
-
-def test_the_clip_uses_the_class(system, tmp_path):
-    _, clip = finished(clip_of(system, weights="classes", label="cat"), tmp_path)
-    assert video.clip_info(clip).label["settings"]["class"] == "cat"
-
-
-def stops_after(frames, system, visit, monkeypatch):
-    """The network asks for Stop itself once it has drawn so many frames."""
-    original = drawing.frames
-
-    def stopping(*inputs):
-        for number, picture in enumerate(original(*inputs)):
-            if number == frames:
-                kit.stop(system, visit)
-            yield picture
-
-    monkeypatch.setattr(clips, "frames", stopping)
-
-
-def test_stop_leaves_the_part_that_was_made(system, tmp_path, monkeypatch):
-    visit = visitor("stopper")
-    kit.begin(system, visit)
-    stops_after(7, system, visit, monkeypatch)
-    answer, clip = finished(clip_of(system, visit, seconds=60, fps=30), tmp_path)
-    assert video.clip_info(clip).frames == 7
-    assert answer["clip_caption"].startswith("Stopped at frame 7 of 1800.")
-    assert answer["run"]["interactive"] and not answer["stop"]["interactive"]
-
-
-def test_stop_before_the_first_frame_is_said(system):
-    visit = visitor("early")
-    kit.begin(system, visit)
-    kit.stop(system, visit)
-    answer = last(clip_of(system, visit, seconds=60))
-    assert "clip" not in answer and words.STOPPED_EARLY in answer["clip_notice"]
-    assert answer["run"]["interactive"]
-    begun = kit.begin(system, visit)  # the next one is not stopped
-    assert words.STARTING in begun["progress"]
-    assert not begun["run"]["interactive"] and begun["stop"]["interactive"]
-    assert last(clip_of(system, visit))["clip_notice"] == ""
-
-
-def test_stop_reaches_one_visitor_only(system, monkeypatch):
-    stopper, other = visitor("one"), visitor("other")
-    stops_after(1, system, stopper, monkeypatch)
-    assert last(clip_of(system, other))["clip_caption"].startswith("5 frames")
-
-
-def test_progress_is_shown_while_a_clip_is_made(system, monkeypatch):
-    original, go_on = drawing.frames, threading.Event()
-
-    def slow(*inputs):
-        for number, picture in enumerate(original(*inputs)):
-            if number == 4:
-                assert go_on.wait(20)
-            yield picture
-
-    monkeypatch.setattr(clips, "frames", slow)
-    monkeypatch.setattr(jobs, "REPORT_SECONDS", 0.01)
-    for answer in clip_of(system):
-        if " of 5 frames, " in answer["progress"]:
-            assert "data:image/jpeg" in answer["progress"] and "progressbar" in answer["progress"]
-            assert "data:image/jpeg" in answer["preview"]
-            assert "clip" not in answer and "stage" not in answer, "the old result stays in view"
-            go_on.set()
-    assert go_on.is_set() and answer["progress"] == IDLE["progress"]
-
-
-@pytest.mark.parametrize(
-    ("wrong", "words"),
-    [
-        ({"seconds": 0}, "0.5 to 60 s"),
-        ({"seconds": None}, "0.5 to 60 s"),
-        ({"fps": 1000}, "60 frames per second"),
-        ({"kind": "walk", "walk_seed": -1}, "whole number"),
-        ({"kind": "walk", "walk_seed": None}, "whole number"),
-        ({"weights": None}, "no weights yet"),
-        ({"start": {"name": "a mix", "latent": np.zeros(3)}}, "has 3 numbers"),
-    ],
-)
-def test_a_clip_that_cannot_be_made_says_why_and_walk_works_again(system, wrong, words, caplog):
-    answer = last(clip_of(system, **wrong))
-    assert set(answer) == {*IDLE, "clip_notice"} and words in answer["clip_notice"]
-    assert answer["run"]["interactive"] and not answer["stop"]["interactive"]
-    assert not caplog.records
 
 
 # --- weights
