@@ -42,11 +42,11 @@ def given(tmp_path_factory):
 
 
 def show_portrait(system, portrait, weights="drawn"):
-    return last(handlers.show_portrait(system, weights, portrait))
+    return handlers.show_portrait(system, weights, portrait)
 
 
 def show_driving(system, clip, weights="drawn"):
-    return last(handlers.show_driving(system, weights, clip, 200))
+    return handlers.show_driving(system, weights, clip, 200)
 
 
 def box_of(value, path=__file__):

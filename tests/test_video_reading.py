@@ -132,6 +132,10 @@ def test_uneven_pictures_keep_their_time(tmp_path, ending):
 
 def test_a_part_is_the_same_as_in_the_whole(tmp_path, plain, monkeypatch):
     assert levels(open_clip(plain, start=0.2, seconds=0.4)) == list(range(5, 15))
+    assert levels(open_clip(plain).part(0.2, 0.4)) == list(range(5, 15))
+    thin = open_clip(plain, max_fps=10, max_side=20).part(0.2, 0.4)
+    assert (thin.fps, max(thin.width, thin.height)) == (Fraction(25, 3), 20)
+    assert levels(thin) == levels(open_clip(plain, max_fps=10, start=0.2, seconds=0.4))
     assert levels(open_clip(plain, start=0.97)) == [24] == levels(open_clip(plain, start=0.999))
     with pytest.raises(Unreadable, match=r"1\.00 seconds long: it has nothing at 1\.0"):
         open_clip(plain, start=1)

@@ -74,6 +74,11 @@ class Clip:
         height, width = (size, size) if isinstance(size, int) else size
         return replace(self, width=width, height=height, crop=box)
 
+    def part(self, start: float | Fraction, seconds: float | Fraction) -> Clip:
+        """The same clip from `start` on, as `open_clip` has it, without reading the file again."""
+        part = _opened(self.path, self.found, self.fps, start=start, seconds=seconds)
+        return replace(part, width=self.width, height=self.height, crop=self.crop)
+
     def frames(self) -> Iterator[np.ndarray]:
         """(height, width, 3) uint8 RGB, one after the other, `frame_count` of them.
 
@@ -105,14 +110,18 @@ def open_clip(
     """
     path = Path(path)
     found = animations.scan(path) if path.is_file() else None
-    if found:
+    return _opened(path, found or probing.probe(path), max_fps, max_side, start, seconds)
+
+
+def _opened(path, found, max_fps, max_side=None, start=0.0, seconds=None) -> Clip:
+    """See `open_clip`; found: what the file holds."""
+    if isinstance(found, probing.Found):
+        rate, varying, first, whole = found.rate, found.varying, found.first, found.seconds
+        notices = _noticed(path, found)
+    else:
         times, first, whole = found.times, Fraction(0), Fraction(found.end, 1000)
         rate, varying = probing.constant_rate(times, Fraction(1, 1000), animations.RATE)
         notices = [] if found.whole else [_ends_early(path, whole)]
-    else:
-        found = probing.probe(path)
-        rate, varying, first, whole = found.rate, found.varying, found.first, found.seconds
-        notices = _noticed(path, found)
     fps, told = _thinned(rate, varying, Fraction(max_fps))
     begin, count = _stretch(path, whole, fps, Fraction(start), seconds)
     sound = None

@@ -25,8 +25,9 @@ Answer = dict[str, object]
 
 
 def answers(
-    *names: str, notice: str | None = None, loading: bool = False, failed: Answer | None = None
-) -> Callable:
+    *names: str, notice: str | None = None, loading: bool = False, failed: Answer | None = None,
+    once: bool = False,
+) -> Callable:  # fmt: skip
     """Decorate a handler that changes `names`; with `notice` it becomes a generator of answers.
 
     notice: where an error becomes a sentence, with its `remedy` (a look.Remedy) where it has one,
@@ -34,6 +35,8 @@ def answers(
     emptied by every answer that does not speak of it.
     loading: say there that the weights are being loaded, where the handler's `system` has to.
     failed: what an error changes besides.
+    once: one answer is all, so that the event may go past the queue (`queue=False`), whose rounds
+    take a tenth of a second.
     """
 
     def decorate(handler: Callable) -> Callable:
@@ -57,8 +60,13 @@ def answers(
                 told = look.notice(jobs.sentence(error), kind, remedy)
                 yield {**(failed or {}), notice: told}
 
-        wrapped.names = names if notice in names else (*names, notice)
-        return wrapped
+        @functools.wraps(handler)
+        def only(*inputs, **named) -> Answer:
+            return next(wrapped(*inputs, **named))
+
+        answering = only if once else wrapped
+        answering.names = names if notice in names else (*names, notice)
+        return answering
 
     return decorate
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import gradio as gr
 import numpy as np
 
-from gan_models import faces, images, video
+from gan_models import faces, images
 from gan_models.errors import UserError
 from gan_models.fomm.sources import Driving
 from tabs.kit import crop as crops
@@ -65,27 +65,23 @@ def opened(path: str) -> Driving:
     return open_drive(path)
 
 
+@functools.lru_cache(KEPT)
 def frame_at(drive: Driving, number: int) -> np.ndarray:
     """Frame `number` of a clip or a picture (H, W, 3); the last few are remembered."""
-    picture = decoded(drive.name, number / drive.fps, 1 / drive.fps)
+    with closing(drive.clip.part(number / drive.fps, 1 / drive.fps).frames()) as frames:
+        picture = next(frames, None)
     return drive.frame(number) if picture is None else picture  # shorter than it says
-
-
-@functools.lru_cache(KEPT)
-def decoded(path: str, start, seconds) -> np.ndarray | None:
-    with closing(video.open_clip(path, start=start, seconds=seconds).frames()) as frames:
-        return next(frames, None)
 
 
 UNSHOWN = {"driving_crop": gr.update(value=None, visible=False)}
 
 
-@answers(*given.EMPTY, notice="give_notice", failed=given.EMPTY)
+@answers(*given.EMPTY, notice="give_notice", failed=given.EMPTY, once=True)
 def show_portrait(system, weights, picture):
     return given.framed(system, weights, picture, texts.THE_PORTRAIT)
 
 
-@answers("driving_crop", "frame", notice="driving_notice", failed=UNSHOWN)
+@answers("driving_crop", "frame", notice="driving_notice", failed=UNSHOWN, once=True)
 def show_driving(system, weights, driving, frame):
     """The clip's crop is shown where it leaves something out; a square clip is used whole."""
     if not driving:
