@@ -181,7 +181,7 @@ def test_a_visit(visit, server):
     page = visit
     # The first look: pictures to pick from, start, end and the picture between them.
     assert page.locator(".picks:visible img").count() == 12
-    assert page.locator(".stage:visible img").is_visible()
+    page.locator(".stage:visible img").wait_for()
     assert "Weights: tiny" in page.locator(".footer:visible").inner_text()
 
     # A click in the grid and a live slider.
