@@ -329,11 +329,11 @@ def test_puppets_lend_each_other_their_motion(monkeypatch):
     transfer = puppets.transfer
     monkeypatch.setattr(puppets, "transfer", lambda *two: lent.append(two) or transfer(*two))
     options = dict(size=32, seed=4, mirror=False, time_flip=False, num_workers=0, transfers=0.5)
-    clips = open_clips("puppets:8", **options)
+    clips = open_clips("puppets:16", **options)
     lent.clear()  # what was looked at while opening
-    items = [clips.source.read(index, np.random.default_rng(index)) for index in range(8)]
-    numbers = [index for index in range(8) if not same(items[index], "source", "leader_first")]
-    assert 0 < len(numbers) < 8 and len(lent) == 2 * len(numbers)
+    items = [clips.source.read(index, np.random.default_rng(index)) for index in range(16)]
+    numbers = [index for index in range(16) if not same(items[index], "source", "leader_first")]
+    assert 0 < len(numbers) < 16 and len(lent) == 2 * len(numbers)
     for index, item in enumerate(items):
         if index in numbers:
             us, moment = lent[2 * numbers.index(index) + 1]
@@ -344,6 +344,11 @@ def test_puppets_lend_each_other_their_motion(monkeypatch):
                 np.testing.assert_array_equal(item[name].transpose(1, 2, 0), picture)
         else:
             assert same(item, "driving", "leader_then")
+    moments = [[one for _, one in lent[at : at + 2]] for at in range(0, len(lent), 2)]
+    still = [first.pose.yaw == then.pose.yaw for first, then in moments]
+    corners = [first.pose == then.pose for first, then in moments]
+    assert 0 < sum(corners) < sum(still) < len(moments)
+    assert all(first.action_units != then.action_units for first, then in moments)
     with pytest.raises(UserError, match="only puppets can lend"):
         open_clips("elsewhere", size=32, transfers=0.5)
 

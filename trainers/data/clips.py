@@ -7,6 +7,7 @@ import shutil
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -311,17 +312,32 @@ class ClipFiles:
     def transferred(self, index: int, times: list[int], random: np.random.Generator):
         """The puppet `index` as another moves, then the other, at two times: (4, S, S, 3) uint8.
 
-        At least half of the others are of its domain. Turned around in time, by `augment`, it is
-        the puppet that leads.
+        At least half of the others are of its domain. In two of five pairs their head is held
+        still: smiles were lost beside what the head does. Turned around in time, by `augment`, it
+        is the puppet that leads.
         """
         puppet = puppets.random_parameters(puppets.puppet_seed(self.seed, index))
         other = puppets.puppet_seed(self.seed, int(random.integers(self.length)))
         domain = puppet.domain if random.integers(2) else None
         moves = puppets.clip(other, CLIP_FRAMES, domain, fps=1)
         theirs = [moves[time] for time in times]
+        if random.random() < 0.4:
+            theirs[1] = with_head_still(*theirs, random)
         both = [puppets.transfer(puppet, moment) for moment in theirs] + theirs
         drawn = (puppets.draw(one, nearest_size(self.size)).picture for one in both)
         return np.stack([resize(picture, self.size) for picture in drawn])
+
+
+def with_head_still(first, then, random: np.random.Generator):
+    """The puppet `then` with the head of `first`; in three of five, `first` but for the corners of
+    its mouth.
+    """
+    if random.random() < 0.6:
+        corners = {12: 0.0, 14: 0.0, 15: 0.0}
+        unit = int(random.choice([12, 12, 14, 15]))
+        return first.with_action_units(corners | {unit: random.random()})
+    gaze = {"gaze_x": then.pose.gaze_x, "gaze_y": then.pose.gaze_y}
+    return replace(then, pose=replace(first.pose, **gaze))
 
 
 def spread(names: list) -> list:
