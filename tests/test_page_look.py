@@ -133,11 +133,11 @@ def test_a_clip_that_is_picked_takes_the_place_of_a_saved_motion(opening, tmp_pa
     page.set_input_files("input[type=file][accept*=safetensors]", file)
     told = motion.REPLAY_IN_USE.format(name=file.name)
     page.get_by_text(told).wait_for()
-    page.locator(".picks:visible").nth(1).locator(".thumbnail-item").nth(1).click()
+    page.get_by_role("button", name=motion.USE_CLIP).click()
     page.get_by_text(told).wait_for(state="detached")
     page.set_input_files("input[type=file][accept*=safetensors]", file)
     page.get_by_text(told).wait_for()
-    page.get_by_role("button", name=motion.USE_CLIP).click()  # the same clip's own button
+    page.locator(".picks:visible").nth(1).locator(".thumbnail-item").nth(1).click()
     page.get_by_text(told).wait_for(state="detached")
 
 
