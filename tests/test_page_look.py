@@ -105,12 +105,16 @@ def test_stored_clips_start_by_themselves_and_loop(opening):
     assert told(page, STATE)["muted"]
 
 
-def test_clips_rest_while_they_are_out_of_sight(opening):
+def test_clips_rest_behind_another_tab(opening):
     page = opening()
     page.set_viewport_size({"width": 1280, "height": 900})
     playing = "[...document.querySelectorAll('video')].filter((one) => !one.paused)"
     until(page, f"{STAGED}?.currentTime > 0.3")
     until(page, f"{playing}.length === 2")  # the result, and the driving beside it
+    page.set_viewport_size({"width": 360, "height": 780})
+    page.locator("#motion-driving-shown video").scroll_into_view_if_needed()
+    time.sleep(1)
+    assert told(page, f"{playing}.length") == 2  # scrolled away, both go on
     page.get_by_role("tab", name="Live").click()
     until(page, f"{playing}.length === 0")
     page.get_by_role("tab", name=latent.NAME).click()

@@ -35,8 +35,8 @@ def answers(
     emptied by every answer that does not speak of it.
     loading: say there that the weights are being loaded, where the handler's `system` has to.
     failed: what an error changes besides.
-    once: one answer is all, so that the event may go past the queue (`queue=False`), whose rounds
-    take a tenth of a second.
+    once: one answer is all, so that its events go past the queue, whose rounds take a tenth of a
+    second.
     """
 
     def decorate(handler: Callable) -> Callable:
@@ -66,6 +66,7 @@ def answers(
 
         answering = only if once else wrapped
         answering.names = names if notice in names else (*names, notice)
+        answering.queue = not once
         return answering
 
     return decorate
@@ -86,6 +87,7 @@ class Tab(SimpleNamespace):
         places = vars(self) | (named or {})
         inputs = [one for one in inspect.signature(handler).parameters if one not in GRADIO]
         outputs = {name: places[name] for name in getattr(handler, "names", ())}
+        options = {"queue": getattr(handler, "queue", True)} | options
         if isinstance(trigger, list):
             trigger = functools.partial(gr.on, trigger)
         if newest:
@@ -98,7 +100,7 @@ class Tab(SimpleNamespace):
             list(outputs.values()),
             **QUIET | options,
         )
-        if options.get("queue", True):
+        if options["queue"]:
             self.events.append(event)
         return event
 

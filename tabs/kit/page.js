@@ -69,14 +69,14 @@ new MutationObserver(() => {
 }).observe(document, {childList: true, subtree: true});
 
 // Clips start by themselves, and begin anew at their end. Browsers allow it only without a sound,
-// until the visitor has turned it on. Where motion is unwelcome, clips wait. Out of sight, behind
-// another tab too, they rest: playing unseen took a fifth of a core from the live view.
+// until the visitor has turned it on. Where motion is unwelcome, clips wait. Behind another tab they
+// rest: playing unseen took a fifth of a core from the live view.
 let sound = false;
 const STAGED = '.stage-box video', resting = new WeakSet();
 const play = (clip) => clip.play().catch(() => {});
-const sight = new IntersectionObserver((entries) => {
-  for (const {target: clip, isIntersecting} of entries) {
-    if (isIntersecting) { if (resting.delete(clip)) play(clip); }
+const sight = new ResizeObserver((entries) => {  // what is behind another tab has no size
+  for (const {target: clip} of entries) {
+    if (clip.offsetParent) { if (resting.delete(clip)) play(clip); }
     else if (!clip.paused) { resting.add(clip); clip.pause(); }
   }
 });

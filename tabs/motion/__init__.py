@@ -144,9 +144,8 @@ def _given_events(tab: Tab) -> None:
     portrait, driving, weights = tab.portrait.change, tab.driving.change, tab.weights.change
     named = {"picture": tab.portrait, "crop": tab.portrait_crop}
     named |= {"other_picture": tab.other_portrait, "give_notice": tab.portrait_notice}
-    quick = {"newest": True, "queue": False}
-    tab.on([portrait, weights], handlers.show_portrait, named=named, **quick)
-    tab.on([driving, weights], handlers.show_driving, **quick)
+    tab.on([portrait, weights], handlers.show_portrait, newest=True, named=named)
+    tab.on([driving, weights], handlers.show_driving, newest=True)
     tab.on([portrait, driving, weights], handlers.warn, newest=True)
     singers = [str(Path(poster).with_suffix(".mp4")) for poster in shipped("driving-*.jpg")]
     for which, shown, files in (
