@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 
 from gan_models import images, video
+from tabs.kit import clips as kit
 from tabs.kit import jobs
 from tabs.motion import clips
 from tests import tiny
@@ -81,3 +82,16 @@ def saved_motion(system, given, tmp_path):
             copy.write_bytes(Path(answer["motion_file"]).read_bytes())
     assert answer["run"]["interactive"] and "9 frames, 0.9 s" in answer["clip_notice"]
     return copy
+
+
+def stops_after(tab_clips, count, system, visit, monkeypatch):
+    """The network of a module `clips` asks for Stop itself once it has made `count` frames."""
+    original = tab_clips.frames
+
+    def stopping(*inputs):
+        for number, picture in enumerate(original(*inputs)):
+            if number == count:
+                kit.stop(system, visit)
+            yield picture
+
+    monkeypatch.setattr(tab_clips, "frames", stopping)

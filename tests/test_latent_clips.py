@@ -15,7 +15,7 @@ from tabs.kit import texts as words
 from tabs.latent import clips, drawing, texts
 from tests import latent_given
 from tests.latent_given import ONE, TWO
-from tests.motion_given import last, visitor
+from tests.motion_given import last, stops_after, visitor
 
 IDLE = kit.idle(texts.KEYS)
 
@@ -111,23 +111,10 @@ def test_the_clip_uses_the_class(system, tmp_path):
     assert video.clip_info(clip).label["settings"]["class"] == "cat"
 
 
-def stops_after(frames, system, visit, monkeypatch):
-    """The network asks for Stop itself once it has drawn so many frames."""
-    original = drawing.frames
-
-    def stopping(*inputs):
-        for number, picture in enumerate(original(*inputs)):
-            if number == frames:
-                kit.stop(system, visit)
-            yield picture
-
-    monkeypatch.setattr(clips, "frames", stopping)
-
-
 def test_stop_leaves_the_part_that_was_made(system, tmp_path, monkeypatch):
     visit = visitor("stopper")
     kit.begin(system, visit)
-    stops_after(7, system, visit, monkeypatch)
+    stops_after(clips, 7, system, visit, monkeypatch)
     answer, clip = finished(clip_of(system, visit, seconds=60, fps=30), tmp_path)
     assert video.clip_info(clip).frames == 7
     assert answer["clip_caption"].startswith("Stopped at frame 7 of 1800.")
@@ -149,7 +136,7 @@ def test_stop_before_the_first_frame_is_said(system):
 
 def test_stop_reaches_one_visitor_only(system, monkeypatch):
     stopper, other = visitor("one"), visitor("other")
-    stops_after(1, system, stopper, monkeypatch)
+    stops_after(clips, 1, system, stopper, monkeypatch)
     assert last(clip_of(system, other))["clip_caption"].startswith("5 frames")
 
 
